@@ -1,0 +1,154 @@
+"""Who is measured: how each is started, and what is done when its toolchain is missing."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+
+import attrs
+
+from benchmarks.process import Unavailable
+
+ROOT = Path(__file__).parent.parent
+CACHE = ROOT / "benchmarks" / ".cache"
+GO_PACKAGES = "golang golang-github-minio-minio-go-v7-dev golang-github-gomodule-redigo-dev"
+GO_PATH = Path("/usr/share/gocode")  # where Debian's -dev packages put their source
+
+
+@attrs.frozen
+class Contender:
+    """One program that works on the messages.
+
+    Attributes:
+        name: What ``--only`` calls it.
+        title: What the table calls it.
+        command: Returns the command line, building first what needs building; raises `Unavailable`.
+        share: Its part of the messages, smaller for the slow ones so that all take similar time.
+        concurrency: Its tasks, threads or goroutines; the best for it of those tried.
+        env: Further variables.
+        scheduled: It schedules its own messages instead of eating a prepared queue.
+        service: It is the real daemon: stopped by SIGTERM, reports through its log lines.
+        optional: Measured only when named.
+    """
+
+    name: str
+    title: str
+    command: Callable[[], list[str]]
+    share: float = 1.0
+    concurrency: int = 64
+    env: dict[str, str] = attrs.field(factory=dict)
+    scheduled: bool = False
+    service: bool = False
+    optional: bool = False
+
+
+def python_peer(module: str, *needs: str) -> Callable[[], list[str]]:
+    """Return the command of a Python peer, which checks that its packages are installed."""
+
+    def command() -> list[str]:
+        for package in needs:
+            if find_spec(package) is None:
+                raise Unavailable(f"{package} is not installed: run scripts/bench")
+        return [sys.executable, "-m", f"benchmarks.peers.{module}"]
+
+    return command
+
+
+def go_peer(variant: str) -> Callable[[], list[str]]:
+    """Return the command of a Go peer, which builds the binary, offline, from Debian's sources."""
+
+    def command() -> list[str]:
+        source = ROOT / "benchmarks" / "peers" / "go"
+        binary = CACHE / "go-peer"
+        go = shutil.which("go")
+        if not go or not (GO_PATH / "src/github.com/minio/minio-go/v7").is_dir():
+            raise Unavailable(f"no Go toolchain with its packages: apt-get install {GO_PACKAGES}")
+        if not binary.exists() or any(
+            f.stat().st_mtime > binary.stat().st_mtime for f in source.glob("*.go")
+        ):
+            env = os.environ | {
+                "GO111MODULE": "off",
+                "GOPATH": str(GO_PATH),
+                "GOCACHE": str(CACHE / "go-cache"),
+            }
+            CACHE.mkdir(exist_ok=True)
+            built = subprocess.run(
+                [go, "build", "-o", binary, "."],
+                cwd=source,
+                env=env,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            if built.returncode:
+                raise Unavailable(f"go build failed: {built.stderr.strip()}")
+        return [str(binary), variant]
+
+    return command
+
+
+def daemon() -> list[str]:
+    """Return the command of the service itself."""
+    return [sys.executable, "-m", "loadtest_trio", "run"]
+
+
+WORKER = {"ROLES": "worker"}
+SATURATE = {
+    "ROLES": "scheduler,worker",
+    "SCHEDULER_MODE": "saturate",
+    # Few objects for a long queue would distort the mix (README, "Limits"), and so its cost.
+    "SCHEDULER_TARGET_QUEUE_LENGTH": "500",
+    "PRECONDITION_MIN_OBJECTS": "1000",
+    "PRECONDITION_MAX_OBJECTS": "1000000",
+}
+
+CONTENDERS = (
+    Contender(
+        "service", "loadtest_trio: the whole service", daemon, env=SATURATE, scheduled=True, service=True
+    ),
+    Contender("worker", "loadtest_trio: ROLES=worker", daemon, env=WORKER, service=True),
+    Contender("go-tuned", "Go, net/http, own SigV4, tuned", go_peer("tuned")),
+    Contender("go-expert", "Go, net/http, own SigV4", go_peer("expert")),
+    Contender(
+        "go-signed",
+        "Go, net/http, own SigV4, payload hashed",
+        go_peer("expert"),
+        env={"SIGN_PAYLOAD": "yes"},
+    ),
+    Contender("go-minio", "Go, minio-go + redigo", go_peer("minio"), share=0.5),
+    Contender(
+        "obstore", "asyncio + obstore + redis.asyncio", python_peer("asyncio_obstore", "obstore"), share=0.25
+    ),
+    Contender(
+        "asyncio",
+        "asyncio + aiobotocore + redis.asyncio",
+        python_peer("asyncio_aiobotocore", "aiobotocore"),
+        share=0.2,
+    ),
+    Contender(
+        "asyncio-payload",
+        "asyncio + aiobotocore, our payload code",
+        python_peer("asyncio_aiobotocore", "aiobotocore"),
+        share=0.2,
+        env={"VECTORISED": "yes"},
+    ),
+    Contender(
+        "threads",
+        "threads + boto3 + redis-py",
+        python_peer("threads_boto3", "boto3"),
+        share=0.2,
+        concurrency=16,
+    ),
+    Contender(
+        "worker-httpx",
+        "loadtest_trio: ROLES=worker, S3_TRANSPORT=httpx",
+        daemon,
+        share=0.25,
+        env=WORKER | {"S3_TRANSPORT": "httpx"},
+        service=True,
+        optional=True,
+    ),
+)

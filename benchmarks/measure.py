@@ -1,0 +1,296 @@
+"""One measurement: give a contender its queue and bucket, watch it work, check what it left behind.
+
+    LLEN (or the daemon's own lines) ──► progress ┐
+                                                  ├─► two marks, at 15 % and 97 % of the messages
+    clock_gettime(CPU clock of the pid) ─► CPU ───┘   the differences between them are the result
+
+Start-up (imports, a JIT, connecting) and the idle tail stay outside the marks; `cpu_us_whole`, from
+wait4, has them inside. A run that lost, failed or spoilt a message is an error, not a result.
+"""
+
+import itertools
+import json
+import os
+import platform
+import re
+import subprocess
+import sysconfig
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+import attrs
+
+from benchmarks.contenders import ROOT, Contender
+from benchmarks.process import CLIENT_CORE, Child
+from benchmarks.redis_server import RedisServer
+from benchmarks.workload import Workload, initial_keys, initial_objects, workload
+
+BUCKET, QUEUE = "bench", "bench"
+LIST = f"{{{QUEUE}}}:queue"
+FIRST_MARK, LAST_MARK = 0.15, 0.97
+PATIENCE = 300.0
+UUID_LINES = re.compile(rb"(?:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\n)+")
+
+
+class Endpoint(Protocol):
+    """An S3 server for a measurement: `endpoint.NginxS3` or `seaweed.SeaweedS3`.
+
+    Attributes:
+        url: Its address over HTTP.
+        tls_url: Its address over HTTPS, or "".
+        ca_file: The authority to trust for it, or None.
+        credentials: The access key id and its secret.
+    """
+
+    url: str
+    tls_url: str
+    ca_file: Path | None
+    credentials: tuple[str, str]
+
+    def __enter__(self) -> Self:
+        """Start it."""
+        ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End it."""
+        ...
+
+    def reset(self, bucket: str, objects: Iterable[tuple[str, bytes]]) -> None:
+        """Empty the bucket, creating it, and put these objects in."""
+        ...
+
+    def contents(self, bucket: str) -> Iterator[tuple[str, bytes]]:
+        """Yield every object of the bucket with its body."""
+        ...
+
+
+@attrs.frozen
+class Mark:
+    """What the clocks said when this many messages had been taken."""
+
+    seconds: float
+    cpu: float
+    messages: int
+    rss_mb: float
+
+
+@attrs.frozen
+class Result:
+    """One contender in one round.
+
+    Attributes:
+        messages: Messages between the two marks.
+        rate: Messages a second between the marks.
+        cpu_us: CPU microseconds a message between the marks.
+        cpu_us_whole: CPU of the whole process (wait4), start and stop included, over all its messages.
+        kernel: The kernel's part of that: copying bytes, mostly.
+        busy: CPU over wall time between the marks: 1.0 is a full core.
+        rss_mb: The largest resident set up to the second mark.
+    """
+
+    contender: str
+    messages: int
+    rate: float
+    cpu_us: float
+    cpu_us_whole: float
+    kernel: float
+    busy: float
+    rss_mb: float
+
+
+class Failed(Exception):  # noqa: N818 - reads better where it is raised
+    """A contender did not do its work; the text says what it said."""
+
+
+class Field:
+    """The servers and the prepared work of all rounds.
+
+    Args:
+        endpoint: The S3 server.
+        redis: The queue's server.
+        tls: Whether contenders use HTTPS.
+        messages: The messages of the fastest contenders.
+    """
+
+    def __init__(self, endpoint: Endpoint, redis: RedisServer, *, tls: bool, messages: int) -> None:
+        self.endpoint, self.redis, self.tls, self.messages = endpoint, redis, tls, messages
+        self.keys = initial_keys(messages)
+        self.objects = list(initial_objects(messages))
+
+    def environment(self, contender: Contender, messages: int) -> dict[str, str]:
+        """Return the whole environment of a contender."""
+        kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+        authority = {"SSL_CERT_FILE": str(self.endpoint.ca_file), "AWS_CA_BUNDLE": str(self.endpoint.ca_file)}
+        return {
+            **kept,
+            **(authority if self.tls else {}),
+            "PYTHONPATH": str(ROOT),
+            "REDIS_ENDPOINT": self.redis.endpoint,
+            "S3_ENDPOINT_URL": self.endpoint.tls_url if self.tls else self.endpoint.url,
+            "S3_BUCKET": BUCKET,
+            "QUEUE_NAME": QUEUE,
+            "MESSAGES": str(messages),
+            "WORKER_CONCURRENCY": str(contender.concurrency),
+            "AWS_ACCESS_KEY_ID": self.endpoint.credentials[0],
+            "AWS_SECRET_ACCESS_KEY": self.endpoint.credentials[1],
+            "AWS_REGION": "us-east-1",
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "LOG_FORMAT": "json",
+            "LOG_INTERVAL_SECONDS": "1",
+            "HEALTH_PORT": "0",
+            "RUN_DURATION_SECONDS": str(PATIENCE),
+            **contender.env,
+        }
+
+
+def measure(contender: Contender, field: Field, *, check_bucket: bool = True) -> Result:
+    """Run one contender once.
+
+    Args:
+        contender: Who.
+        field: Where.
+        check_bucket: Whether to look at the objects it leaves behind.
+
+    Raises:
+        Unavailable: It cannot run here.
+        Failed: It crashed, stood still, or did its work wrong.
+    """
+    command = contender.command()
+    total = max(int(field.messages * contender.share), 100)
+    work = workload(total, field.keys, now=time.time())
+    field.endpoint.reset(BUCKET, field.objects)
+    field.redis.fill(LIST, [] if contender.scheduled else work.elements)
+    with tempfile.TemporaryDirectory(prefix="bench-run-") as folder:
+        output = Path(folder) / "stdout"
+        with output.open("wb") as stdout:
+            child = Child(
+                command,
+                core=CLIENT_CORE,
+                env=field.environment(contender, total),
+                stdout=stdout.fileno(),
+                log=Path(folder) / "stderr",
+                cwd=ROOT,
+            )
+        try:
+            progress = (
+                _scheduled(output) if contender.scheduled else lambda: total - field.redis.waiting(LIST)
+            )
+            first, last = _watch(child, progress, total, output)
+            if contender.service and not contender.scheduled:
+                _drain(field.redis)
+        except BaseException:
+            child.stop(timeout=2.0)
+            raise
+        usage = child.stop() if contender.service else child.wait(timeout=30.0)
+        done = _check(contender, child, output, total)
+    if check_bucket and not contender.scheduled:
+        _check_bucket(contender, field, work)
+    moved, seconds, used = last.messages - first.messages, last.seconds - first.seconds, last.cpu - first.cpu
+    return Result(
+        contender=contender.name,
+        messages=moved,
+        rate=moved / seconds,
+        cpu_us=used / moved * 1e6,
+        cpu_us_whole=usage.total / done * 1e6,
+        kernel=usage.system / usage.total,
+        busy=used / seconds,
+        rss_mb=last.rss_mb,
+    )
+
+
+def _watch(child: Child, progress: Callable[[], int], total: int, output: Path) -> tuple[Mark, Mark]:
+    """Return the marks at the two ends of the window, looking every 20 ms."""
+    first: Mark | None = None
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        messages = progress()
+        if not child.running:
+            break
+        mark = Mark(time.perf_counter(), child.cpu_seconds(), messages, child.peak_rss_mb())
+        if first is None and messages >= total * FIRST_MARK:
+            first = mark
+        if first is not None and messages >= total * LAST_MARK:
+            return first, mark
+        time.sleep(0.02)
+    said = f"{child.complaint()} {output.read_text()[-1500:]}"
+    raise Failed(f"ended or stood still after {progress()} of {total} messages: {said}")
+
+
+def _scheduled(output: Path) -> Callable[[], int]:
+    """Return what reads the progress off the daemon's newest metrics line."""
+
+    def progress() -> int:
+        return int(next((line["messages_processed"] for line in log_lines(output, "metrics")), 0))
+
+    return progress
+
+
+def log_lines(output: Path, event: str) -> list[dict[str, Any]]:
+    """Return the complete log lines of one event, the newest first."""
+    lines = output.read_bytes().split(b"\n")[:-1]
+    parsed = (json.loads(line) for line in reversed(lines) if line.startswith(b"{"))
+    return [line for line in parsed if line.get("event") == event]
+
+
+def _drain(redis: RedisServer) -> None:
+    """Wait until the list is empty and the work in flight has had a moment to end."""
+    for _ in itertools.takewhile(lambda _: redis.waiting(LIST) > 0, range(500)):
+        time.sleep(0.02)
+    time.sleep(0.5)
+
+
+def _check(contender: Contender, child: Child, output: Path, total: int) -> int:
+    """Return how many messages were done, having seen that none was lost or failed."""
+    events = log_lines(output, "service_stopped") if contender.service else []
+    own = [json.loads(line) for line in output.read_text().splitlines() if line.startswith('{"')]
+    report = events[0] if events else (own[-1] if own else {})
+    failed = report.get("messages_failed", report.get("failed", 0)) + report.get("dead", 0)
+    done = report.get("messages_processed", report.get("messages", 0))
+    complete = contender.scheduled or done == total
+    if child.process.returncode != 0 or failed or not complete:
+        said = f"{child.complaint()} {output.read_text()[-1500:]}"
+        raise Failed(f"exit {child.process.returncode}, {done} of {total} done, {failed} failed: {said}")
+    return int(done)
+
+
+def _check_bucket(contender: Contender, field: Field, work: Workload) -> None:
+    """See that exactly the right keys are left, and that their bodies are still lines of UUIDs."""
+    found = set()
+    for number, (key, body) in enumerate(field.endpoint.contents(BUCKET)):
+        found.add(key)
+        if len(body) % 37 or (number % 20 == 0 and not UUID_LINES.fullmatch(body)):
+            raise Failed(f"{contender.name} left {key} spoilt ({len(body)} bytes)")
+    if found != work.remaining:
+        missing, extra = sorted(work.remaining - found), sorted(found - work.remaining)
+        raise Failed(
+            f"{contender.name} lost {len(missing)} keys {missing[:3]}, left {len(extra)} {extra[:3]}"
+        )
+
+
+def python_build() -> str:
+    """Return the interpreter's version, and whether it was compiled with profile-guided optimisation."""
+    arguments = str(sysconfig.get_config_var("CONFIG_ARGS"))
+    optimised = "--enable-optimizations" in arguments
+    return platform.python_version() + ("" if optimised else ", compiled without --enable-optimizations")
+
+
+def machine() -> dict[str, str | int]:
+    """Return what the numbers were taken on."""
+    model = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
+    git = subprocess.run(
+        ["git", "describe", "--always", "--dirty"], capture_output=True, text=True, cwd=ROOT, check=False
+    )
+    return {
+        "cpu": model[1] if model else "unknown",
+        "cores": os.cpu_count() or 0,
+        "kernel": os.uname().release,
+        "python": python_build(),
+        "commit": git.stdout.strip(),
+    }

@@ -1,0 +1,167 @@
+"""Child processes that live on one core, whose CPU the operating system counts, ended by their own pid.
+
+CPU comes from two clocks of the kernel: `cpu_seconds` reads the CPU-time clock of a live process
+(clock_getcpuclockid(3): all its threads, user and system, in nanoseconds), and `wait` takes the
+rusage of the ended one from wait4(2).
+"""
+
+import contextlib
+import ctypes
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import attrs
+
+_CORES = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else [0]
+CLIENT_CORE = _CORES[0]  # of those we may use: taskset(1) moves a benchmark, or keeps it to one core
+SERVER_CORE = _CORES[1] if len(_CORES) > 1 else _CORES[0]
+
+_PR_SET_PDEATHSIG = 1
+
+
+class Unavailable(Exception):  # noqa: N818 - a reason to skip, not an error
+    """Something that a measurement needs is not installed; the text says how to install it."""
+
+
+@attrs.frozen
+class Usage:
+    """CPU seconds of an ended process, in its own code and in the kernel on its behalf."""
+
+    user: float
+    system: float
+
+    @property
+    def total(self) -> float:
+        """Both together."""
+        return self.user + self.system
+
+
+class Child:
+    """One pinned child process.
+
+    Args:
+        command: What to run.
+        core: The core to run it on; ignored where the system cannot pin.
+        env: Its whole environment, or None for ours.
+        stdout: Where its standard output goes: a file descriptor, subprocess.PIPE or DEVNULL.
+        log: A file for its standard error, shown when it fails.
+    """
+
+    def __init__(
+        self,
+        command: Sequence[str | Path],
+        *,
+        core: int,
+        log: Path,
+        env: Mapping[str, str] | None = None,
+        stdout: int = subprocess.DEVNULL,
+        cwd: Path | None = None,
+    ) -> None:
+        self.log = log
+        self.name = Path(command[0]).name
+        with log.open("ab") as errors:
+            self.process = subprocess.Popen(
+                list(map(str, command)),
+                env=env,
+                cwd=cwd,
+                stdin=subprocess.DEVNULL,
+                stdout=stdout,
+                stderr=errors,
+                preexec_fn=_settle_on(core),
+            )
+
+    @property
+    def running(self) -> bool:
+        """Whether it has not ended yet (an ended one is not reaped by asking)."""
+        if self.process.returncode is not None:
+            return False
+        flags = os.WEXITED | os.WNOHANG | os.WNOWAIT
+        return os.waitid(os.P_PID, self.process.pid, flags) is None
+
+    def cpu_seconds(self) -> float:
+        """Return the CPU seconds, user and system over all threads, used so far."""
+        # MAKE_PROCESS_CPUCLOCK(pid, CPUCLOCK_SCHED) of linux/posix-timers_types.h.
+        return time.clock_gettime((~self.process.pid << 3) | 2)
+
+    def peak_rss_mb(self) -> float:
+        """Return the largest resident set so far (rusage would also count ours, from before the exec)."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return next(
+            (int(line.split()[1]) / 1024 for line in status.splitlines() if line[:6] == "VmHWM:"), 0.0
+        )
+
+    def wait(self, timeout: float = 30.0) -> "Usage":
+        """Wait for its end; kill it after `timeout` seconds.
+
+        Returns:
+            All the CPU it ever used, from wait4.
+        """
+        deadline = time.monotonic() + timeout
+        while self.running:
+            if time.monotonic() > deadline:
+                os.kill(self.process.pid, signal.SIGKILL)
+                break
+            time.sleep(0.02)
+        _, status, usage = os.wait4(self.process.pid, 0)
+        self.process.returncode = os.waitstatus_to_exitcode(status)
+        return Usage(usage.ru_utime, usage.ru_stime)
+
+    def stop(self, timeout: float = 15.0) -> "Usage":
+        """Ask it to end (SIGTERM) if it runs, and wait as `wait` does."""
+        if self.process.returncode is not None:
+            return Usage(0.0, 0.0)
+        # Not Popen.send_signal: it would reap an ended child, and its rusage with it.
+        os.kill(self.process.pid, signal.SIGTERM)
+        return self.wait(timeout)
+
+    def complaint(self) -> str:
+        """Return the end of its standard error, for a message to the user."""
+        return self.log.read_text(errors="replace")[-2000:].strip()
+
+
+def _settle_on(core: int) -> Callable[[], None]:
+    """Return what the child does before it execs: choose its core, and die with its parent."""
+
+    def settle() -> None:
+        if hasattr(os, "sched_setaffinity"):
+            os.sched_setaffinity(0, {core})
+        if sys.platform == "linux":
+            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+
+    return settle
+
+
+def free_ports(count: int) -> list[int]:
+    """Return `count` different loopback ports that nobody listens on."""
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]
+
+
+def wait_for_port(port: int, child: Child, seconds: float = 10.0) -> None:
+    """Return once something listens on the loopback port.
+
+    Raises:
+        RuntimeError: The child ended first, or the time was up.
+    """
+    for _ in _ticks(seconds):
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+            return
+        if not child.running:
+            break
+    raise RuntimeError(f"{child.name} does not listen on {port}: {child.complaint()}")
+
+
+def _ticks(seconds: float) -> Iterator[None]:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        yield
+        time.sleep(0.02)

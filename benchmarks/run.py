@@ -1,0 +1,120 @@
+"""The harness behind scripts/bench: all contenders in turn, round after round, then the table."""
+
+import argparse
+import os
+import sys
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+from benchmarks.contenders import CONTENDERS, Contender
+from benchmarks.endpoint import NginxS3
+from benchmarks.measure import Endpoint, Failed, Field, Result, machine, measure
+from benchmarks.process import SERVER_CORE, Unavailable
+from benchmarks.redis_server import RedisServer
+from benchmarks.report import Report, write_all
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def parse(arguments: list[str]) -> argparse.Namespace:
+    """Read the command line."""
+    names = [each.name for each in CONTENDERS]
+    parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5, help="rounds, each with every contender (5)")
+    parser.add_argument("--messages", type=int, default=20_000, help="messages of the fast ones (20000)")
+    parser.add_argument("--only", default="", help=f"comma-separated, of {', '.join(names)}")
+    parser.add_argument("--endpoint", choices=("nginx", "seaweedfs"), default="nginx", help="the S3 server")
+    parser.add_argument("--tls", action="store_true", help="HTTPS (TLS 1.3) to the endpoint")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="where JSON, table and plots go")
+    options = parser.parse_args(arguments)
+    unknown = set(filter(None, options.only.split(","))) - set(names)
+    if unknown:
+        parser.error(f"--only: unknown {', '.join(sorted(unknown))}; there are {', '.join(names)}")
+    if options.tls and options.endpoint != "nginx":
+        parser.error("--tls works with --endpoint nginx only")
+    return options
+
+
+def chosen(only: str) -> list[Contender]:
+    """Return the contenders of ``--only``, or all that are not optional."""
+    wanted = set(filter(None, only.split(",")))
+    return [each for each in CONTENDERS if (each.name in wanted if wanted else not each.optional)]
+
+
+def open_endpoint(name: str) -> Endpoint:
+    """Return the S3 server's context manager, not yet started."""
+    if name == "nginx":
+        return NginxS3()
+    from benchmarks.seaweed import SeaweedS3  # needs packages that nginx does not
+
+    return SeaweedS3()
+
+
+Rounds = list[list[Result]]
+
+
+def play(options: argparse.Namespace, contenders: list[Contender]) -> tuple[Rounds, dict[str, str]]:
+    """Run all rounds.
+
+    Returns:
+        The results of each round, and why contenders were left out.
+    """
+    rounds: Rounds = []
+    left_out: dict[str, str] = {}
+    with ExitStack() as stack:
+        endpoint = stack.enter_context(open_endpoint(options.endpoint))
+        redis = stack.enter_context(RedisServer())
+        field = Field(endpoint, redis, tls=options.tls, messages=options.messages)
+        for number in range(options.rounds):
+            results = []
+            for contender in contenders:
+                if contender.name in left_out:
+                    continue
+                try:
+                    result = measure(contender, field)
+                except (Unavailable, Failed) as reason:
+                    left_out[contender.name] = str(reason)
+                    say(f"round {number + 1}  {contender.name}: left out: {reason}")
+                    continue
+                results.append(result)
+                say(
+                    f"round {number + 1}  {contender.name:12} {result.rate:8.0f} msg/s"
+                    f" {result.cpu_us:8.0f} µs CPU a message  ({result.busy:.0%} busy)"
+                )
+            rounds.append(results)
+    return rounds, left_out
+
+
+def say(text: str) -> None:
+    """Tell the user how it goes, on standard error."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def main(arguments: list[str]) -> int:
+    """Run the harness; return the exit code: 1 when somebody failed, 2 when nothing could be measured."""
+    options = parse(arguments)
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {SERVER_CORE})
+    try:
+        rounds, left_out = play(options, chosen(options.only))
+    except Unavailable as reason:
+        say(f"bench: cannot measure: {reason}")
+        return 2
+    report = Report(
+        endpoint=options.endpoint,
+        scheme="https" if options.tls else "http",
+        messages=options.messages,
+        taken_at=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        machine=machine(),
+        rounds=rounds,
+        left_out=left_out,
+    )
+    if not any(rounds):
+        return 2
+    print(write_all(report, options.results))
+    return 1 if any(len(results) < len(rounds[0]) for results in rounds) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,194 @@
+"""One daemon on one prepared queue: CPU a message between two marks, memory, time to the first message.
+
+    HGET {bench}:ledger processed ─► progress ─► marks at 15 % (or two a worker) and 97 % of the messages
+                                           └───► the first message: where starting ends
+
+The ledger counts settlements, so that progress means the same with and without a scheduler. Whatever comes
+before the first mark (imports, LIST of the bucket, connecting) is outside the figures a message.
+"""
+
+import contextlib
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import attrs
+
+from benchmarks.contenders import ROOT, Contender
+from benchmarks.measure import (
+    BUCKET,
+    FIRST_MARK,
+    LAST_MARK,
+    LIST,
+    PATIENCE,
+    QUEUE,
+    Failed,
+    Field,
+    Mark,
+    log_lines,
+)
+from benchmarks.process import CLIENT_CORE, Child
+from benchmarks.redis_server import RedisServer
+from benchmarks.workload import workload
+
+_LEDGER = f"{{{QUEUE}}}:ledger"
+_BATCH = 1000
+_LOOK_SECONDS = 0.02
+_START_LOOK_SECONDS = 0.002
+
+
+@attrs.frozen
+class Sample:
+    """One trial.
+
+    Attributes:
+        cpu_us: CPU microseconds a message between the marks.
+        rate: Messages a second between the marks.
+        busy: CPU over wall time between the marks.
+        rss_mb: The largest resident set up to the second mark.
+        in_flight: The most messages in flight in any metrics line: were the workers busy?
+        cpu_before: CPU seconds up to the first settled message: imports, and the LIST of the bucket.
+    """
+
+    cpu_us: float
+    rate: float
+    busy: float
+    rss_mb: float
+    in_flight: int
+    cpu_before: float
+
+
+def try_once(contender: Contender, field: Field, *, behind: int = 0) -> Sample:
+    """Let a daemon work on the field's messages and measure it.
+
+    Args:
+        contender: The daemon and its settings.
+        field: The servers, and how many messages.
+        behind: So many more wait behind those that are measured.
+
+    Raises:
+        Failed: It crashed, stood still, lost a message, or failed at one.
+    """
+    total = field.messages
+    field.endpoint.reset(BUCKET, field.objects)
+    elements = [] if contender.scheduled else workload(total, field.keys, now=time.time()).elements
+    field.redis.fill(LIST, elements)
+    _put_behind(field, behind)
+    with _running(contender, field) as (child, output):
+        first, last, cpu_before = _watch(child, field, contender.concurrency, output)
+        while not contender.scheduled and not behind and child.running and settled(field.redis) < total:
+            time.sleep(_LOOK_SECONDS)
+        child.stop()
+        _check(child, field.redis, output, enqueued=None if contender.scheduled else total + behind)
+        in_flight = max((line["in_flight"] for line in log_lines(output, "metrics")), default=0)
+    moved, seconds, used = last.messages - first.messages, last.seconds - first.seconds, last.cpu - first.cpu
+    return Sample(used / moved * 1e6, moved / seconds, used / seconds, last.rss_mb, in_flight, cpu_before)
+
+
+def start_once(contender: Contender, field: Field, *, objects: bool) -> float:
+    """Return the seconds from the exec of a daemon to its first settled message.
+
+    Args:
+        contender: The daemon and its settings. Without the scheduler's role it finds a message waiting.
+        field: The servers; of its messages, the first hundred wait.
+        objects: Whether the bucket has objects already.
+
+    Raises:
+        Failed: It ended, or settled nothing.
+    """
+    field.endpoint.reset(BUCKET, field.objects if objects else ())
+    elements = [] if contender.scheduled else workload(100, field.keys, now=time.time()).elements
+    field.redis.fill(LIST, elements)
+    began = time.perf_counter()
+    with _running(contender, field) as (child, output):
+        while not settled(field.redis):
+            if not child.running or time.perf_counter() - began > PATIENCE:
+                raise Failed(_said(child, output))
+            time.sleep(_START_LOOK_SECONDS)
+        took = time.perf_counter() - began
+        child.stop()
+    return took
+
+
+def settled(redis: RedisServer) -> int:
+    """Return how many messages the ledger counts as processed."""
+    count = redis.client.hget(_LEDGER, "processed")
+    assert count is None or isinstance(count, bytes)  # the asynchronous client's type is in the union too
+    return int(count or 0)
+
+
+def _put_behind(field: Field, count: int) -> None:
+    """Put so many READs at the end of the queue."""
+    form = b'{"id":"behind-%d","operation":"READ","key":"%b"}'
+    keys = [key.encode() for key in field.keys]
+    for begin in range(0, count, _BATCH):
+        numbers = range(begin, min(begin + _BATCH, count))
+        field.redis.client.lpush(LIST, *(form % (n, keys[n % len(keys)]) for n in numbers))
+
+
+@contextlib.contextmanager
+def _running(contender: Contender, field: Field) -> Iterator[tuple[Child, Path]]:
+    """Run the daemon; yields it and the file of its log lines. It has ended afterwards."""
+    with tempfile.TemporaryDirectory(prefix="bench-scale-") as folder:
+        output = Path(folder) / "stdout"
+        with output.open("wb") as stdout:
+            child = Child(
+                contender.command(),
+                core=CLIENT_CORE,
+                env=field.environment(contender, field.messages),
+                stdout=stdout.fileno(),
+                log=Path(folder) / "stderr",
+                cwd=ROOT,
+            )
+        try:
+            yield child, output
+        finally:
+            child.stop(timeout=5.0)
+
+
+def _watch(child: Child, field: Field, concurrency: int, output: Path) -> tuple[Mark, Mark, float]:
+    """Return the marks at the two ends of the window, and the CPU seconds before the first message.
+
+    The window begins when every worker has its connection, however few the messages.
+    """
+    total = field.messages
+    begin = max(total * FIRST_MARK, 2 * concurrency)
+    first: Mark | None = None
+    before: float | None = None
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        messages = settled(field.redis)
+        if not child.running:
+            break
+        mark = Mark(time.perf_counter(), child.cpu_seconds(), messages, child.peak_rss_mb())
+        if before is None and messages:
+            before = mark.cpu
+        if first is None and messages >= begin:
+            first = mark
+        if first and first is not mark and before is not None and messages >= total * LAST_MARK:
+            return first, mark, before
+        time.sleep(_LOOK_SECONDS)
+    raise Failed(_said(child, output))
+
+
+def _check(child: Child, redis: RedisServer, output: Path, *, enqueued: int | None) -> None:
+    """See that it stopped well, that nothing failed, and that every message is settled or waits again.
+
+    Args:
+        child: The daemon, ended.
+        redis: Where the messages are.
+        output: Its log lines.
+        enqueued: How many there were; None when it enqueued them itself and the ledger knows.
+    """
+    ledger = {name.decode(): value for name, value in redis.client.hgetall(_LEDGER).items()}  # type: ignore[union-attr] # not awaitable: ours is the synchronous client
+    ends = log_lines(output, "service_stopped")
+    created = int(ledger.get("created", 0)) if enqueued is None else enqueued
+    accounted = int(ledger.get("processed", 0)) + int(ledger.get("missed", 0)) + redis.waiting(LIST)
+    good = ends and not any(ends[0].get(name, 0) for name in ("messages_failed", "dead", "errors"))
+    if child.process.returncode != 0 or not good or accounted != created:
+        raise Failed(f"{accounted} of {created} messages accounted for: {_said(child, output)}")
+
+
+def _said(child: Child, output: Path) -> str:
+    return f"exit {child.process.returncode}: {child.complaint()} {output.read_text()[-1500:]}"

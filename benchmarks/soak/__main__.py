@@ -1,0 +1,39 @@
+"""``python -m benchmarks.soak``: run a soak and report on it; see scripts/soak."""
+
+import argparse
+import signal
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+from benchmarks.soak.record import ROOT, record
+from benchmarks.soak.report import write_report
+from benchmarks.soak.slopes import BLOCK_SECONDS, FEWEST_BLOCKS
+
+
+def main() -> int:
+    """Run one soak, or report again on one that was run."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the service and its servers end too
+    options = _options()
+    folder: Path = options.into
+    if not options.report_only:
+        record(folder, minutes=options.minutes, rate=options.rate)
+    return 0 if write_report(folder, options.warm_up) else 1
+
+
+def _options() -> argparse.Namespace:
+    today = datetime.now(UTC).date().isoformat()
+    parser = argparse.ArgumentParser(prog="scripts/soak", description=__doc__)
+    parser.add_argument("--minutes", type=float, default=60, help="how long the service runs (60)")
+    parser.add_argument("--rate", type=float, default=60, help="messages a second (60)")
+    parser.add_argument("--warm-up", type=float, default=15, help="minutes before slopes are fitted (15)")
+    parser.add_argument("--into", type=Path, default=ROOT / "reports" / f"soak-{today}", metavar="FOLDER")
+    parser.add_argument("--report-only", action="store_true", help="report on the samples in FOLDER")
+    options = parser.parse_args()
+    if options.minutes < options.warm_up + FEWEST_BLOCKS * BLOCK_SECONDS / 60:
+        parser.error("too short for a slope: let it run, or let it warm up less")
+    return options
+
+
+if __name__ == "__main__":
+    sys.exit(main())

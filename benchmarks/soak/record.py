@@ -1,0 +1,149 @@
+"""Runs the service on private servers and writes down, every ten seconds, how large it has become.
+
+The service says itself what it counts (its metrics line); how much memory, how many file descriptors
+and how many threads it has is asked of the operating system. Both go into one row of `samples.csv`.
+"""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from loadtest_trio.embedded import EmbeddedBackends
+
+ROOT = Path(__file__).parents[2]
+INTERVAL_SECONDS = 10
+_OBJECTS_A_RATE = 3  # seconds of messages: with fewer objects some DELETEs find none left to take
+_POLL_SECONDS = 0.2
+_START_SECONDS = 120.0
+_STOP_SECONDS = 90.0
+_MOST_EVENTS = 200
+
+SAID = (
+    "timestamp",
+    "uptime_seconds",
+    "rate_per_second",
+    "end_to_end_p99_ms",
+    "loop_lag_ms",
+    "schedule_lag_ms",
+    "queue_length",
+    "in_flight",
+    "delayed",
+    "dead",
+    "messages_created",
+    "messages_processed",
+    "messages_missed",
+    "messages_withheld",
+    "settlements_stale",
+    "errors",
+    "objects",
+    "cpu_percent",
+)
+"""What is taken over from a metrics line."""
+
+COLUMNS = (*SAID, "lost", "ledger_difference", "rss_mb", "fds", "threads")
+
+Line = dict[str, Any]
+
+
+def record(folder: Path, *, minutes: float, rate: float) -> None:
+    """Run one soak.
+
+    Args:
+        folder: Where `samples.csv` and `run.json` go; the log of the service too, while it runs.
+        minutes: For how long.
+        rate: Messages a second.
+
+    Raises:
+        RuntimeError: The service ended early, or with an exit code that is not 0.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    log = folder / "service.log"
+    with EmbeddedBackends.start() as backends, log.open("wb") as output:
+        environ = {
+            **{name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ},
+            **backends.environment(),
+            "PYTHONPATH": str(ROOT),
+            "HEALTH_PORT": "0",
+            "LOG_FORMAT": "json",
+            "LOG_INTERVAL_SECONDS": str(INTERVAL_SECONDS),
+            "SCHEDULER_MESSAGES_PER_SECOND": str(rate),
+            "PRECONDITION_MIN_OBJECTS": str(max(100, round(_OBJECTS_A_RATE * rate))),
+            "PRECONDITION_MAX_OBJECTS": str(max(1000, round(2 * _OBJECTS_A_RATE * rate))),
+            "RUN_DURATION_SECONDS": str(minutes * 60),
+        }
+        command = [sys.executable, "-m", "loadtest_trio"]
+        service = subprocess.Popen(command, env=environ, stdin=subprocess.DEVNULL, stdout=output)
+        try:
+            _watch(service, log, folder, minutes * 60 + _START_SECONDS + _STOP_SECONDS)
+        finally:
+            if service.poll() is None:
+                service.kill()
+                service.wait()
+    log.unlink()
+
+
+def _watch(service: "subprocess.Popen[bytes]", log: Path, folder: Path, seconds: float) -> None:
+    process = psutil.Process(service.pid)
+    run: Line = {"started": "", "service_started": {}, "service_stopped": {}, "events": []}
+    stopping = False
+    with (folder / "samples.csv").open("w", newline="") as file:
+        samples = csv.DictWriter(file, COLUMNS)
+        samples.writeheader()
+        for line in _follow(service, log, seconds):
+            match line["event"]:
+                case "metrics" if not stopping:
+                    samples.writerow(sample(line, process))
+                    file.flush()
+                case "service_started":
+                    run["started"] = line["timestamp"]
+                    run["service_started"] = line
+                case "service_stopping":
+                    stopping = True
+                case "service_stopped":
+                    run["service_stopped"] = line
+                case _ if line["level"] in ("WARNING", "ERROR") and len(run["events"]) < _MOST_EVENTS:
+                    run["events"].append(line)
+    run["exit_code"] = service.wait(_STOP_SECONDS)
+    (folder / "run.json").write_text(json.dumps(run, indent=1) + "\n")
+    if run["exit_code"] != 0:
+        raise RuntimeError(f"the service ended with {run['exit_code']}: see {folder}")
+
+
+def sample(line: Line, process: psutil.Process) -> Line:
+    """Return one sample: what the line says, and what the operating system says at the same time."""
+    with process.oneshot():
+        size = {
+            "rss_mb": round(process.memory_info().rss / 2**20, 3),
+            "fds": process.num_fds(),
+            "threads": process.num_threads(),
+        }
+    ledger = {"lost": line["ledger"]["lost"], "ledger_difference": line["ledger"]["difference"]}
+    return {**{name: line[name] for name in SAID}, **ledger, **size}
+
+
+def _follow(service: "subprocess.Popen[bytes]", log: Path, seconds: float) -> Iterator[Line]:
+    """Yield the log lines as they come, until the service has ended and all were read."""
+    deadline = time.monotonic() + seconds
+    with log.open() as lines:
+        rest = ""
+        while True:
+            ended = service.poll() is not None
+            text = rest + lines.read()
+            *complete, rest = text.split("\n")
+            for each in complete:
+                yield json.loads(each)
+            if ended:
+                return
+            if time.monotonic() > deadline:
+                service.send_signal(signal.SIGTERM)
+                deadline += _STOP_SECONDS
+            time.sleep(_POLL_SECONDS)

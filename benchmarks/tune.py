@@ -1,0 +1,74 @@
+"""The saturation search on a core of its own: `BENCH_MODULE=tune scripts/bench [--delay SECONDS]`.
+
+`python -m loadtest_trio tune` on one core, as on one vCPU; Redis and the fast S3 endpoint on the other. With
+`--delay` each S3 request waits so long at the endpoint, as it would on the way to a distant server: then it
+takes many workers to keep one core busy. Options of `tune` itself follow after ``--``.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from benchmarks.contenders import ROOT
+from benchmarks.endpoint import NginxS3
+from benchmarks.process import CLIENT_CORE, SERVER_CORE, Unavailable
+from benchmarks.redis_server import RedisServer
+
+BUCKET = "bench"
+
+
+def main() -> int:
+    """Run one search and its report; return its exit code, or 2 when the servers are missing."""
+    parser = argparse.ArgumentParser(prog="BENCH_MODULE=tune scripts/bench", description=__doc__)
+    parser.add_argument("--delay", type=float, default=0.0, help="seconds an S3 request waits (0)")
+    parser.add_argument("--workers", type=int, default=64, help="WORKER_CONCURRENCY of the search (64)")
+    parser.add_argument(
+        "--output", type=Path, default=Path("tune-report"), help="where to write (tune-report)"
+    )
+    parser.add_argument("rest", nargs="*", help="options of tune, after --")
+    options = parser.parse_args()
+    try:
+        with NginxS3(delay=options.delay) as s3, RedisServer() as redis:
+            os.sched_setaffinity(0, {SERVER_CORE})
+            s3.reset(BUCKET, [])
+            return search(options, environment(options, s3, redis))
+    except Unavailable as reason:
+        print(f"tune: {reason}", file=sys.stderr)
+        return 2
+
+
+def environment(options: argparse.Namespace, s3: NginxS3, redis: RedisServer) -> dict[str, str]:
+    """Return the service's environment: enough objects for many workers, everything else the default."""
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TERM") if name in os.environ}
+    return {
+        **kept,
+        "PYTHONPATH": str(ROOT),
+        "REDIS_ENDPOINT": redis.endpoint,
+        "S3_ENDPOINT_URL": s3.url,
+        "S3_BUCKET": BUCKET,
+        "AWS_ACCESS_KEY_ID": s3.credentials[0],
+        "AWS_SECRET_ACCESS_KEY": s3.credentials[1],
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "HEALTH_PORT": "0",
+        "WORKER_CONCURRENCY": str(options.workers),
+        "PRECONDITION_MIN_OBJECTS": "2000",
+        "PRECONDITION_MAX_OBJECTS": "5000",
+    }
+
+
+def search(options: argparse.Namespace, environ: dict[str, str]) -> int:
+    """Run the search on its core; Ctrl-C reaches it too, and it still writes what it has."""
+    command = [sys.executable, "-m", "loadtest_trio", "tune", "--output", str(options.output), *options.rest]
+    process = subprocess.Popen(command, env=environ, stdin=subprocess.DEVNULL)
+    os.sched_setaffinity(process.pid, {CLIENT_CORE})
+    while True:
+        try:
+            return process.wait()
+        except KeyboardInterrupt:
+            continue
+
+
+if __name__ == "__main__":
+    sys.exit(main())

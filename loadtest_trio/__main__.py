@@ -1,0 +1,8 @@
+"""``python -m loadtest_trio``."""
+
+import sys
+
+from loadtest_trio.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,155 @@
+"""Builds the objects and introduces them to one another. No task is started here."""
+
+import os
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from random import Random
+
+import attrs
+
+from loadtest_trio import logs
+from loadtest_trio.backends import Delays, open_redis, open_s3
+from loadtest_trio.ecs import read_task_limits
+from loadtest_trio.errors import LoadtestError
+from loadtest_trio.handlers import build_registry
+from loadtest_trio.inventory import Inventory
+from loadtest_trio.message import Message
+from loadtest_trio.metrics import Metrics
+from loadtest_trio.mix import Mix
+from loadtest_trio.redis_service import RedisService
+from loadtest_trio.reporter import Reporter
+from loadtest_trio.s3 import S3Service
+from loadtest_trio.scheduler import FileSizes, Planner, SchedulerService
+from loadtest_trio.settings import Settings
+from loadtest_trio.vitals import Vitals
+from loadtest_trio.web import HealthService, create_app
+from loadtest_trio.worker import Attempts, WorkerService
+
+_NO_DELAYS = Delays()
+
+
+@attrs.frozen
+class Assembly:
+    """Everything that the daemon runs, built and not started."""
+
+    settings: Settings
+    metrics: Metrics
+    vitals: Vitals
+    inventory: Inventory
+    redis: RedisService
+    s3: S3Service
+    scheduler: SchedulerService
+    worker: WorkerService
+    reporter: Reporter
+    health: HealthService
+
+
+async def assemble(
+    settings: Settings,
+    environ: Mapping[str, str],
+    clock: Callable[[], float],
+    wall: Callable[[], float] = time.time,
+    delays: Delays = _NO_DELAYS,
+) -> Assembly:
+    """Build the service.
+
+    Args:
+        settings: The configuration.
+        environ: Where AWS credentials are looked for.
+        clock: Monotonic seconds.
+        wall: Unix seconds.
+        delays: What makes the backends slower than they are.
+
+    Returns:
+        The parts, connected to each other but not to any backend.
+
+    Raises:
+        ConfigurationError: The health endpoint's address cannot be listened on.
+        CredentialsError: There are no AWS credentials.
+    """
+    rng = Random(settings.random_seed)
+    consumer = f"{os.uname().nodename}-{os.getpid()}-{secrets.token_hex(4)}"
+    metrics, vitals = Metrics(), Vitals(clock, settings.health_stall_seconds)
+    health = HealthService(
+        create_app(settings.health_endpoint_path, vitals), settings.health_host, settings.health_port
+    )
+    inventory = Inventory(rng, clock)
+    redis = open_redis(settings, consumer, rng, metrics, vitals, inventory, delays.redis)
+    s3 = await open_s3(settings, environ, metrics, vitals, delays.s3)
+    sizes = file_sizes(settings, rng)
+    planner = Planner(
+        inventory=inventory,
+        mix=Mix(settings.steady_state_distribution.weights, rng),
+        draw_uuids=sizes.draw,
+        prefix=settings.s3_prefix,
+        sender=consumer,
+        min_objects=settings.precondition_min_objects,
+        max_objects=settings.precondition_max_objects,
+    )
+    scheduler = SchedulerService(
+        settings=settings,
+        queue=redis,
+        bucket=s3,
+        inventory=inventory,
+        planner=planner,
+        metrics=metrics,
+        vitals=vitals,
+        wall=wall,
+    )
+    worker = WorkerService(
+        queue=redis,
+        attempts=Attempts(
+            handlers=build_registry(s3, rng, sizes.draw).get,
+            max_retries=settings.max_retries,
+            rng=rng,
+            s3_is_out=lambda: vitals.outage_seconds("s3") > 0,
+            on_failure=report_failure(metrics),
+        ),
+        inventory=inventory,
+        metrics=metrics,
+        vitals=vitals,
+        concurrency=settings.worker_concurrency,
+        ttl=settings.consumer_ttl_seconds,
+        wall=wall,
+    )
+    reporter = Reporter(
+        settings=settings,
+        queue=redis,
+        inventory=inventory,
+        metrics=metrics,
+        vitals=vitals,
+        limits=await read_task_limits(environ),
+        phase=lambda: scheduler.phase,
+        wall=wall,
+    )
+    return Assembly(settings, metrics, vitals, inventory, redis, s3, scheduler, worker, reporter, health)
+
+
+def file_sizes(settings: Settings, rng: Random) -> FileSizes:
+    """Return the sizes of new files, by bytes where those are set and by UUIDs otherwise."""
+    least, most = settings.min_file_size_bytes, settings.max_file_size_bytes
+    if least is not None and most is not None:
+        return FileSizes.in_bytes(least, most, rng)
+    return FileSizes(settings.min_file_uuids, settings.max_file_uuids, rng)
+
+
+def report_failure(metrics: Metrics) -> Callable[[Message, int, LoadtestError], None]:
+    """Return what counts and logs each failed attempt."""
+
+    def failed(message: Message, attempt: int, error: LoadtestError) -> None:
+        metrics.totals["errors"] += 1
+        logs.failure(
+            "operation_failed",
+            f"{message.operation} {type(error).__name__} {getattr(error, 'code', '')}",
+            operation=message.operation,
+            key=message.key,
+            id=message.id,
+            attempt=attempt,
+            retries=message.retries,
+            error=str(error),
+            error_type=type(error).__name__,
+            retryable=error.retryable,
+        )
+
+    return failed

@@ -1,0 +1,109 @@
+"""The two doors to the outside: Redis and S3 as the settings name them, observed, not connected."""
+
+import ssl
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from random import Random
+
+import attrs
+
+from loadtest_trio import logs
+from loadtest_trio.errors import LoadtestError, S3ThrottledError, S3UnreachableError
+from loadtest_trio.inventory import Inventory
+from loadtest_trio.metrics import Metrics
+from loadtest_trio.redis_service import RedisService
+from loadtest_trio.retry import RECONNECT
+from loadtest_trio.s3 import S3Service, find_credentials
+from loadtest_trio.s3.observed import ObservedTransport
+from loadtest_trio.s3.transport import open_transport
+from loadtest_trio.s3.watch import DeadlineWatch
+from loadtest_trio.settings import Settings
+from loadtest_trio.vitals import Vitals
+
+_SPARE_CONNECTIONS = 2  # for LIST and the check at start, beside one connection a worker
+
+
+@attrs.frozen
+class Delays:
+    """What is added on purpose, for experiments, in seconds.
+
+    Attributes:
+        redis: To every Redis call, in its thread.
+        s3: To every S3 request.
+    """
+
+    redis: float = 0.0
+    s3: float = 0.0
+
+
+def open_redis(
+    settings: Settings,
+    consumer: str,
+    rng: Random,
+    metrics: Metrics,
+    vitals: Vitals,
+    inventory: Inventory,
+    delay: float = 0.0,
+) -> RedisService:
+    """Return the queue, not connected."""
+
+    def lost(messages: int) -> None:
+        inventory.forget_plans()
+        logs.event("redis_data_lost", "ERROR", messages=messages)
+
+    return RedisService(
+        url=settings.redis_endpoint,
+        queue_name=settings.queue_name,
+        consumer=consumer,
+        backoff=lambda attempt: RECONNECT.delay(attempt, rng),
+        observe=metrics.observe_redis,
+        heartbeat_ttl=settings.consumer_ttl_seconds,
+        max_deliveries=settings.max_deliveries,
+        on_outage=lambda error: note_backend(vitals, "redis", error),
+        on_data_loss=lost,
+        delay_seconds=delay,
+    )
+
+
+async def open_s3(
+    settings: Settings, environ: Mapping[str, str], metrics: Metrics, vitals: Vitals, delay: float = 0.0
+) -> S3Service:
+    """Return the bucket, not connected.
+
+    Raises:
+        CredentialsError: There are no AWS credentials.
+    """
+
+    def observe(kind: str, seconds: float, size: int, error: LoadtestError | None) -> None:
+        metrics.observe_s3(kind, seconds, size, error)
+        metrics.totals["throttled"] += isinstance(error, S3ThrottledError)
+        note_backend(vitals, "s3", error if isinstance(error, S3UnreachableError) else None)
+
+    bundle, watch = environ.get("AWS_CA_BUNDLE"), DeadlineWatch()
+    transport = open_transport(
+        settings.s3_transport.value,
+        max_connections=settings.worker_concurrency + _SPARE_CONNECTIONS,
+        verify=ssl.create_default_context(cafile=bundle) if bundle else None,
+        watch=watch,
+    )
+    return S3Service(
+        transport=ObservedTransport(transport, metrics.observe_first_byte, delay),
+        bucket=settings.s3_bucket,
+        region=settings.aws_region,
+        credentials=await find_credentials(environ, home=Path.home(), now=time.time),
+        endpoint_url=settings.s3_endpoint_url or None,
+        prefix=settings.s3_prefix,
+        observe=observe,
+        watch=watch,
+    )
+
+
+def note_backend(vitals: Vitals, name: str, error: LoadtestError | None) -> None:
+    """Record whether a backend answers, and say once when that changes."""
+    if not vitals.backend(name, error):
+        return
+    if error is None:
+        logs.event("backend_recovered", backend=name)
+    else:
+        logs.event("backend_unavailable", "WARNING", backend=name, error=str(error))

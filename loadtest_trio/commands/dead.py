@@ -1,0 +1,95 @@
+"""``dead``: look at the messages that were given up, and put them back or delete them."""
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+import trio
+
+from loadtest_trio.commands.exits import FAILED, OK, complain
+from loadtest_trio.redis_service import DeadLetter, DeadLetters, RedisService
+from loadtest_trio.settings import load
+
+MEANING = "List, show, requeue or purge dead letters."
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the four actions."""
+    actions = parser.add_subparsers(required=True, dest="action", metavar="list|show|requeue|purge")
+    listing = actions.add_parser("list", help="the newest first, one a line")
+    listing.add_argument("--limit", type=int, default=20, metavar="N", help="at most N (20)")
+    showing = actions.add_parser("show", help="one whole, as JSON")
+    showing.add_argument("id")
+    requeuing = actions.add_parser("requeue", help="put one or all back on the queue")
+    which = requeuing.add_mutually_exclusive_group(required=True)
+    which.add_argument("id", nargs="?")
+    which.add_argument("--all", action="store_true")
+    actions.add_parser("purge", help="delete them all for good")
+
+
+def execute(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
+    """Do one action; S3 is not needed for it, and so neither is its bucket."""
+    settings = load({"S3_BUCKET": "not-asked", **environ}, options.config).settings
+
+    async def act() -> int:
+        redis = RedisService(
+            url=settings.redis_endpoint,
+            queue_name=settings.queue_name,
+            consumer="dead-letters",
+            backoff=lambda _: 1.0,
+        )
+        try:
+            await redis.connect()
+            return await _ACTIONS[options.action](redis.dead_letters, options)
+        finally:
+            redis.close()
+
+    return trio.run(act)
+
+
+async def _list(letters: DeadLetters, options: argparse.Namespace) -> int:
+    count = await letters.count()
+    for letter in await letters.page(limit=options.limit):
+        sys.stdout.write(f"{_when(letter)}  {letter.id}  {letter.operation} {letter.key}  ")
+        sys.stdout.write(f"attempts={letter.attempts}  {letter.error}\n")
+    sys.stdout.write(f"{count} dead letters, {min(count, options.limit)} shown\n")
+    return OK
+
+
+async def _show(letters: DeadLetters, options: argparse.Namespace) -> int:
+    letter = await letters.find(options.id)
+    if letter is None:
+        return complain(FAILED, f"no dead letter has the id {options.id}")
+    shown = {
+        "id": letter.id,
+        "operation": letter.operation,
+        "key": letter.key,
+        "attempts": letter.attempts,
+        "error": letter.error,
+        "time": _when(letter),
+        "element": letter.element.decode(errors="backslashreplace"),
+    }
+    sys.stdout.write(json.dumps(shown, indent=2, ensure_ascii=False) + "\n")
+    return OK
+
+
+async def _requeue(letters: DeadLetters, options: argparse.Namespace) -> int:
+    if not options.all and not await letters.requeue(options.id):
+        return complain(FAILED, f"no dead letter has the id {options.id}")
+    moved = await letters.requeue_all() if options.all else 1
+    sys.stdout.write(f"{moved} put back on the queue\n")
+    return OK
+
+
+async def _purge(letters: DeadLetters, _: argparse.Namespace) -> int:
+    sys.stdout.write(f"{await letters.purge()} deleted\n")
+    return OK
+
+
+def _when(letter: DeadLetter) -> str:
+    return datetime.fromtimestamp(letter.time, UTC).isoformat(timespec="seconds")
+
+
+_ACTIONS = {"list": _list, "show": _show, "requeue": _requeue, "purge": _purge}

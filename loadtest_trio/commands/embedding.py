@@ -1,0 +1,58 @@
+"""``--embedded``: local servers for whatever the user does not bring."""
+
+import argparse
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+
+from loadtest_trio.embedded import EmbeddedBackends, RedisServer, S3Server
+from loadtest_trio.settings import SETTINGS, Loaded, load
+
+_PLACEHOLDERS = {"REDIS_ENDPOINT": "redis://localhost", "S3_BUCKET": "placeholder"}
+
+
+@contextmanager
+def configured(
+    options: argparse.Namespace, environ: Mapping[str, str]
+) -> Iterator[tuple[Loaded, Mapping[str, str]]]:
+    """Load the settings, with embedded servers under them when ``--embedded`` asks for that.
+
+    A server is started for each backend whose address is not in the environment, so that a machine
+    without SeaweedFS can bring its own S3. Bad settings are reported before anything is started.
+
+    Args:
+        options: Of the command line: `config` and `embedded`.
+        environ: The environment.
+
+    Yields:
+        The settings, and the environment in which AWS credentials are found.
+
+    Raises:
+        ConfigurationError: The settings cannot be used.
+        EmbeddedUnavailableError: This machine lacks a server's binary.
+        BackendUnavailableError: A server did not start.
+    """
+    if not options.embedded:
+        yield load(environ, options.config), environ
+        return
+    load({**_PLACEHOLDERS, **environ}, options.config)
+    with ExitStack() as servers:
+        dictated = _start(servers, environ)
+        yield load(environ, options.config, dictated), {**environ, **dictated}
+
+
+def _start(servers: ExitStack, environ: Mapping[str, str]) -> dict[str, str]:
+    own_redis, own_s3 = _is_set("REDIS_ENDPOINT", environ), _is_set("S3_ENDPOINT_URL", environ)
+    if not own_redis and not own_s3:
+        return servers.enter_context(EmbeddedBackends.start()).environment()
+    dictated = {}
+    if not own_redis:
+        dictated["REDIS_ENDPOINT"] = servers.enter_context(RedisServer.start()).url
+    if not own_s3:
+        bucket = {"S3_BUCKET": EmbeddedBackends.bucket, "S3_CREATE_BUCKET": "true"}
+        dictated |= servers.enter_context(S3Server.start()).environment() | bucket
+    return dictated
+
+
+def _is_set(setting: str, environ: Mapping[str, str]) -> bool:
+    info = next(info for info in SETTINGS if info.name == setting)
+    return any(environ.get(name, "").strip() for name in (info.name, *info.aliases))

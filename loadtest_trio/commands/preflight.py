@@ -1,0 +1,103 @@
+"""``preflight``: are the backends fit, and what will the run cost?"""
+
+import argparse
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+from random import Random
+
+import trio
+from rich.console import Console
+from rich.table import Table
+
+from loadtest_trio.backends import open_redis, open_s3
+from loadtest_trio.commands.exits import FAILED, OK, complain
+from loadtest_trio.inventory import Inventory
+from loadtest_trio.metrics import Metrics
+from loadtest_trio.preflight import (
+    Finding,
+    Grade,
+    Plan,
+    Position,
+    check_redis,
+    check_s3,
+    load_prices,
+    predict,
+    total,
+)
+from loadtest_trio.settings import Settings, load
+from loadtest_trio.vitals import Vitals
+
+MEANING = "Check Redis and S3, and predict requests, bytes and dollars of the configured run."
+_SECONDS_A_DAY = 86_400.0
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add what the prediction needs beyond the settings."""
+    parser.add_argument("--rate", type=float, metavar="N", help="messages a second (the schedule's)")
+    parser.add_argument(
+        "--prices", type=Path, metavar="FILE.json", help="prices to use instead of the table's"
+    )
+    parser.add_argument("--node-type", default="cache.t4g.small", help="ElastiCache node (cache.t4g.small)")
+    parser.add_argument("--engine", choices=["valkey", "redis"], default="valkey")
+    parser.add_argument("--memory-gb", type=float, default=2.0, help="memory of the Fargate task (2)")
+    parser.add_argument("--architecture", choices=["X86_64", "ARM64"], default="X86_64")
+
+
+def execute(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
+    """Print findings and prediction; fails on a failed finding, or above `MAX_COST_USD`."""
+    settings = load(environ, options.config).settings
+    prices = load_prices(options.prices)
+    plan = Plan(
+        rate=options.rate or settings.scheduler_messages_per_second,
+        seconds=settings.run_duration_seconds or _SECONDS_A_DAY,
+        memory_gb=options.memory_gb,
+        architecture=options.architecture,
+        node_type=options.node_type,
+        engine=options.engine,
+    )
+    findings = trio.run(_check, settings, environ)
+    positions = predict(settings, plan, prices)
+    console = Console(highlight=False, markup=False)
+    _print_findings(console, findings)
+    _print_prediction(console, plan, positions, f"{prices['region']}, {prices['as_of']}")
+    limit = settings.max_cost_usd
+    if limit is not None and total(positions) > limit:
+        return complain(FAILED, f"the run would cost ${total(positions):.2f}, above MAX_COST_USD={limit:g}")
+    return FAILED if any(finding.grade is Grade.FAILED for finding in findings) else OK
+
+
+async def _check(settings: Settings, environ: Mapping[str, str]) -> list[Finding]:
+    rng, metrics, clock = Random(), Metrics(), trio.current_time
+    vitals = Vitals(clock, settings.health_stall_seconds)
+    redis = open_redis(
+        settings, f"preflight-{secrets.token_hex(4)}", rng, metrics, vitals, Inventory(rng, clock)
+    )
+    s3 = await open_s3(settings, environ, metrics, vitals)
+    try:
+        with trio.move_on_after(settings.startup_timeout_seconds):
+            return [*await check_redis(redis), *await check_s3(s3, settings.s3_prefix)]
+        return [Finding("backends", Grade.FAILED, "no answer in STARTUP_TIMEOUT_SECONDS")]
+    finally:
+        redis.close()
+        with trio.CancelScope(shield=True, deadline=trio.current_time() + 5):
+            await s3.aclose()
+
+
+def _print_findings(console: Console, findings: list[Finding]) -> None:
+    table = Table("check", "", "found", box=None, pad_edge=False)
+    for finding in findings:
+        table.add_row(finding.what, finding.grade.value, finding.detail)
+    console.print(table)
+
+
+def _print_prediction(console: Console, plan: Plan, positions: list[Position], prices: str) -> None:
+    console.print(f"\n{plan.rate:g} messages/s for {plan.seconds / 3600:g} h on AWS ({prices}; an estimate)")
+    table = Table("service", "what", box=None, pad_edge=False)
+    for column in ("quantity", "unit", "USD"):
+        table.add_column(column, justify="left" if column == "unit" else "right")
+    for position in positions:
+        usd = "unknown" if position.usd is None else f"{position.usd:.2f}"
+        table.add_row(position.service, position.what, f"{position.quantity:,.1f}", position.unit, usd)
+    table.add_row("total", "", "", "", f"{total(positions):.2f}")
+    console.print(table)

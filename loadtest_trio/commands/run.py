@@ -1,0 +1,28 @@
+"""``run``: the service."""
+
+import argparse
+import signal
+from collections.abc import Mapping
+
+import trio
+
+from loadtest_trio.commands.embedding import configured
+from loadtest_trio.daemon import serve
+
+MEANING = "Run the service (the default)."
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add this command's own options."""
+    parser.add_argument(
+        "--embedded",
+        action="store_true",
+        help="on private local servers, except for a backend whose address is in the environment",
+    )
+
+
+def execute(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
+    """Serve until there is a reason to stop; see `daemon.serve` for the exit code and the errors."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # until the daemon takes over
+    with configured(options, environ) as (loaded, credentials):
+        return trio.run(serve, loaded, credentials)

@@ -1,0 +1,47 @@
+"""``tune``: find the saturation point, name the bottleneck, write the report."""
+
+import argparse
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import trio
+
+from loadtest_trio.commands.embedding import configured
+from loadtest_trio.commands.exits import OK
+from loadtest_trio.reporting import write_report
+from loadtest_trio.saturation import search
+
+MEANING = "Find the saturation point, name the bottleneck, write the report."
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add this command's own options."""
+    parser.add_argument(
+        "--embedded",
+        action="store_true",
+        help="on private local servers, except for a backend whose address is in the environment",
+    )
+    parser.add_argument(
+        "--objective-p99-ms", type=float, default=1000.0, metavar="MS", help="end-to-end p99 (1000)"
+    )
+    parser.add_argument(
+        "--seconds", type=float, default=210.0, help="about how long to measure at most (210)"
+    )
+    parser.add_argument(
+        "--output", type=Path, default=Path("tune-report"), metavar="DIR", help="where to write (tune-report)"
+    )
+
+
+def execute(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
+    """Search, then write the report from the lines, also when interrupted."""
+    options.output.mkdir(parents=True, exist_ok=True)
+    lines = options.output / "tune.jsonl"
+    lines.unlink(missing_ok=True)
+    try:
+        with configured(options, environ) as (loaded, credentials):
+            trio.run(search, loaded, credentials, options.objective_p99_ms, options.seconds, lines)
+    finally:
+        if lines.exists():
+            sys.stderr.write(f"report: {write_report([lines], options.output)}\n")
+    return OK

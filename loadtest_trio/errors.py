@@ -1,0 +1,173 @@
+"""The exception tree: row 0, imported by everyone, importing nothing.
+
+Each class says two things about itself: whose fault it is (`fault`), which decides who is told and
+how, and whether the same attempt can succeed later (`retryable`), which decides what a worker does.
+Foreign exceptions (redis-py, httpx, ssl, the operating system) become one of these at the boundary,
+in `redis_service/` and `s3/`, and nowhere else.
+"""
+
+from enum import StrEnum
+from typing import ClassVar
+
+import attrs
+
+
+class Fault(StrEnum):
+    """Who has to act on an error."""
+
+    USER = "user"
+    BACKEND = "backend"
+    MESSAGE = "message"
+    SERVICE = "service"
+
+
+class LoadtestError(Exception):
+    """Base of every error that this package raises on purpose."""
+
+    fault: ClassVar[Fault] = Fault.SERVICE
+    retryable: ClassVar[bool] = False
+
+
+@attrs.frozen
+class SettingFault:
+    """One bad setting.
+
+    Attributes:
+        name: The variable as the user writes it, such as ``WORKER_CONCURRENCY``.
+        value: What was given, masked when it is a secret.
+        allowed: What would have been accepted.
+        source: Where the value came from, such as ``environment``.
+    """
+
+    name: str
+    value: str
+    allowed: str
+    source: str
+
+    def __str__(self) -> str:
+        return f"{self.name}={self.value!r} ({self.source}): must be {self.allowed}"
+
+
+class ConfigurationError(LoadtestError):
+    """The settings cannot be used; lists every fault found, not only the first (exit code 2)."""
+
+    fault = Fault.USER
+
+    def __init__(self, faults: list[SettingFault]) -> None:
+        super().__init__("; ".join(map(str, faults)))
+        self.faults = faults
+
+
+class BackendUnavailableError(LoadtestError):
+    """Redis or S3 could not be reached or used at start, after a bounded retry (exit code 3)."""
+
+    fault = Fault.BACKEND
+
+
+class MalformedMessageError(LoadtestError):
+    """A queue element is not a message: it goes to the dead list with this reason."""
+
+    fault = Fault.MESSAGE
+
+
+class RedisError(LoadtestError):
+    """Base of what goes wrong between us and Redis."""
+
+    fault = Fault.BACKEND
+
+
+class RedisUnavailableError(RedisError):
+    """No answer, or an answer that says "later" (loading, failing over, out of memory)."""
+
+    retryable = True
+
+
+class RedisRejectedError(RedisError):
+    """Redis answered no, and will again: bad password, missing permission, wrong type of key."""
+
+    fault = Fault.USER
+
+
+class CredentialsError(LoadtestError):
+    """No AWS credentials were found, or their source did not renew them; it may do so later."""
+
+    fault = Fault.USER
+    retryable = True
+
+
+class S3Error(LoadtestError):
+    """Base of what goes wrong between us and S3.
+
+    Attributes:
+        code: The S3 error code (`AmazonS3/latest/API/ErrorResponses`), or our own for transport faults.
+        key: The object's key, or "" for a bucket operation.
+        status: The HTTP status, or 0 when there was no response.
+        request_id: ``x-amz-request-id``, or "".
+    """
+
+    fault = Fault.BACKEND
+
+    def __init__(
+        self, message: str, *, code: str = "", key: str = "", status: int = 0, request_id: str = ""
+    ) -> None:
+        super().__init__(message)
+        self.code = code
+        self.key = key
+        self.status = status
+        self.request_id = request_id
+
+    def __str__(self) -> str:
+        facts = {"code": self.code, "status": self.status, "key": self.key, "request_id": self.request_id}
+        shown = " ".join(f"{name}={_on_one_line(value)}" for name, value in facts.items() if value)
+        return f"{self.args[0]} [{shown}]" if shown else str(self.args[0])
+
+
+def _on_one_line(value: object) -> str:
+    text = str(value)
+    return text if text.isprintable() else repr(text)
+
+
+class ObjectMissingError(S3Error):
+    """404 for the object: somebody deleted it first. A miss, not a failure."""
+
+    fault = Fault.MESSAGE
+
+
+class S3UnreachableError(S3Error):
+    """No complete response: DNS, refused, reset, timed out, TLS failed or the body was cut short."""
+
+    retryable = True
+
+
+class S3ThrottledError(S3Error):
+    """S3 asks for less: 503 SlowDown or 429."""
+
+    retryable = True
+
+
+class S3ServerError(S3Error):
+    """S3 failed: 500, 502, 503, 504, or 400 RequestTimeout."""
+
+    retryable = True
+
+
+class S3DeniedError(S3Error):
+    """403: wrong keys, wrong signature, missing permission or a clock that is off."""
+
+    fault = Fault.USER
+
+
+class BucketMissingError(S3Error):
+    """The bucket does not exist."""
+
+    fault = Fault.USER
+
+
+class WrongRegionError(S3Error):
+    """The bucket lives in another region than the requests were signed for."""
+
+    fault = Fault.USER
+
+
+class S3RejectedError(S3Error):
+    """Any other refusal that will not change by asking again."""

@@ -1,0 +1,28 @@
+"""CREATE: upload a new file of random UUIDs."""
+
+from collections.abc import Callable
+from random import Random
+
+from loadtest_trio.errors import MalformedMessageError
+from loadtest_trio.handlers.store import ObjectStore
+from loadtest_trio.message import Message
+from loadtest_trio.payload import uuid_lines
+
+_MOST_UUIDS = 1_000_000
+
+
+async def create(message: Message, store: ObjectStore, rng: Random, draw_uuids: Callable[[], int]) -> None:
+    """Upload `message.key` with ``params["uuids"]`` lines, or as many as are drawn.
+
+    Doing it twice leaves one object.
+
+    Raises:
+        MalformedMessageError: The number of lines is not a whole number from 1 to 1,000,000.
+        S3Error: It could not be uploaded.
+    """
+    count = message.params.get("uuids")
+    if count is None:
+        count = draw_uuids()
+    if type(count) is not int or not 1 <= count <= _MOST_UUIDS:
+        raise MalformedMessageError(f"params.uuids must be a whole number from 1 to {_MOST_UUIDS}")
+    await store.put(message.key, uuid_lines(count, rng))

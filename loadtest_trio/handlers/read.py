@@ -1,0 +1,14 @@
+"""READ: download the whole object."""
+
+from loadtest_trio.handlers.store import ObjectStore
+from loadtest_trio.message import Message
+
+
+async def read(message: Message, store: ObjectStore) -> None:
+    """Download `message.key` and let it go.
+
+    Raises:
+        ObjectMissingError: It is gone.
+        S3Error: It could not be read whole.
+    """
+    await store.get(message.key)

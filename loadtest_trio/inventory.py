@@ -1,0 +1,160 @@
+"""Which objects exist, kept from events. Pure.
+
+A key is in one of four states, and only an *available* one is ever chosen:
+
+    expected ──created──► available ──taken──► leaving ──deleted──► (unknown)
+        └─────failed────► (unknown)   ◄─failed──┘
+
+A LIST only reconciles: it takes seconds, and what it reports about a key that changed meanwhile is
+stale. So a reconciliation notes which keys were touched after it began, and leaves those alone.
+"""
+
+from collections.abc import Callable, Iterable
+from random import Random
+
+EXPECTATION_SECONDS = 900.0
+"""An expected key that no LIST shows for this long was created by nobody: its message is dead."""
+
+
+class Inventory:
+    """The known keys, with a random choice in constant time.
+
+    Args:
+        rng: Chooses keys.
+        clock: Monotonic seconds.
+    """
+
+    def __init__(self, rng: Random, clock: Callable[[], float]) -> None:
+        self._rng = rng
+        self._clock = clock
+        self._keys: list[str] = []  # the available keys, for choosing
+        self._places: dict[str, int] = {}  # key -> its place in _keys
+        self._expected: dict[str, float] = {}  # key -> when its CREATE was enqueued
+        self._leaving: set[str] = set()
+        self._touched: set[str] | None = None  # since a reconciliation began
+
+    @property
+    def objects(self) -> int:
+        """How many objects exist, as far as is known."""
+        return len(self._keys) + len(self._leaving)
+
+    @property
+    def planned(self) -> int:
+        """How many objects will exist once everything on the queue is done."""
+        return len(self._keys) + len(self._expected)
+
+    def choose(self) -> str | None:
+        """Return a random available key, or None when there is none."""
+        return self._rng.choice(self._keys) if self._keys else None
+
+    def take(self) -> str | None:
+        """Choose a key whose DELETE is about to be enqueued; it is not chosen again."""
+        key = self.choose()
+        if key is not None:
+            self._discard(key)
+            self._leaving.add(key)
+            self._touch(key)
+        return key
+
+    def expect(self, key: str) -> None:
+        """Note that a CREATE of this key is about to be enqueued."""
+        self._expected[key] = self._clock()
+        self._touch(key)
+
+    def created(self, key: str) -> None:
+        """Note that the object exists: its CREATE was acknowledged."""
+        self._expected.pop(key, None)
+        if key not in self._leaving:
+            self._add(key)
+        self._touch(key)
+
+    def deleted(self, key: str) -> None:
+        """Note that the object is gone: its DELETE was acknowledged, or it was found missing."""
+        self._leaving.discard(key)
+        self._discard(key)
+        self._touch(key)
+
+    def not_created(self, key: str) -> None:
+        """Note that a CREATE will not happen: its message is dead or was never enqueued."""
+        self._expected.pop(key, None)
+        self._touch(key)
+
+    def not_deleted(self, key: str) -> None:
+        """Note that a DELETE will not happen, so the object stays."""
+        if key in self._leaving:
+            self._leaving.remove(key)
+            self._add(key)
+        self._touch(key)
+
+    def forget_plans(self) -> None:
+        """Note that the queue was lost: nothing that was enqueued will happen."""
+        for key in list(self._expected):
+            self.not_created(key)
+        for key in list(self._leaving):
+            self.not_deleted(key)
+
+    def reconcile(self) -> "Reconciliation":
+        """Begin to compare with a LIST; at most one at a time."""
+        self._touched = set()
+        return Reconciliation(self, {*self._keys, *self._leaving})
+
+    def _touch(self, key: str) -> None:
+        if self._touched is not None:
+            self._touched.add(key)
+
+    def _add(self, key: str) -> None:
+        if key not in self._places:
+            self._places[key] = len(self._keys)
+            self._keys.append(key)
+
+    def _discard(self, key: str) -> None:
+        place = self._places.pop(key, None)
+        if place is None:
+            return
+        last = self._keys.pop()
+        if last != key:
+            self._keys[place] = last
+            self._places[last] = place
+
+
+class Reconciliation:
+    """One comparison with a LIST, page by page."""
+
+    def __init__(self, inventory: Inventory, known: set[str]) -> None:
+        self._inventory = inventory
+        self._unseen = known
+
+    def see(self, keys: Iterable[str]) -> int:
+        """Take in one page of a LIST.
+
+        Args:
+            keys: Keys that S3 says exist.
+
+        Returns:
+            How many of them were not known.
+        """
+        inventory, found = self._inventory, 0
+        for key in keys:
+            self._unseen.discard(key)
+            touched = inventory._touched is None or key in inventory._touched
+            if key not in inventory._places and key not in inventory._leaving and not touched:
+                inventory._expected.pop(key, None)
+                inventory._add(key)
+                found += 1
+        return found
+
+    def finish(self) -> int:
+        """Forget what the complete LIST did not show.
+
+        Returns:
+            How many known keys turned out not to exist.
+        """
+        inventory = self._inventory
+        gone = self._unseen - (inventory._touched or set())
+        inventory._touched = None
+        for key in gone:
+            inventory.deleted(key)
+        oldest = inventory._clock() - EXPECTATION_SECONDS
+        for key in [key for key, at in inventory._expected.items() if at < oldest]:
+            inventory.not_created(key)
+        return len(gone)

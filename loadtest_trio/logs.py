@@ -1,0 +1,134 @@
+"""The log: flat JSON lines on stdout, or one readable line each on a terminal.
+
+Everything is said by `event(name, …)`. A flood of the same error is written a few times an interval
+and then only counted; `summarise_floods` says how many were held back, so nothing is dropped silently.
+"""
+
+import json
+import sys
+from collections import Counter
+from datetime import UTC
+from typing import TYPE_CHECKING, Any, TextIO
+
+import orjson
+from loguru import logger
+
+if TYPE_CHECKING:
+    from loguru import Message, Record
+
+_SHOWN_PER_FLOOD = 5
+_MOST_FLOODS = 1000
+_HIDDEN_IN_TEXT = frozenset(
+    {"by_operation", "s3", "redis", "histograms", "ledger", "_aws", "settings", "machine"}
+)
+_METRICS_TEXT = (
+    "up {uptime_seconds:.0f} s | {phase} | {rate_per_second} msg/s | queue {queue_length} "
+    "in flight {in_flight} delayed {delayed} dead {dead} | created {messages_created} "
+    "processed {messages_processed} missed {messages_missed} | objects {objects} | errors {errors} | "
+    "p99 {end_to_end_p99_ms} ms | cpu {cpu_percent} % | {memory_mb} MB"
+)
+
+
+def configure(*, json: bool, level: str = "INFO", stream: TextIO | None = None) -> None:
+    """Send the log to a stream, replacing whatever was configured before.
+
+    Args:
+        json: One JSON object a line; otherwise readable text.
+        level: The least severe level that is written.
+        stream: Where to; stdout when None.
+    """
+    render = render_json if json else render_text
+    target = stream or sys.stdout
+
+    def write(message: "Message") -> None:
+        target.write(render(message.record))
+        target.flush()
+
+    logger.remove()
+    logger.add(write, level=level, format="{message}", catch=False)
+
+
+def event(name: str, level: str = "INFO", **fields: Any) -> None:
+    """Write one log line.
+
+    Args:
+        name: The value of ``event``, in snake case.
+        level: DEBUG, INFO, WARNING or ERROR.
+        **fields: JSON-serialisable; they stand flat beside ``timestamp`` and ``level``.
+    """
+    logger.bind(**fields).log(level, name)
+
+
+def debug_enabled() -> bool:
+    """Return whether DEBUG lines are written at all, to save building them on the hot path."""
+    lowest: int = logger._core.min_level  # type: ignore[attr-defined] # loguru has no public question for it
+    return lowest <= 10
+
+
+def render_json(record: "Record") -> str:
+    """Return a record as one flat JSON object and a newline."""
+    line = {
+        "timestamp": record["time"].astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "level": record["level"].name,
+        "event": record["message"],
+        **record["extra"],
+    }
+    try:
+        return orjson.dumps(line, default=str, option=orjson.OPT_NON_STR_KEYS).decode() + "\n"
+    except TypeError:  # a lone surrogate or an integer beyond 64 bits must not end the task that logs it
+        text = json.dumps(line, default=str, ensure_ascii=False)
+        return text.encode(errors="replace").decode() + "\n"
+
+
+def render_text(record: "Record") -> str:
+    """Return a record as one readable line; nested fields are left to the JSON form."""
+    name, fields = record["message"], record["extra"]
+    if name == "metrics":
+        text = _METRICS_TEXT.format_map(fields)
+    else:
+        shown = (f"{key}={value}" for key, value in fields.items() if key not in _HIDDEN_IN_TEXT)
+        text = " ".join((name.replace("_", " "), *shown))
+    line = f"{record['time']:HH:mm:ss} {record['level'].name:<7} {text}\n"
+    return line.encode(errors="replace").decode()
+
+
+class FloodGuard:
+    """Lets the first few of each kind through an interval and counts the rest. Pure."""
+
+    def __init__(self) -> None:
+        self._seen: Counter[str] = Counter()
+
+    def admit(self, kind: str) -> bool:
+        """Count one occurrence and return whether it should be written."""
+        if kind not in self._seen and len(self._seen) >= _MOST_FLOODS:
+            kind = "other"
+        self._seen[kind] += 1
+        return self._seen[kind] <= _SHOWN_PER_FLOOD
+
+    def summarise(self) -> dict[str, int]:
+        """Return how many of each kind were held back since the last call, and start anew."""
+        held_back = {kind: n - _SHOWN_PER_FLOOD for kind, n in self._seen.items() if n > _SHOWN_PER_FLOOD}
+        self._seen.clear()
+        return held_back
+
+
+_floods = FloodGuard()
+
+
+def failure(name: str, kind: str, level: str = "WARNING", **fields: Any) -> None:
+    """Write one line about a failure, unless its kind is flooding the log.
+
+    Args:
+        name: The value of ``event``.
+        kind: What counts as "the same", such as ``READ ReadTimeout``.
+        level: How severe it is.
+        **fields: As for `event`.
+    """
+    if _floods.admit(kind):
+        event(name, level, **fields)
+
+
+def summarise_floods() -> None:
+    """Write one line for each kind of failure that was held back since the last call."""
+    for kind, count in _floods.summarise().items():
+        event("failures_summarised", "WARNING", kind=kind, held_back=count)

@@ -1,0 +1,122 @@
+"""The message: what travels on the Redis list, one JSON object an element."""
+
+from enum import StrEnum
+from typing import Any
+
+import attrs
+import orjson
+from cattrs import Converter
+
+from loadtest_trio.errors import MalformedMessageError
+
+
+class Operation(StrEnum):
+    """What a worker does to one S3 object."""
+
+    READ = "READ"
+    UPDATE = "UPDATE"
+    CREATE = "CREATE"
+    DELETE = "DELETE"
+
+
+class Phase(StrEnum):
+    """Why a message was scheduled: to fill or drain the bucket, or as part of the steady mix."""
+
+    PRECONDITION = "precondition"
+    STEADY = "steady"
+
+
+@attrs.frozen
+class Message:
+    """One unit of work.
+
+    Attributes:
+        id: Unique over all instances and restarts.
+        operation: What to do.
+        key: The S3 key to do it to.
+        phase: Why it was scheduled.
+        created_at: When it was *due*, in Unix seconds; 0 when somebody else enqueued it without saying.
+        retries: How often it has been put back after a transient failure.
+        params: What the operation needs besides the key; CREATE: ``{"uuids": n}``.
+    """
+
+    id: str
+    operation: Operation
+    key: str
+    phase: Phase = Phase.STEADY
+    created_at: float = 0.0
+    retries: int = 0
+    params: dict[str, Any] = attrs.field(factory=dict)
+
+    def encode(self) -> bytes:
+        """Return the message as one queue element."""
+        return orjson.dumps(
+            {
+                "id": self.id,
+                "operation": self.operation,
+                "key": self.key,
+                "phase": self.phase,
+                "created_at": self.created_at,
+                "retries": self.retries,
+                "params": self.params,
+            }
+        )
+
+    def retried(self) -> "Message":
+        """Return the same message with one more retry on its account."""
+        return attrs.evolve(self, retries=self.retries + 1)
+
+
+_LARGEST = 2**53  # what counts on from here still fits into JSON, and into the dead record
+
+
+def _text(value: object, _: object) -> str:
+    if not isinstance(value, str) or not value:
+        raise TypeError("a non-empty string is needed")
+    return value
+
+
+def _number(value: object, target: type[float]) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError("a number is needed")
+    if not 0 <= value <= _LARGEST:
+        raise ValueError("a number from 0 to 2**53 is needed")
+    return target(value)
+
+
+def _object(value: object, _: object) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise TypeError("a JSON object is needed")
+    return value
+
+
+_converter = Converter(detailed_validation=False)
+_converter.register_structure_hook(str, _text)
+_converter.register_structure_hook(float, _number)
+_converter.register_structure_hook(int, _number)
+_converter.register_structure_hook_func(lambda target: target == dict[str, Any], _object)
+_converter.register_structure_hook(Operation, lambda value, _: Operation(value))
+_converter.register_structure_hook(Phase, lambda value, _: Phase(value))
+
+
+def decode(element: bytes) -> Message:
+    """Read one queue element.
+
+    Only `id`, `operation` and `key` are required; unknown fields are ignored.
+
+    Args:
+        element: The bytes of one list element, from us or from anybody.
+
+    Returns:
+        The message.
+
+    Raises:
+        MalformedMessageError: The element is not JSON, not an object, or a field is missing or of the
+            wrong kind.
+    """
+    try:
+        fields = orjson.loads(element)
+        return _converter.structure(_object(fields, None), Message)
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
+        detail = f"field {error} is missing" if isinstance(error, KeyError) else str(error)
+        raise MalformedMessageError(f"not a message: {detail}") from error

@@ -1,0 +1,240 @@
+"""Counters and latency histograms: fixed in size, mergeable, cheap to record.
+
+Two spans of time: counters run from the start of the process, histograms cover one log interval and
+start anew after each `collect`. Percentiles over longer spans come from merging the encoded
+histograms of several lines, never from averaging percentiles.
+"""
+
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Mapping
+from itertools import accumulate
+from typing import Any, Protocol
+
+import attrs
+from hdrh.histogram import HdrHistogram
+
+from loadtest_trio.errors import LoadtestError
+from loadtest_trio.message import Message, Operation, Phase
+
+LARGEST_MICROSECONDS = 3_600_000_000
+SIGNIFICANT_FIGURES = 2
+_KEPT_BITS = 8  # an HdrHistogram of two significant figures keeps as many
+_LARGEST_COUNTED = LARGEST_MICROSECONDS >> 24 << 24  # it has 32 bits
+_PERCENTILES = {"p50": 50.0, "p95": 95.0, "p99": 99.0, "max": 100.0}
+
+
+class Observer(Protocol):
+    """Told about every call to a backend when it ends, well or badly."""
+
+    def __call__(self, kind: str, seconds: float, size: int, error: LoadtestError | None) -> None:
+        """Record one call.
+
+        Args:
+            kind: The kind of call: an S3 request (``GET``, ``PUT``, ``DELETE``, ``LIST``, ``HEAD``) or
+                a Redis call (``enqueue``, ``claim``, ``settle`` and so on).
+            seconds: How long it took, from the first byte sent to the last byte received.
+            size: Body bytes moved (S3) or elements moved (Redis).
+            error: What went wrong, or None.
+        """
+
+
+class Latencies:
+    """One latency distribution: values are counted by their leading eight bits, so its size is bounded.
+
+    That is as fine as an HdrHistogram of two significant figures. One of those would cost about 3 µs a
+    value in Python, and milliseconds of the event loop to be asked for its percentiles.
+    """
+
+    def __init__(self) -> None:
+        self._counts: dict[int, int] = {}
+
+    def record(self, seconds: float) -> None:
+        """Count one latency, in seconds; negative ones (clocks of two hosts) count as the smallest."""
+        micros = int(seconds * 1e6)
+        if micros < 1:
+            micros = 1
+        excess = micros.bit_length() - _KEPT_BITS
+        if excess > 0:
+            micros = micros >> excess << excess if micros < LARGEST_MICROSECONDS else _LARGEST_COUNTED
+        self._counts[micros] = self._counts.get(micros, 0) + 1
+
+    def collect(self) -> dict[int, int]:
+        """Return how often each value was recorded since the last call, in microseconds; start anew."""
+        counts, self._counts = self._counts, {}
+        return counts
+
+
+def histogram(counts: Mapping[int, int]) -> HdrHistogram:
+    """Return what `Latencies.collect` returned as a histogram of microseconds."""
+    filled = HdrHistogram(1, LARGEST_MICROSECONDS, SIGNIFICANT_FIGURES)
+    for micros, count in counts.items():
+        filled.record_value(micros, count)
+    return filled
+
+
+def summary(counts: Mapping[int, int]) -> dict[str, float | None]:
+    """Return p50, p95, p99 and max of what `Latencies.collect` returned, as its histogram would.
+
+    Returns:
+        Milliseconds: the upper end of the value's bucket, at the rank rounded to the nearest. None when
+        nothing was recorded.
+    """
+    if not counts:
+        return dict.fromkeys(_PERCENTILES)
+    values = sorted(counts)
+    reached = list(accumulate(counts[value] for value in values))
+    ranks = {name: max(1, int(percent * reached[-1] / 100 + 0.5)) for name, percent in _PERCENTILES.items()}
+    found = {name: values[bisect_left(reached, rank)] for name, rank in ranks.items()}
+    return {name: _upper_end(value) / 1000 for name, value in found.items()}
+
+
+def _upper_end(micros: int) -> int:
+    return micros + (1 << max(0, micros.bit_length() - _KEPT_BITS)) - 1
+
+
+@attrs.define
+class CallStats:
+    """One kind of call to a backend: running counts, and this interval's latencies."""
+
+    count: int = 0
+    size: int = 0
+    errors: int = 0
+    latency_ms: Latencies = attrs.field(factory=Latencies)
+    first_byte_ms: Latencies | None = None
+
+    def record(self, seconds: float, size: int, error: LoadtestError | None) -> None:
+        """Count one call; its latency counts whether it went well or not."""
+        self.count += 1
+        self.size += size
+        self.errors += error is not None
+        self.latency_ms.record(seconds)
+
+
+@attrs.define
+class OperationStats:
+    """One operation: running counts of messages, and this interval's latencies."""
+
+    created: int = 0
+    steady: int = 0
+    processed: int = 0
+    missed: int = 0
+    failed: int = 0
+    queue_wait_ms: Latencies = attrs.field(factory=Latencies)
+    service_ms: Latencies = attrs.field(factory=Latencies)
+    end_to_end_ms: Latencies = attrs.field(factory=Latencies)
+
+
+class Metrics:
+    """Everything this process counts. Each recorder is a few dictionary and integer operations."""
+
+    def __init__(self) -> None:
+        self.operations = {operation: OperationStats() for operation in Operation}
+        self.s3: dict[str, CallStats] = {}
+        self.redis: dict[str, CallStats] = {}
+        self.end_to_end = Latencies()
+        self.totals: Counter[str] = Counter()
+        self._peaks: dict[str, float] = {}
+
+    def observe_s3(self, kind: str, seconds: float, size: int, error: LoadtestError | None) -> None:
+        """Record one S3 request (an `Observer`)."""
+        stats = self.s3.get(kind)
+        if stats is None:
+            stats = self.s3[kind] = CallStats()
+        stats.record(seconds, size, error)
+
+    def observe_first_byte(self, seconds: float) -> None:
+        """Record after how long the answer to a GET began."""
+        stats = self.s3.setdefault("GET", CallStats())
+        stats.first_byte_ms = stats.first_byte_ms or Latencies()
+        stats.first_byte_ms.record(seconds)
+
+    def observe_redis(self, kind: str, seconds: float, size: int, error: LoadtestError | None) -> None:
+        """Record one Redis call (an `Observer`)."""
+        self.redis.setdefault(kind, CallStats()).record(seconds, size, error)
+
+    def scheduled(self, message: Message) -> None:
+        """Count a message that reached the queue."""
+        stats = self.operations[message.operation]
+        stats.created += 1
+        stats.steady += message.phase is Phase.STEADY
+
+    def peak(self, name: str, seconds: float) -> None:
+        """Keep the largest value of a lag within this interval, in seconds."""
+        self._peaks[name] = max(self._peaks.get(name, 0.0), seconds)
+
+    def collect_peak_ms(self, name: str) -> float:
+        """Return the largest value of a lag since the last call, in milliseconds; 0 when there was none."""
+        return round(1000 * self._peaks.pop(name, 0.0), 3)
+
+    def handled(self, message: Message, *, started: float, ended: float) -> None:
+        """Record the latencies of one handled message.
+
+        Args:
+            message: Its `created_at`, the time it was due, is where waiting begins.
+            started: When a worker took it, in Unix seconds.
+            ended: When its S3 work was done, in Unix seconds.
+        """
+        stats = self.operations[message.operation]
+        stats.service_ms.record(ended - started)
+        if message.created_at:
+            stats.queue_wait_ms.record(started - message.created_at)
+            stats.end_to_end_ms.record(ended - message.created_at)
+            self.end_to_end.record(ended - message.created_at)
+
+    def collect(self, shares: dict[Operation, float]) -> dict[str, Any]:
+        """Return the metrics line's share of what is counted here, and start new histograms.
+
+        Args:
+            shares: The nominal share of each operation, in percent.
+
+        Returns:
+            `by_operation`, `s3`, `redis`, `end_to_end_p99_ms`, `redis_latency_ms` and `histograms`,
+            the interval's distributions in HdrHistogram's compressed V2 form, keyed by path.
+        """
+        self._histograms: dict[str, str] = {}
+        line = {
+            "by_operation": self._by_operation(shares),
+            "s3": {kind: self._calls(f"s3.{kind}", stats, "bytes") for kind, stats in self.s3.items()},
+            "end_to_end_p99_ms": self._latencies("end_to_end_ms", self.end_to_end)["p99"],
+        }
+        redis = {kind: self._calls(f"redis.{kind}", stats, "elements") for kind, stats in self.redis.items()}
+        p99 = [
+            calls["latency_ms"]["p99"] for calls in redis.values() if calls["latency_ms"]["p99"] is not None
+        ]
+        return line | {
+            "redis": redis,
+            "redis_latency_ms": max(p99, default=None),
+            "histograms": self._histograms,
+        }
+
+    def _by_operation(self, shares: dict[Operation, float]) -> dict[str, Any]:
+        steady = sum(stats.steady for stats in self.operations.values())
+        return {
+            operation.value: {
+                "created": stats.created,
+                "processed": stats.processed,
+                "missed": stats.missed,
+                "failed": stats.failed,
+                "share_nominal": round(shares[operation], 3),
+                "share_actual": round(100 * stats.steady / steady, 3) if steady else None,
+                **{
+                    name: self._latencies(f"{operation}.{name}", getattr(stats, name))
+                    for name in ("queue_wait_ms", "service_ms", "end_to_end_ms")
+                },
+            }
+            for operation, stats in self.operations.items()
+        }
+
+    def _calls(self, path: str, stats: CallStats, unit: str) -> dict[str, Any]:
+        latency = self._latencies(f"{path}.latency_ms", stats.latency_ms)
+        calls = {"count": stats.count, unit: stats.size, "errors": stats.errors, "latency_ms": latency}
+        if stats.first_byte_ms is not None:
+            calls["first_byte_ms"] = self._latencies(f"{path}.first_byte_ms", stats.first_byte_ms)
+        return calls
+
+    def _latencies(self, path: str, latencies: Latencies) -> dict[str, float | None]:
+        counts = latencies.collect()
+        if counts:
+            self._histograms[path] = histogram(counts).encode().decode("ascii")
+        return summary(counts)

@@ -1,0 +1,17 @@
+"""Before money is spent: can the backends do it, and what will it cost?"""
+
+from loadtest_trio.preflight.checks import Finding, Grade, check_redis, check_s3
+from loadtest_trio.preflight.cost import Plan, Position, predict, total
+from loadtest_trio.preflight.prices import load_prices
+
+__all__ = [
+    "Finding",
+    "Grade",
+    "Plan",
+    "Position",
+    "check_redis",
+    "check_s3",
+    "load_prices",
+    "predict",
+    "total",
+]

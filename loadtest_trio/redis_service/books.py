@@ -1,0 +1,65 @@
+"""The books of the queue as remembered here, to notice when Redis itself has forgotten something.
+
+Every script replies with the books as they stood when it ran. Replies may be handled out of order
+(several threads), so what looks like a step back is only a suspicion; repair.lua compares with the
+books of the moment and decides.
+"""
+
+import attrs
+
+
+@attrs.frozen
+class Books:
+    """The epoch and its counters; see `QueueSnapshot` for their meaning."""
+
+    epoch: bytes
+    created: int
+    processed: int
+    missed: int
+    purged: int
+    lost: int
+
+    @classmethod
+    def parse(cls, reply: list[bytes | None]) -> "Books":
+        """Read what ``books()`` of common.lua returns."""
+        epoch, *counters = reply
+        return cls(epoch or b"", *(int(counter or 0) for counter in counters))
+
+    def newer_than(self, other: "Books") -> bool:
+        """Whether this was read later; within one epoch all counters but `lost` only grow."""
+        return self.created + self.processed + self.missed + self.purged >= (
+            other.created + other.processed + other.missed + other.purged
+        )
+
+    def fields(self) -> tuple[bytes | int, ...]:
+        """Return the fields in the order in which repair.lua wants them."""
+        return attrs.astuple(self)
+
+
+class LossWatch:
+    """Remembers the latest books seen.
+
+    Attributes:
+        remembered: The latest books, or None before the first reply.
+        suspicious: Whether books were seen since that do not follow from those remembered.
+    """
+
+    def __init__(self) -> None:
+        self.remembered: Books | None = None
+        self.suspicious = False
+
+    def saw(self, reply: list[bytes | None]) -> None:
+        """Compare the books of one reply with those remembered."""
+        books = Books.parse(reply)
+        known = self.remembered
+        if known is None:
+            self.remembered = books
+        elif books.epoch != known.epoch or books.created < known.created:
+            self.suspicious = True
+        elif books.newer_than(known):
+            self.remembered = books
+
+    def repaired(self, reply: list[bytes | None]) -> None:
+        """Take over the books as they stand after repair.lua."""
+        self.remembered = Books.parse(reply)
+        self.suspicious = False

@@ -1,0 +1,57 @@
+#!lua flags=allow-oom
+-- ARGV: consumer, heartbeat time to live (ms), claim number, limit, retries to promote at most
+-- Reply: books, server time of the claim (ms), elements, times each was reaped (empty: none was).
+-- Message i of claim c gets the token "c.i". The claim number last seen is a repeat after a lost reply
+-- and gets the same batch again (nil for what was reaped meanwhile). An earlier number comes out of a
+-- connection that was given up long ago: nobody would hear of what it claimed.
+
+local MOST = 1000 -- tokens have four digits, and unpack() has a limit too
+
+local function reaped_before(elements)
+  if #elements == 0 or redis.call('EXISTS', DELIVERIES) == 0 then return {} end
+  return redis.call('HMGET', DELIVERIES, unpack(elements))
+end
+
+local function token(number, i)
+  return string.format('%s.%04d', number, i)
+end
+
+-- Due retries go to the out end: they have waited already. The earliest due goes out first.
+local function promote(time, most)
+  local due = redis.call('ZRANGE', RETRY, '-inf', time, 'BYSCORE', 'LIMIT', 0, most)
+  for i = #due, 1, -1 do
+    redis.call('RPUSH', QUEUE, string.sub(due[i], string.find(due[i], '\n', 1, true) + 1))
+    redis.call('ZREM', RETRY, due[i])
+  end
+end
+
+local function repeated(last)
+  if ARGV[3] ~= last[1] then
+    return redis.error_reply('ERR outdated claim: do two processes use the same consumer name?')
+  end
+  local elements, reaped = {}, {}
+  for i = 1, tonumber(last[2]) do
+    elements[i] = redis.call('HGET', INFLIGHT, token(last[1], i))
+    reaped[i] = elements[i] and redis.call('HGET', DELIVERIES, elements[i])
+  end
+  return {books(), tonumber(last[3]), elements, reaped}
+end
+
+local time = clock()
+beat(time, tonumber(ARGV[2]))
+local last = redis.call('HMGET', SESSION, 'claim', 'claimed', 'claimed_at')
+if last[1] and tonumber(ARGV[3]) <= tonumber(last[1]) then return repeated(last) end
+
+promote(time, tonumber(ARGV[5]))
+local elements = redis.call('RPOP', QUEUE, math.min(tonumber(ARGV[4]), MOST)) or {}
+if #elements > 0 then
+  local record = {}
+  for i, element in ipairs(elements) do
+    record[2 * i - 1] = token(ARGV[3], i)
+    record[2 * i] = element
+  end
+  redis.call('HSET', INFLIGHT, unpack(record))
+end
+redis.call('HSET', SESSION, 'claim', ARGV[3], 'claimed', #elements, 'claimed_at', time)
+redis.call('PEXPIRE', SESSION, SESSION_MS)
+return {books(), time, elements, reaped_before(elements)}

@@ -1,0 +1,72 @@
+"""The boundary: what redis-py and the operating system raise becomes one of our two errors, here only."""
+
+import ssl
+from collections.abc import Iterator
+
+import redis
+
+from loadtest_trio.errors import RedisError, RedisRejectedError, RedisUnavailableError
+
+LATER = frozenset(
+    ["BUSY", "CLUSTERDOWN", "LOADING", "MASTERDOWN", "MISCONF", "NOREPLICAS", "OOM", "READONLY", "TRYAGAIN"]
+)
+"""Codes of error replies that pass by themselves (redis.io, "RESP protocol", simple errors; `server.c`)."""
+
+HINTS = {
+    "WRONGPASS": "check the user and password in REDIS_ENDPOINT",
+    "NOAUTH": "give a password in REDIS_ENDPOINT",
+    "NOPERM": "the user in REDIS_ENDPOINT needs more permissions",
+    "WRONGTYPE": "a key of this queue holds something else; choose another QUEUE_NAME",
+    "MOVED": "this is one node of a cluster; REDIS_ENDPOINT must be the node that serves the queue's slot",
+    "DB index": "check the database number in REDIS_ENDPOINT",
+    "invalid DB index": "check the database number in REDIS_ENDPOINT",
+    "unknown command": "Redis 7.0 or newer is needed",
+}
+"""What to change, by how an error reply begins."""
+
+
+def translate(error: Exception, where: str, password: str | None) -> RedisError:
+    """Return our error for a foreign one.
+
+    Args:
+        error: What redis-py, ssl or the operating system raised.
+        where: Host and port, for the message.
+        password: Never shown, should the foreign message contain it.
+
+    Returns:
+        `RedisRejectedError` when the answer will be no again, else `RedisUnavailableError`.
+    """
+    detail = _detail(error)
+    if password:
+        detail = detail.replace(password, "***")
+    if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in _causes(error)):
+        return RedisRejectedError(f"Redis at {where}: its certificate cannot be trusted: {detail}")
+    if not _is_reply(error) or _code(error) in LATER:
+        return RedisUnavailableError(f"Redis at {where}: {detail}")
+    hint = next((hint for start, hint in HINTS.items() if detail.removeprefix("ERR ").startswith(start)), "")
+    return RedisRejectedError(f"Redis at {where}: {detail}" + (f" ({hint})" if hint else ""))
+
+
+def _is_reply(error: Exception) -> bool:
+    # redis-py makes connection errors of some replies: LOADING, AUTH's refusals, "max number of clients".
+    if isinstance(error, redis.AuthenticationError | redis.exceptions.AuthorizationError):
+        return True
+    return isinstance(error, redis.ResponseError)
+
+
+def _code(error: Exception) -> str:
+    code = getattr(error, "status_code", None) or ""
+    return code or str(error).partition(" ")[0]
+
+
+def _detail(error: Exception) -> str:
+    # redis-py takes the code off the front of the replies it knows; it belongs there.
+    code = getattr(error, "status_code", None)
+    text = " ".join(str(error).split()) or type(error).__name__
+    return f"{code} {text}" if code and code != "ERR" else text
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__

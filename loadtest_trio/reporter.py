@@ -1,0 +1,173 @@
+"""Reporter: one metrics line every interval, by a schedule that does not drift."""
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import attrs
+import trio
+
+from loadtest_trio import emf, logs
+from loadtest_trio.ecs import TaskLimits
+from loadtest_trio.inventory import Inventory
+from loadtest_trio.machine import ProcessMeter
+from loadtest_trio.message import Operation
+from loadtest_trio.metrics import Metrics
+from loadtest_trio.redis_service import QueueSnapshot
+from loadtest_trio.settings import MetricsFormat, Settings
+from loadtest_trio.vitals import Vitals
+
+_SNAPSHOT_SECONDS = 2.0  # a line does not wait longer for Redis; it then carries the last known queue
+_PROBE_SECONDS = 0.5
+_NOTHING = QueueSnapshot(
+    queued=0,
+    in_flight=0,
+    delayed=0,
+    dead=0,
+    consumers=0,
+    epoch="",
+    created=0,
+    processed=0,
+    missed=0,
+    purged=0,
+    lost=0,
+)
+
+
+class _Queue(Protocol):
+    async def snapshot(self) -> QueueSnapshot: ...
+
+
+class Reporter:
+    """Writes what happened.
+
+    The queue and the ledger come from one atomic snapshot in Redis, so they agree with each other at
+    any instant; rates, latencies and `by_operation` are this process's own.
+
+    Args:
+        settings: Interval, mix and format.
+        queue: Where the snapshot comes from.
+        inventory: How many objects are known.
+        metrics: What was counted.
+        vitals: Where it shows that it makes progress.
+        limits: What the ECS task may use.
+        phase: The scheduler's phase now.
+        wall: Unix seconds.
+    """
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        queue: _Queue,
+        inventory: Inventory,
+        metrics: Metrics,
+        vitals: Vitals,
+        limits: TaskLimits,
+        phase: Callable[[], str],
+        wall: Callable[[], float],
+    ) -> None:
+        self._settings = settings
+        self._queue = queue
+        self._inventory = inventory
+        self._metrics = metrics
+        self._vitals = vitals
+        self._limits = attrs.asdict(limits)
+        self._phase = phase
+        self._wall = wall
+        self._meter = ProcessMeter()
+        self._started = trio.current_time()
+        self._snapshot = _NOTHING
+        self._snapshot_at = self._started
+        self._last = (self._started, 0)
+        self._shares = {
+            operation: settings.steady_state_distribution.share(operation) for operation in Operation
+        }
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Write a line every `LOG_INTERVAL_SECONDS` until cancelled."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self.probe)
+            task_status.started()
+            ticks = 0
+            while True:
+                ticks += 1
+                await trio.sleep_until(self._started + ticks * self._settings.log_interval_seconds)
+                await self.write()
+
+    async def write(self) -> None:
+        """Write one metrics line now."""
+        line = await self.measure()
+        if self._settings.metrics_format is MetricsFormat.EMF:
+            line |= emf.header(
+                line, self._settings.metrics_namespace, self._settings.queue_name, self._wall()
+            )
+        logs.event("metrics", **line)
+
+    async def measure(self) -> dict[str, Any]:
+        """Return the fields of a metrics line, and begin the next interval."""
+        self._vitals.beat("reporter")
+        with trio.move_on_after(_SNAPSHOT_SECONDS):
+            self._snapshot = await self._queue.snapshot()
+            self._snapshot_at = trio.current_time()
+        logs.summarise_floods()
+        return self._line()
+
+    def totals(self) -> dict[str, Any]:
+        """Return the totals and the ledger as of the last line, for the end."""
+        snapshot, totals = self._snapshot, self._metrics.totals
+        return {
+            "uptime_seconds": round(trio.current_time() - self._started, 3),
+            "messages_created": snapshot.created,
+            "messages_processed": snapshot.processed,
+            "messages_missed": snapshot.missed,
+            "messages_failed": totals["dead"],
+            "messages_withheld": totals["withheld"],
+            "messages_retried": totals["retry"],
+            "settlements_stale": totals["stale"],
+            "errors": totals["errors"],
+            "requests_throttled": totals["throttled"],
+            "ledger": ledger(snapshot),
+        }
+
+    def _line(self) -> dict[str, Any]:
+        now, snapshot = trio.current_time(), self._snapshot
+        return {
+            **self.totals(),
+            "phase": self._phase(),
+            "queue_length": snapshot.queued,
+            "in_flight": snapshot.in_flight,
+            "delayed": snapshot.delayed,
+            "dead": snapshot.dead,
+            "snapshot_age_seconds": round(now - self._snapshot_at, 3),
+            "rate_per_second": self._rate(now),
+            "objects": self._inventory.objects,
+            **self._meter.read(),
+            **self._limits,
+            "loop_lag_ms": self._metrics.collect_peak_ms("loop_lag"),
+            "schedule_lag_ms": self._metrics.collect_peak_ms("schedule_lag"),
+            **self._metrics.collect(self._shares),
+        }
+
+    def _rate(self, now: float) -> float:
+        (before, count), processed = self._last, self._metrics.totals["processed"]
+        self._last = (now, processed)
+        return round((processed - count) / (now - before), 3) if now > before else 0.0
+
+    async def probe(self) -> None:
+        """Notice how late the event loop runs its tasks, until cancelled."""
+        while True:
+            due = trio.current_time() + _PROBE_SECONDS
+            await trio.sleep_until(due)
+            self._metrics.peak("loop_lag", trio.current_time() - due)
+
+
+def ledger(snapshot: QueueSnapshot) -> dict[str, int]:
+    """Return the books: where every created message is.
+
+    Returns:
+        Each place with its count, and ``difference``: created minus all places. It is 0 unless somebody
+        else put messages on the list directly (negative).
+    """
+    places = ("processed", "missed", "dead", "purged", "lost", "queued", "delayed", "in_flight")
+    accounted = {place: int(getattr(snapshot, place)) for place in places}
+    return {"created": snapshot.created, **accounted, "difference": -snapshot.surplus}

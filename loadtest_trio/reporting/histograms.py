@@ -1,0 +1,79 @@
+"""Latency distributions over any span of time, from the histograms in the lines.
+
+A percentile of a span comes from the merged histograms of its lines. An average of percentiles is
+never taken: it is not a percentile of anything (G. Tene, HdrHistogram).
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+
+import attrs
+from hdrh.histogram import HdrHistogram
+
+_LARGEST_MICROSECONDS = 3_600_000_000
+_SIGNIFICANT_FIGURES = 2
+
+
+@attrs.define
+class Distribution:
+    """Merged latencies of one path, such as ``READ.service_ms``.
+
+    Attributes:
+        damaged: Histograms that could not be decoded.
+    """
+
+    _merged: HdrHistogram = attrs.field(
+        factory=lambda: HdrHistogram(1, _LARGEST_MICROSECONDS, _SIGNIFICANT_FIGURES), init=False
+    )
+    damaged: int = 0
+
+    def add(self, encoded: object) -> None:
+        """Merge one histogram in HdrHistogram's compressed V2 form."""
+        try:
+            self._merged.decode_and_add(encoded)
+        except Exception:  # the decoder raises whatever ctypes, zlib and base64 do, and one bare class
+            self.damaged += 1
+
+    @property
+    def count(self) -> int:
+        """How many values were recorded."""
+        return int(self._merged.get_total_count())
+
+    @property
+    def mean_ms(self) -> float:
+        """The mean, in milliseconds; 0 when empty."""
+        return float(self._merged.get_mean_value()) / 1000 if self.count else 0.0
+
+    def percentile_ms(self, percent: float) -> float | None:
+        """Return a percentile in milliseconds; None when empty."""
+        return float(self._merged.get_value_at_percentile(percent)) / 1000 if self.count else None
+
+    def steps(self) -> Iterator[tuple[float, float]]:
+        """Yield (milliseconds, share of all values at most that) in rising order."""
+        counted, total = 0, self.count
+        for item in self._merged.get_recorded_iterator():
+            counted += item.count_at_value_iterated_to
+            yield item.value_iterated_to / 1000, counted / total
+
+
+def merge(
+    lines: Iterable[Mapping[str, object]], wanted: Iterable[str] | None = None
+) -> dict[str, Distribution]:
+    """Merge the histograms of metrics lines, path by path.
+
+    Args:
+        lines: Metrics lines; one without histograms, or with damaged ones, adds nothing.
+        wanted: Only these paths; every path when None.
+
+    Returns:
+        Path -> distribution.
+    """
+    paths = None if wanted is None else set(wanted)
+    merged: dict[str, Distribution] = {}
+    for line in lines:
+        histograms = line.get("histograms")
+        if not isinstance(histograms, dict):
+            continue
+        for path, encoded in histograms.items():
+            if paths is None or path in paths:
+                merged.setdefault(path, Distribution()).add(encoded)
+    return merged

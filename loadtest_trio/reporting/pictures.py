@@ -1,0 +1,144 @@
+"""The pictures that every run has: over time, latencies, mix."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from loadtest_trio.reporting.canvas import COLOURS, figure, save
+from loadtest_trio.reporting.histograms import Distribution
+from loadtest_trio.reporting.reader import Line
+from loadtest_trio.reporting.runs import Run, intervals, number
+
+_OPERATIONS = ("READ", "UPDATE", "CREATE", "DELETE")
+_TICKS = (0, 50, 90, 99, 99.9, 99.99)
+
+
+def over_time(run: Run, folder: Path, name: str) -> str:
+    """Queue length, rate, CPU and memory over time; the stages of a search are shaded."""
+    if not run.metrics:
+        return ""
+    drawn, panels = figure(4, 1, height=8.2, sharex=True)
+    unit, label = _time_unit(run.seconds)
+    at = [(line["_at"] - run.began) / unit for line in run.metrics]
+    places = (("queue_length", "waiting"), ("in_flight", "in flight"), ("delayed", "delayed"))
+    for (field, meaning), colour in zip(places, COLOURS, strict=False):
+        panels[0].plot(at, _values(run.metrics, field), label=meaning, color=colour, linewidth=1)
+    panels[0].set_ylabel("messages")
+    panels[0].legend(ncols=3, fontsize=8, loc="upper right")
+    done = intervals(run.metrics, run.began)
+    panels[1].plot(
+        [each.at / unit for each in done], [each.rate for each in done], color=COLOURS[0], linewidth=1
+    )
+    panels[1].set_ylabel("messages/s done")
+    panels[2].plot(at, _values(run.metrics, "cpu_percent"), color=COLOURS[3], linewidth=1)
+    panels[2].set_ylabel("CPU, % of a core")
+    panels[3].plot(at, _values(run.metrics, "memory_mb"), color=COLOURS[4], linewidth=1)
+    panels[3].set_ylabel("memory, MB")
+    panels[3].set_xlabel(label)
+    for panel in panels:
+        panel.set_ylim(bottom=0)
+    _shade_stages(run, panels, unit)
+    return save(drawn, folder, name, "Queue, rate, CPU and memory over time")
+
+
+def latency(distributions: dict[str, Distribution], folder: Path, name: str) -> str:
+    """Latency by percentile, both scales logarithmic, for messages and for S3 requests."""
+    groups = (
+        ("end to end, from due to done", [(op, f"{op}.end_to_end_ms") for op in _OPERATIONS]),
+        ("service, in the worker", [(op, f"{op}.service_ms") for op in _OPERATIONS]),
+        (
+            "S3 requests",
+            [(path.split(".")[1], path) for path in sorted(distributions) if path.startswith("s3.")],
+        ),
+        (
+            "Redis calls, in their thread",
+            [(f, f"redis.{f}.latency_ms") for f in ("claim", "settle", "enqueue")],
+        ),
+    )
+    if not any(path in distributions for _, curves in groups for _, path in curves):
+        return ""
+    drawn, panels = figure(2, 2, height=7)
+    for panel, (title, curves) in zip(panels, groups, strict=True):
+        shown = [
+            (label, distributions[path])
+            for label, path in curves
+            if path in distributions and "first_byte" not in path
+        ]
+        _percentile_curves(panel, shown)
+        panel.set_title(title, fontsize=9)
+    return save(drawn, folder, name, "Latency distributions")
+
+
+def _percentile_curves(panel: Any, curves: Sequence[tuple[str, Distribution]]) -> None:
+    for (label, each), colour in zip(curves, COLOURS, strict=False):
+        steps = [(100 * share, ms) for ms, share in each.steps()]
+        tails = [100 / max(100 - percent, 1e-3) for percent, _ in steps]
+        panel.step(tails, [ms for _, ms in steps], where="pre", label=label, color=colour, linewidth=1.2)
+    panel.set_xscale("log")
+    panel.set_yscale("log")
+    panel.set_xlim(1, 100 / (100 - _TICKS[-1]))
+    panel.set_xticks([100 / (100 - tick) for tick in _TICKS], [f"p{tick:g}" for tick in _TICKS])
+    panel.minorticks_off()
+    panel.set_ylabel("milliseconds")
+    if curves:
+        panel.legend(fontsize=8)
+
+
+def mix(run: Run, folder: Path, name: str) -> str:
+    """Nominal against achieved shares."""
+    operations = run.operations
+    if not operations:
+        return ""
+    drawn, panel = figure(height=2.8, width=6.5)
+    for shift, (field, meaning) in zip(
+        (-0.2, 0.2), (("share_nominal", "nominal"), ("share_actual", "achieved")), strict=True
+    ):
+        shares = [number(each, field) for each in operations.values()]
+        bars = panel.bar(
+            [place + shift for place in range(len(shares))],
+            shares,
+            width=0.38,
+            label=meaning,
+            color=COLOURS[shift > 0],
+        )
+        panel.bar_label(bars, fmt="%.1f", fontsize=8)
+    panel.set_xticks(range(len(operations)), list(operations))
+    panel.set_ylabel("% of steady messages")
+    panel.legend(fontsize=8)
+    return save(drawn, folder, name, "Nominal against achieved mix")
+
+
+def _shade_stages(run: Run, panels: Sequence[Any], unit: float) -> None:
+    """Shade every second stage; label each in the first panel."""
+    spans: dict[object, list[float]] = {}
+    kinds: dict[object, str] = {}
+    for line in run.metrics:
+        if "stage" in line:
+            spans.setdefault(line["stage"], []).append((line["_at"] - run.began) / unit)
+            kinds[line["stage"]] = str(line.get("stage_kind", ""))
+    before = ""
+    for place, (stage, at) in enumerate(spans.items()):
+        for panel in panels:
+            if place % 2:
+                panel.axvspan(at[0], at[-1], color="#000000", alpha=0.04, linewidth=0)
+        if kinds[stage] != before:
+            before = kinds[stage]
+            panels[0].annotate(
+                before,
+                (at[0], 1),
+                xycoords=("data", "axes fraction"),
+                fontsize=7,
+                rotation=30,
+                verticalalignment="bottom",
+            )
+
+
+def _values(lines: Sequence[Line], field: str) -> list[float]:
+    values = (line.get(field) for line in lines)
+    return [float(value) if isinstance(value, int | float) else float("nan") for value in values]
+
+
+def _time_unit(seconds: float) -> tuple[float, str]:
+    if seconds > 3 * 3600:
+        return 3600, "hours since the start"
+    return (60, "minutes since the start") if seconds > 600 else (1, "seconds since the start")

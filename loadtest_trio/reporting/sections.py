@@ -1,0 +1,126 @@
+"""The sections of a report that every run has. Each takes a run and returns Markdown, or nothing."""
+
+from collections.abc import Sequence
+
+from loadtest_trio.reporting.histograms import Distribution
+from loadtest_trio.reporting.markdown import Cell, duration, facts, table
+from loadtest_trio.reporting.reader import Reading
+from loadtest_trio.reporting.runs import Run, intervals, ledger, mapping, number, totals, unbalanced
+
+_PERCENTILES = (50.0, 90.0, 99.0, 99.9, 100.0)
+
+
+def configuration(run: Run) -> str:
+    """What ran, with which settings, on what."""
+    machine, versions = mapping(run.started.get("machine")), mapping(run.started.get("versions"))
+    rows = [(name, str(value)) for name, value in run.settings.items() if value != ""]
+    if not (machine or rows):
+        return "The line that says how the run was started is not among the lines."
+    about: list[tuple[str, Cell]] = [
+        ("Machine", f"{machine.get('cpu_model', '?')}, {machine.get('cpus', '?')} CPUs visible"),
+        ("Memory", f"{number(machine, 'memory_mb'):,.0f} MB"),
+        ("Platform", str(machine.get("platform", "?"))),
+        ("Versions", ", ".join(f"{name} {value}" for name, value in versions.items())),
+        ("Calibration score", run.score),
+    ]
+    return f"{facts(about)}\n\n{table(('setting', 'value'), rows)}"
+
+
+def overview(run: Run) -> str:
+    """How long, how much, how it ended."""
+    end = run.stopped.get("reason") or "not known: no line says so (killed, cut off, or still running)"
+    done = intervals(run.steady)
+    seconds, count = sum(each.seconds for each in done), sum(each.done for each in done)
+    spent = [each for each in done if each.cpu_seconds is not None]
+    cpu, counted = sum(each.cpu_seconds or 0 for each in spent), sum(each.done for each in spent)
+    lines: list[tuple[str, Cell]] = [
+        ("Length", duration(run.seconds)),
+        ("Metrics lines", len(run.metrics)),
+        ("Messages a second in the steady phase", count / seconds if seconds else None),
+        ("CPU a message in the steady phase, ms", 1000 * cpu / counted if counted else None),
+        ("End", str(end)),
+    ]
+    lines += [(name.replace("_", " ").capitalize(), value) for name, value in totals(run).items()]
+    return facts(lines)
+
+
+def latencies(distributions: dict[str, Distribution]) -> str:
+    """Percentiles of every latency, from merged histograms."""
+    rows: list[list[Cell]] = []
+    for path, each in sorted(distributions.items()):
+        if each.count:
+            rows.append([path, each.count, *(each.percentile_ms(percent) for percent in _PERCENTILES)])
+    if not rows:
+        return "The lines carry no histograms."
+    headings = ("milliseconds", "count", "p50", "p90", "p99", "p99.9", "max")
+    return "Percentiles of the merged histograms of all lines.\n\n" + table(headings, rows)
+
+
+def mix(run: Run) -> str:
+    """Nominal against achieved shares."""
+    if not run.operations:
+        return "No line carries counts by operation."
+    rows = [
+        (
+            name,
+            number(each, "share_nominal"),
+            number(each, "share_actual"),
+            number(each, "share_actual") - number(each, "share_nominal"),
+            int(number(each, "created")),
+            int(number(each, "processed")),
+            int(number(each, "missed")),
+            int(number(each, "failed")),
+        )
+        for name, each in run.operations.items()
+    ]
+    headings = (
+        "operation",
+        "nominal %",
+        "actual %",
+        "difference",
+        "created",
+        "processed",
+        "missed",
+        "failed",
+    )
+    return (
+        "Shares are of the steady messages; refills that keep the bucket within its bounds come on top "
+        "and are in the counts.\n\n" + table(headings, rows)
+    )
+
+
+def books(run: Run) -> str:
+    """Where every message is, and whether that adds up."""
+    places = ledger(run)
+    if not places:
+        return "No line carries the ledger."
+    wrong = unbalanced(run)
+    balance = (
+        f"It balances in all {len(run.metrics)} metrics lines."
+        if not wrong
+        else f"**It does not balance in {len(wrong)} of {len(run.metrics)} metrics lines**, first at "
+        f"{wrong[0]['timestamp']}: somebody else put messages on the list, or messages were lost."
+    )
+    return f"{table(tuple(places), [tuple(places.values())])}\n\n{balance}"
+
+
+def troubles(run: Run) -> str:
+    """What was written as a warning or an error, by kind."""
+    counts = run.troubles
+    if not counts:
+        return "No warning and no error."
+    return table(("kind", "count"), counts.most_common(20))
+
+
+def quality(reading: Reading, distributions: Sequence[Distribution]) -> str:
+    """What could be read of the logs, and what could not."""
+    broken = sum(each.damaged for each in distributions)
+    lines: list[tuple[str, Cell]] = [
+        ("Files", reading.files),
+        ("Lines of the service", len(reading.lines)),
+        ("Damaged lines, left out", reading.damaged),
+        ("Damaged histograms, left out", broken),
+        ("Repeated lines, left out", reading.duplicates),
+        ("Other lines, left out", reading.foreign),
+    ]
+    return "\n".join([facts(lines), *(f"- {fault}" for fault in reading.faults)])

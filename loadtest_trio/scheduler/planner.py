@@ -1,0 +1,127 @@
+"""Which messages to enqueue: the preconditions and the steady mix. Pure.
+
+The nominal mix shrinks the bucket (10 % CREATE, 15 % DELETE), so refills never end: they are planned
+beside the mix, marked `Phase.PRECONDITION`, and count what is already on the queue, so that they
+never overshoot.
+"""
+
+from collections.abc import Callable
+from itertools import count
+from random import Random
+from uuid import uuid4
+
+import attrs
+
+from loadtest_trio.inventory import Inventory
+from loadtest_trio.message import Message, Operation, Phase
+from loadtest_trio.mix import Mix
+from loadtest_trio.payload import LINE_BYTES
+
+
+@attrs.frozen
+class FileSizes:
+    """The number of UUIDs in a new file, uniform between two bounds.
+
+    Attributes:
+        least: Fewest UUIDs.
+        most: Most UUIDs.
+        rng: Draws.
+    """
+
+    least: int
+    most: int
+    rng: Random
+
+    @classmethod
+    def in_bytes(cls, least: int, most: int, rng: Random) -> "FileSizes":
+        """Bound the size in bytes, rounded to whole lines inside the bounds where one fits."""
+        lines = max(1, most // LINE_BYTES)
+        return cls(min(lines, -(-least // LINE_BYTES)), lines, rng)
+
+    def draw(self) -> int:
+        """Return the number of UUIDs of one file."""
+        return self.rng.randint(self.least, self.most)
+
+
+class Planner:
+    """Turns "so many are due" into messages, keeping the inventory in step.
+
+    Args:
+        inventory: The known keys.
+        mix: The steady order of operations.
+        draw_uuids: Lines of one new file.
+        prefix: New keys begin with it.
+        sender: Unique among all processes that enqueue; message ids begin with it.
+        min_objects: Below it, objects are created.
+        max_objects: Above it, objects are deleted.
+    """
+
+    def __init__(
+        self,
+        *,
+        inventory: Inventory,
+        mix: Mix,
+        draw_uuids: Callable[[], int],
+        prefix: str,
+        sender: str,
+        min_objects: int,
+        max_objects: int,
+    ) -> None:
+        self._inventory = inventory
+        self._mix = mix
+        self._draw_uuids = draw_uuids
+        self._prefix = prefix
+        self._sender = sender
+        self._min_objects = min_objects
+        self._max_objects = max_objects
+        self._numbers = count(1)
+
+    @property
+    def met(self) -> bool:
+        """Whether the number of objects lies within the bounds now."""
+        inventory = self._inventory
+        return self._min_objects <= inventory.objects and inventory.planned <= self._max_objects
+
+    def refills(self, due: float, room: int) -> list[Message]:
+        """Plan the messages that bring the number of objects back between the bounds.
+
+        Args:
+            due: The time they are due, in Unix seconds.
+            room: At most so many.
+
+        Returns:
+            CREATEs, or DELETEs, or nothing.
+        """
+        missing = self._min_objects - self._inventory.planned
+        surplus = self._inventory.planned - self._max_objects
+        operation = Operation.CREATE if missing > 0 else Operation.DELETE
+        wanted = max(0, missing, surplus)
+        drafts = (self._draft(operation, due, Phase.PRECONDITION) for _ in range(min(wanted, max(0, room))))
+        return [message for message in drafts if message]
+
+    def steady(self, number: int, due: float) -> list[Message]:
+        """Plan messages of the steady mix.
+
+        Args:
+            number: How many.
+            due: The time they are due, in Unix seconds.
+
+        Returns:
+            Up to `number` messages: an operation for which no object is known is left out.
+        """
+        drafts = (self._draft(self._mix.draw(), due, Phase.STEADY) for _ in range(number))
+        return [message for message in drafts if message]
+
+    def _draft(self, operation: Operation, due: float, phase: Phase) -> Message | None:
+        params = {}
+        if operation is Operation.CREATE:
+            key: str | None = f"{self._prefix}{uuid4().hex}.txt"
+            self._inventory.expect(str(key))
+            params = {"uuids": self._draw_uuids()}
+        elif operation is Operation.DELETE:
+            key = self._inventory.take()
+        else:
+            key = self._inventory.choose()
+        if key is None:
+            return None
+        return Message(f"{self._sender}-{next(self._numbers)}", operation, key, phase, due, 0, params)

@@ -1,0 +1,176 @@
+"""SchedulerService: decides what is due and puts it on the queue."""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Protocol
+
+import trio
+
+from loadtest_trio import logs
+from loadtest_trio.errors import LoadtestError
+from loadtest_trio.inventory import Inventory
+from loadtest_trio.message import Message
+from loadtest_trio.metrics import Metrics
+from loadtest_trio.s3 import ListedObject
+from loadtest_trio.scheduler.pacer import Pacer
+from loadtest_trio.scheduler.planner import Planner
+from loadtest_trio.settings import SchedulerMode, Settings
+from loadtest_trio.vitals import Vitals
+
+_BATCH = 1000  # elements a call: bounds the time that one script holds the Redis server
+_POLL_SECONDS = 0.1  # how often saturate mode and unmet preconditions look again
+_LIST_RETRY_SECONDS = 1.0
+_LEAST_PAUSE = 20  # times as long as the LIST took
+
+
+class _Queue(Protocol):
+    async def enqueue(self, elements: Sequence[bytes]) -> int: ...
+    async def length(self) -> int: ...
+
+
+class _Bucket(Protocol):
+    def list(self) -> AsyncIterator[list[ListedObject]]: ...
+
+
+class SchedulerService:
+    """Fills the bucket to its floor, then keeps the schedule.
+
+    Args:
+        settings: Rate, interval, mode and limits.
+        queue: Where messages go.
+        bucket: What is listed to reconcile the inventory.
+        inventory: The known keys.
+        planner: Turns "so many are due" into messages.
+        metrics: Where it counts.
+        vitals: Where it shows that it makes progress.
+        wall: Unix seconds.
+    """
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        queue: _Queue,
+        bucket: _Bucket,
+        inventory: Inventory,
+        planner: Planner,
+        metrics: Metrics,
+        vitals: Vitals,
+        wall: Callable[[], float],
+    ) -> None:
+        self._settings = settings
+        self._queue = queue
+        self._bucket = bucket
+        self._inventory = inventory
+        self._planner = planner
+        self._metrics = metrics
+        self._vitals = vitals
+        self._wall = wall
+        self.phase = "precondition"
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Schedule until cancelled; started once the objects were listed.
+
+        Raises:
+            RedisRejectedError: Redis refuses the queue for good.
+        """
+        async with trio.open_nursery() as nursery:
+            await self._reconcile()
+            nursery.start_soon(self._keep_reconciled)
+            task_status.started()
+            await self._meet_preconditions()
+            if self._settings.scheduler_mode is SchedulerMode.RATE:
+                await self._keep_rate()
+            else:
+                await self._keep_queue_filled()
+
+    async def _meet_preconditions(self) -> None:
+        while not self._planner.met:
+            room = await self._room()
+            await self._enqueue(self._planner.refills(self._wall(), room))
+            await trio.sleep(_POLL_SECONDS)
+        self.phase = "steady"
+        logs.event("precondition_met", objects=self._inventory.objects)
+
+    async def _keep_rate(self) -> None:
+        settings = self._settings
+        pacer = Pacer(
+            settings.scheduler_messages_per_second, settings.scheduler_interval_seconds, trio.current_time()
+        )
+        while True:
+            await trio.sleep_until(pacer.next_tick)
+            room = await self._room()
+            offset = self._wall() - trio.current_time()
+            for tick, number in pacer.due(trio.current_time()):
+                admitted = self._admit(number, room)
+                room -= await self._enqueue(self._plan(admitted, tick + offset, room))
+                self._metrics.peak("schedule_lag", trio.current_time() - tick)
+                await trio.lowlevel.checkpoint()
+
+    async def _keep_queue_filled(self) -> None:
+        pause = min(_POLL_SECONDS, self._settings.scheduler_interval_seconds)
+        while True:
+            room = await self._room()
+            length = self._settings.max_queue_length - room
+            wanted = min(room, self._settings.scheduler_target_queue_length - length)
+            await self._enqueue(self._plan(max(0, wanted), self._wall(), room))
+            await trio.sleep(pause)
+
+    def _plan(self, number: int, due: float, room: int) -> list[Message]:
+        batch = self._planner.steady(number, due)
+        self._metrics.totals["withheld"] += number - len(batch)
+        return batch + self._planner.refills(due, room - len(batch))
+
+    def _admit(self, number: int, room: int) -> int:
+        admitted = max(0, min(number, room))
+        if admitted < number:
+            self._metrics.totals["withheld"] += number - admitted
+            logs.failure(
+                "messages_withheld",
+                "withheld",
+                withheld=number - admitted,
+                max_queue_length=self._settings.max_queue_length,
+            )
+        return admitted
+
+    async def _room(self) -> int:
+        length = await self._queue.length()
+        self._vitals.beat("scheduler")
+        return self._settings.max_queue_length - length
+
+    async def _enqueue(self, messages: list[Message]) -> int:
+        for begin in range(0, len(messages), _BATCH):
+            batch = messages[begin : begin + _BATCH]
+            await self._queue.enqueue([message.encode() for message in batch])
+            self._vitals.beat("scheduler")
+            for message in batch:
+                self._metrics.scheduled(message)
+        return len(messages)
+
+    async def _keep_reconciled(self) -> None:
+        pause = self._settings.inventory_reconcile_seconds
+        while True:
+            await trio.sleep(pause)
+            began = trio.current_time()
+            await self._reconcile()
+            # The LIST of a million keys takes some ten seconds of CPU: it may have a twentieth of the time.
+            took = trio.current_time() - began
+            pause = max(self._settings.inventory_reconcile_seconds, _LEAST_PAUSE * took)
+
+    async def _reconcile(self) -> None:
+        while True:
+            try:
+                await self._list_once()
+            except LoadtestError as error:
+                self._metrics.totals["errors"] += 1
+                logs.failure("list_failed", f"LIST {type(error).__name__}", error=str(error))
+                await trio.sleep(_LIST_RETRY_SECONDS)
+            else:
+                return
+
+    async def _list_once(self) -> None:
+        reconciliation = self._inventory.reconcile()
+        found = 0
+        async for page in self._bucket.list():
+            found += reconciliation.see(listed.key for listed in page)
+        gone = reconciliation.finish()
+        logs.event("inventory_reconciled", "DEBUG", objects=self._inventory.objects, found=found, gone=gone)

@@ -1,0 +1,252 @@
+"""Every setting, once: its type, default, limits and meaning. The README's table is tested against it."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import attrs
+from attrs import validators as v
+
+from loadtest_trio.settings.values import (
+    Distribution,
+    LogFormat,
+    LogLevel,
+    MetricsFormat,
+    Role,
+    SchedulerMode,
+    Transport,
+    mask_url,
+    parse_distribution,
+    show,
+    url_with,
+)
+
+T = TypeVar("T")
+REQUIRED: Any = attrs.NOTHING
+
+
+def option(
+    default: T,
+    meaning: str,
+    *,
+    allowed: str,
+    check: Any = None,
+    aliases: tuple[str, ...] = (),
+    secret: bool = False,
+) -> T:
+    """Declare one setting as an attrs field whose metadata `config`, README and errors are made from.
+
+    Args:
+        default: The value when nobody says otherwise; `REQUIRED` when somebody must.
+        meaning: One sentence for the user.
+        allowed: What is accepted, continuing "must be …".
+        check: An attrs validator for what the type alone does not exclude.
+        aliases: Other variables that are looked at, after the first name.
+        secret: Whether the value may carry a password.
+    """
+    metadata = {"meaning": meaning, "allowed": allowed, "aliases": aliases, "secret": secret}
+    display: Callable[[Any], str] | bool = mask_url if secret else True
+    field: T = attrs.field(default=default, validator=check, metadata=metadata, repr=display)
+    return field
+
+
+def whole(default: T, meaning: str, *, least: int = 0, most: int | None = None) -> T:
+    """Declare a whole-number setting with bounds."""
+    bounds = f"a whole number from {least} to {most}" if most else f"a whole number of {least} or more"
+    check = v.and_(v.ge(least), v.le(most if most else 2**53))
+    return option(default, meaning, allowed=bounds, check=v.optional(check))
+
+
+def seconds(default: float, meaning: str, *, least: float = 0.0) -> float:
+    """Declare a duration in seconds."""
+    return option(default, meaning, allowed=f"a number of seconds, {least:g} or more", check=v.ge(least))
+
+
+def choice(default: T, meaning: str) -> T:
+    """Declare a setting that is one of an enumeration's values."""
+    values = ", ".join(str(member) for member in type(default))  # type: ignore[attr-defined] # T is an Enum
+    return option(default, meaning, allowed=f"one of {values}")
+
+
+@attrs.frozen(kw_only=True)
+class Settings:
+    """The whole configuration, immutable; the field names in upper case are the environment variables."""
+
+    # Backends
+    redis_endpoint: str = option(
+        REQUIRED,
+        "Redis, as redis://[user:password@]host[:port][/database]; rediss:// for TLS.",
+        allowed="a redis:// or rediss:// URL with a host",
+        check=v.and_(v.min_len(1), url_with("redis", "rediss")),
+        secret=True,
+    )
+    s3_bucket: str = option(
+        REQUIRED,
+        "The bucket to work in.",
+        allowed="a bucket name: 3-63 of a-z, 0-9, dot and hyphen",
+        check=v.matches_re(r"[a-z0-9][a-z0-9.\-]{1,61}[a-z0-9]"),
+    )
+    s3_prefix: str = option(
+        "loadtest/",
+        "Only keys under it are ever listed, changed or deleted.",
+        allowed="a prefix of 1-200 characters that does not start with a slash",
+        check=v.matches_re(r"[^/\s].{0,199}"),
+    )
+    s3_endpoint_url: str = option(
+        "",
+        "Another S3 than AWS: http(s)://host[:port]; path-style addressing. Empty: AWS.",
+        allowed="an http:// or https:// URL, or empty",
+        check=url_with("http", "https"),
+        aliases=("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"),
+        secret=True,
+    )
+    s3_create_bucket: bool = option(False, "Create the bucket when it is missing.", allowed="true or false")
+    s3_transport: Transport = choice(Transport.LEAN, "The HTTP transport: ours, or the stock one of httpx.")
+    aws_region: str = option(
+        "us-east-1",
+        "The bucket's region; requests are signed for it.",
+        allowed="a region name such as eu-central-1",
+        check=v.matches_re(r"[a-z0-9\-]{2,40}"),
+        aliases=("AWS_DEFAULT_REGION",),
+    )
+    startup_timeout_seconds: float = seconds(30.0, "How long to wait for Redis and S3 at start.", least=0.1)
+
+    # Load
+    steady_state_distribution: Distribution = option(
+        parse_distribution("READ:50,UPDATE:25,CREATE:10,DELETE:15"),
+        "The steady mix as weights.",
+        allowed="OPERATION:WEIGHT pairs such as READ:50,UPDATE:25,CREATE:10,DELETE:15",
+    )
+    scheduler_mode: SchedulerMode = choice(
+        SchedulerMode.RATE, "rate: an open-loop schedule; saturate: keep the queue filled."
+    )
+    scheduler_messages_per_second: float = option(
+        100.0,
+        "Steady messages a second in rate mode; refills come on top.",
+        allowed="a number above 0",
+        check=v.gt(0),
+    )
+    scheduler_interval_seconds: float = seconds(1.0, "Seconds from one batch to the next.", least=0.01)
+    scheduler_target_queue_length: int = whole(
+        1000, "The queue length that saturate mode keeps.", least=1, most=10_000_000
+    )
+    max_queue_length: int = whole(
+        100_000, "At this queue length the scheduler withholds messages and counts them.", least=1
+    )
+    precondition_min_objects: int = whole(100, "Below it, objects are created.", least=1)
+    precondition_max_objects: int = whole(1000, "Above it, objects are deleted.", least=1)
+    inventory_reconcile_seconds: float = seconds(
+        60.0, "Seconds between two LISTs that reconcile the known keys.", least=1
+    )
+    min_file_uuids: int = whole(1000, "Fewest UUIDs in a created file.", least=1, most=1_000_000)
+    max_file_uuids: int = whole(10_000, "Most UUIDs in a created file.", least=1, most=1_000_000)
+    min_file_size_bytes: int | None = whole(
+        None,
+        "Smallest file in bytes; with its twin, bounds the size instead.",
+        least=37,
+        most=37_000_000,
+    )
+    max_file_size_bytes: int | None = whole(
+        None,
+        "Largest file in bytes; with its twin, bounds the size instead.",
+        least=37,
+        most=37_000_000,
+    )
+    random_seed: int | None = whole(None, "Makes the schedule and the payloads repeatable.")
+
+    # Work
+    roles: frozenset[Role] = option(
+        frozenset(Role), "What this process does.", allowed="scheduler, worker or scheduler,worker"
+    )
+    queue_name: str = option(
+        "loadtest",
+        "Names the Redis keys: {NAME}:queue and so on.",
+        allowed="1-100 characters of letters, digits, '.', '_' and '-'",
+        check=v.matches_re(r"[A-Za-z0-9._\-]{1,100}"),
+    )
+    worker_concurrency: int = whole(10, "Workers: messages handled at the same time.", least=1, most=4096)
+    max_retries: int = whole(
+        3, "How often a message is put back after transient faults before it is dead.", most=100
+    )
+    max_deliveries: int = whole(
+        5, "Deliveries to crashed consumers before a message is dead.", least=1, most=100
+    )
+    consumer_ttl_seconds: float = seconds(
+        15.0, "A consumer without a heartbeat for this long loses its messages to the others.", least=1
+    )
+
+    # Life
+    run_duration_seconds: float = seconds(86_400.0, "End after this long; 0: no end.")
+    max_cost_usd: float | None = option(
+        None,
+        "preflight refuses a run that is predicted to cost more.",
+        allowed="an amount of 0 or more",
+        check=v.optional(v.ge(0)),
+    )
+    shutdown_grace_seconds: float = seconds(30.0, "Time for the work in hand after the first signal.")
+    health_host: str = option(
+        "127.0.0.1", "The address the health endpoint listens on.", allowed="an address", check=v.min_len(1)
+    )
+    health_port: int = whole(8080, "The port of the health endpoint; 0: any free one.", most=65_535)
+    health_endpoint_path: str = option(
+        "/health",
+        "The path of the health endpoint.",
+        allowed="a path that starts with /",
+        check=v.matches_re(r"/[A-Za-z0-9._~/\-]*"),
+    )
+    health_stall_seconds: float = seconds(
+        60.0, "A task without progress for this long makes the health endpoint answer 503.", least=1
+    )
+
+    # Logs
+    log_interval_seconds: float = seconds(10.0, "Seconds between two metrics lines.", least=0.1)
+    log_level: LogLevel = choice(LogLevel.INFO, "The least severe level that is written.")
+    log_format: LogFormat = choice(LogFormat.AUTO, "auto: text on a terminal, JSON elsewhere.")
+    metrics_format: MetricsFormat = choice(
+        MetricsFormat.PLAIN, "emf: metrics lines also carry CloudWatch's embedded metric format."
+    )
+    metrics_namespace: str = option(
+        "loadtest_trio",
+        "The CloudWatch namespace of the embedded metrics.",
+        allowed="1-255 characters of letters, digits and ./#:_-",
+        check=v.matches_re(r"[A-Za-z0-9./#:_\-]{1,255}"),
+    )
+
+
+@attrs.frozen
+class SettingInfo:
+    """What can be said of a setting without any value.
+
+    Attributes:
+        name: The environment variable; in lower case, the TOML key and the attribute.
+        aliases: Other variables that are looked at, in order.
+        default_text: The default as a user would write it; "" when required or unset.
+        required: Whether there is no default.
+        meaning: One sentence.
+        allowed: What is accepted.
+        secret: Whether the value is masked when shown.
+    """
+
+    name: str
+    aliases: tuple[str, ...]
+    default_text: str
+    required: bool
+    meaning: str
+    allowed: str
+    secret: bool
+
+    def shown(self, value: object) -> str:
+        """Return a value as text that is safe to print."""
+        return mask_url(show(value)) if self.secret else show(value)
+
+
+def _describe(field: "attrs.Attribute[Any]") -> SettingInfo:
+    required = field.default is attrs.NOTHING
+    return SettingInfo(
+        name=field.name.upper(),
+        default_text="" if required else show(field.default),
+        required=required,
+        **field.metadata,
+    )
+
+
+SETTINGS: tuple[SettingInfo, ...] = tuple(_describe(field) for field in attrs.fields(Settings))

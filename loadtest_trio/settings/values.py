@@ -1,0 +1,183 @@
+"""What a setting's text may be: parsing, checking and masking. Pure."""
+
+import re
+from collections.abc import Callable, Mapping
+from enum import StrEnum
+from typing import Any
+from urllib.parse import urlsplit
+
+import attrs
+from cattrs import Converter
+
+from loadtest_trio.message import Operation
+
+
+class SchedulerMode(StrEnum):
+    """How the scheduler decides how many messages are due."""
+
+    RATE = "rate"
+    SATURATE = "saturate"
+
+
+class LogFormat(StrEnum):
+    """How log lines look; `AUTO` is text on a terminal and JSON elsewhere."""
+
+    AUTO = "auto"
+    JSON = "json"
+    TEXT = "text"
+
+
+class LogLevel(StrEnum):
+    """The least severe level that is written."""
+
+    DEBUG = "DEBUG"
+    INFO = "INFO"
+    WARNING = "WARNING"
+    ERROR = "ERROR"
+
+
+class MetricsFormat(StrEnum):
+    """`EMF` adds the CloudWatch embedded metric format's header to each metrics line."""
+
+    PLAIN = "plain"
+    EMF = "emf"
+
+
+class Transport(StrEnum):
+    """Which HTTP transport carries the S3 requests."""
+
+    LEAN = "lean"
+    HTTPX = "httpx"
+
+
+class Role(StrEnum):
+    """Which of the long-lived tasks this process runs."""
+
+    SCHEDULER = "scheduler"
+    WORKER = "worker"
+
+
+@attrs.frozen
+class Distribution:
+    """The nominal steady mix.
+
+    Attributes:
+        weights: Operation -> weight; need not add up to 100.
+    """
+
+    weights: Mapping[Operation, float]
+
+    def share(self, operation: Operation) -> float:
+        """Return the operation's nominal share in percent."""
+        return 100.0 * self.weights[operation] / sum(self.weights.values())
+
+    def __str__(self) -> str:
+        return ",".join(f"{operation}:{weight:g}" for operation, weight in self.weights.items())
+
+
+_HEAVIEST = 1e9  # so that sums and shares stay finite
+
+
+def parse_distribution(raw: object, _: object = None) -> Distribution:
+    """Read ``READ:50,UPDATE:25,CREATE:10,DELETE:15`` or the same as a TOML table.
+
+    Args:
+        raw: Text or a table of operation to weight. Operations left out weigh 0.
+
+    Returns:
+        The distribution over all four operations.
+
+    Raises:
+        ValueError: An operation unknown or named twice, a weight that is no number from 0 to a billion,
+            or all weights 0.
+    """
+    pairs: Any = raw.items() if isinstance(raw, Mapping) else [p.split(":") for p in str(raw).split(",")]
+    given: dict[Operation, float] = {}
+    for name, weight in pairs:
+        operation = Operation(str(name).strip().upper())
+        if operation in given:
+            raise ValueError(f"{operation} is named twice")
+        given[operation] = float(weight)
+    if not all(0 <= weight <= _HEAVIEST for weight in given.values()) or not any(given.values()):
+        raise ValueError("weights must be numbers from 0 to a billion, at least one above 0")
+    return Distribution({operation: given.get(operation, 0.0) for operation in Operation})
+
+
+def _parse_integer(raw: object, _: object) -> int:
+    if isinstance(raw, bool) or not isinstance(raw, int | str):
+        raise ValueError("a whole number is needed")
+    return int(raw)
+
+
+def _parse_number(raw: object, _: object) -> float:
+    if isinstance(raw, bool) or not isinstance(raw, int | float | str):
+        raise ValueError("a number is needed")
+    number = float(raw)
+    if number != number or number in (float("inf"), float("-inf")):
+        raise ValueError("a finite number is needed")
+    return number
+
+
+def _parse_flag(raw: object, _: object) -> bool:
+    words = dict.fromkeys(("true", "1", "yes", "on"), True) | dict.fromkeys(
+        ("false", "0", "no", "off"), False
+    )
+    return words[str(raw).strip().lower()]
+
+
+def _parse_text(raw: object, _: object) -> str:
+    if not isinstance(raw, str):
+        raise ValueError("text is needed")
+    return raw.strip()
+
+
+def _parse_roles(raw: object, _: object) -> frozenset[Role]:
+    names = raw if isinstance(raw, list) else str(raw).split(",")
+    roles = frozenset(Role(str(name).strip().lower()) for name in names)
+    if not roles:
+        raise ValueError("at least one role is needed")
+    return roles
+
+
+def make_converter() -> Converter:
+    """Return the cattrs converter that structures one raw value (text or TOML) into a field's type."""
+    converter = Converter(detailed_validation=False)
+    converter.register_structure_hook(int, _parse_integer)
+    converter.register_structure_hook(float, _parse_number)
+    converter.register_structure_hook(bool, _parse_flag)
+    converter.register_structure_hook(str, _parse_text)
+    converter.register_structure_hook(Distribution, parse_distribution)
+    converter.register_structure_hook_func(lambda t: t == frozenset[Role], _parse_roles)
+    for enum in (SchedulerMode, LogFormat, MetricsFormat, Transport):
+        converter.register_structure_hook(enum, lambda raw, kind: kind(str(raw).strip().lower()))
+    converter.register_structure_hook(LogLevel, lambda raw, _: LogLevel(str(raw).strip().upper()))
+    return converter
+
+
+def mask_url(url: object) -> str:
+    """Return a URL with everything before its last ``@`` hidden, whether or not it parses."""
+    return re.sub(r"(?s)^(\w+://)?.*@", r"\1***@", str(url))
+
+
+def url_with(*schemes: str) -> Callable[[Any, "attrs.Attribute[str]", str], None]:
+    """Return an attrs validator: a URL with one of the schemes and a host, or empty."""
+
+    def check(_: object, __: object, value: str) -> None:
+        if not value:
+            return
+        parts = urlsplit(value)
+        if parts.scheme not in schemes or not parts.hostname or (parts.port is not None and parts.port < 1):
+            raise ValueError("not such a URL")
+
+    return check
+
+
+def show(value: object) -> str:
+    """Return a setting's value the way a user would write it."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, frozenset):
+        return ",".join(role.value for role in Role if role in value)
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,31 @@
+"""Little's law as a self-test of the instruments. Pure.
+
+The mean number of messages in the system is their throughput times their mean time in it, whatever the
+distributions (J. D. C. Little, Operations Research 9, 1961). The left side is counted in Redis, the right
+side timed in the worker: two instruments that know nothing of each other. The law holds for spans that
+begin and end alike, hence only for stages in which the system kept up.
+"""
+
+from collections.abc import Sequence
+from math import exp, log
+from typing import Any
+
+from loadtest_trio.tuning.steps import Observation
+
+TOLERANCE = 0.25
+_FEWEST_IN_SYSTEM = 2.0  # with fewer, the moment of reading the books says more than the load
+
+
+def check(observations: Sequence[Observation]) -> dict[str, Any]:
+    """Return the mean ratio of both sides over the stages that can be judged, and whether it is near 1."""
+    ratios = []
+    for each in observations:
+        counted = sum(part.backlog * part.seconds for part in each.slices) / max(each.seconds, 1e-9)
+        timed = each.goodput * each.mean_ms / 1000
+        if min(counted, timed) >= _FEWEST_IN_SYSTEM:
+            ratios.append(counted / timed)
+    if not ratios:
+        return {}
+    ratio = exp(sum(map(log, ratios)) / len(ratios))
+    passed = 1 / (1 + TOLERANCE) <= ratio <= 1 + TOLERANCE
+    return {"ratio": round(ratio, 3), "stages": len(ratios), "passed": passed}

@@ -1,0 +1,86 @@
+"""Where does the CPU go? A sampling profile of this process, by operation and by component.
+
+SIGPROF arrives after every few milliseconds of CPU that the process has used (setitimer(2), ITIMER_PROF),
+and Python runs the handler on the main thread, where the whole service runs. The stack then says which
+handler (operation) and which module (component) the CPU was spent in. A thread behind RedisService can
+also have spent it: then the main thread is found waiting in the event loop, which otherwise costs nothing.
+"""
+
+import signal
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+_INTERVAL_SECONDS = 0.004
+_COMPONENTS = (  # the first match from the innermost frame outwards
+    ("/payload.py", "generate"),
+    ("/sigv4.py", "sign"),
+    ("/tls.py", "HTTP and TLS"),
+    ("/s3/", "HTTP and TLS"),
+    ("/httpx/", "HTTP and TLS"),
+    ("/httpcore/", "HTTP and TLS"),
+    ("/redis_service/", "Redis"),
+    ("/redis/", "Redis"),
+    ("/intake.py", "Redis"),
+    ("/settler.py", "Redis"),
+    ("/metrics.py", "metrics"),
+    ("/reporter.py", "metrics"),
+    ("/hdrh/", "metrics"),
+    ("/machine.py", "metrics"),
+)
+_OPERATIONS = {f"/handlers/{name.lower()}.py": name for name in ("READ", "UPDATE", "CREATE", "DELETE")}
+_WAITING = "get_events"
+_REST = "rest"
+
+
+class Profile:
+    """Samples of one span.
+
+    Attributes:
+        samples: (operation, component) -> how often it was found.
+    """
+
+    def __init__(self) -> None:
+        self.samples: Counter[tuple[str, str]] = Counter()
+        self._began = time.process_time()
+
+    def seconds(self) -> dict[tuple[str, str], float]:
+        """Return the CPU of the process since the beginning, shared out by the samples."""
+        spent, total = time.process_time() - self._began, self.samples.total()
+        return {place: spent * count / total for place, count in self.samples.items()} if total else {}
+
+    def take(self, _: int, frame: FrameType | None) -> None:
+        """Take one sample: the handler of SIGPROF."""
+        if frame is not None and frame.f_code.co_name == _WAITING:
+            self.samples["", "Redis"] += 1
+            return
+        component, operation = "", ""
+        while frame is not None:
+            file = frame.f_code.co_filename
+            component = component or _component(file)
+            operation = operation or _operation(file)
+            frame = frame.f_back
+        self.samples[operation, component or _REST] += 1
+
+
+def _component(file: str) -> str:
+    return next((name for part, name in _COMPONENTS if part in file), "")
+
+
+def _operation(file: str) -> str:
+    return next((name for part, name in _OPERATIONS.items() if file.endswith(part)), "")
+
+
+@contextmanager
+def profiling() -> Iterator[Profile]:
+    """Sample while the block runs; on the main thread only."""
+    profile = Profile()
+    before = signal.signal(signal.SIGPROF, profile.take)
+    signal.setitimer(signal.ITIMER_PROF, _INTERVAL_SECONDS, _INTERVAL_SECONDS)
+    try:
+        yield profile
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)

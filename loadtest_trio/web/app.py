@@ -1,0 +1,32 @@
+"""The one page that is served: are you alive?"""
+
+from typing import Any
+
+from quart_trio import QuartTrio
+
+from loadtest_trio.vitals import Vitals
+
+
+def create_app(path: str, vitals: Vitals) -> QuartTrio:
+    """Return the application that answers `GET path` and nothing else.
+
+    200 and ``{"status": "OK"}`` while every task makes progress, with ``degraded`` naming backends in
+    an outage; 503 and the stuck tasks otherwise.
+
+    Args:
+        path: Such as ``/health``.
+        vitals: What is answered from.
+    """
+    app = QuartTrio("loadtest_trio", static_folder=None)
+
+    @app.get(path)
+    async def health() -> tuple[dict[str, Any], int]:
+        reading = vitals.read()
+        if not reading.alive:
+            return {"status": "STUCK", "stuck": {task: round(s, 1) for task, s in reading.stuck.items()}}, 503
+        body: dict[str, Any] = {"status": "OK"}
+        if reading.degraded:
+            body["degraded"] = reading.degraded
+        return body, 200
+
+    return app

@@ -1,0 +1,58 @@
+"""What follows once Redis has taken a settlement: the counters, and the inventory."""
+
+from loadtest_trio import logs
+from loadtest_trio.inventory import Inventory
+from loadtest_trio.message import Message, Operation
+from loadtest_trio.metrics import Metrics
+from loadtest_trio.redis_service import Outcome
+from loadtest_trio.worker.finished import Finished
+
+
+class Bookkeeper:
+    """Books settled deliveries.
+
+    Args:
+        inventory: Told which objects came and went.
+        metrics: Where it counts.
+    """
+
+    def __init__(self, inventory: Inventory, metrics: Metrics) -> None:
+        self._inventory = inventory
+        self._metrics = metrics
+
+    def settled(self, finished: Finished, counted: bool) -> None:
+        """Book one delivery.
+
+        Args:
+            finished: The delivery.
+            counted: False when it was stale: another consumer had taken the message over, and books it.
+        """
+        message, outcome = finished.message, finished.outcome
+        identity = message.id if message else ""
+        if not counted:
+            self._metrics.totals["stale"] += 1
+            logs.failure("settlement_stale", "stale", id=identity, outcome=outcome)
+            return
+        self._metrics.totals[outcome] += 1
+        if message is None:
+            return
+        self._tell_inventory(message, outcome)
+        stats = self._metrics.operations[message.operation]
+        stats.processed += outcome is Outcome.PROCESSED
+        stats.missed += outcome is Outcome.MISSED
+        stats.failed += outcome is Outcome.DEAD
+        if logs.debug_enabled():
+            fields = {"operation": message.operation, "key": message.key, "id": identity}
+            logs.event("operation_ended", "DEBUG", outcome=outcome, **fields)
+
+    def _tell_inventory(self, message: Message, outcome: Outcome) -> None:
+        inventory, key = self._inventory, message.key
+        done = outcome is Outcome.PROCESSED
+        if outcome is Outcome.RETRY:
+            return
+        if outcome is Outcome.MISSED:
+            inventory.deleted(key)
+        elif message.operation is Operation.CREATE:
+            (inventory.created if done else inventory.not_created)(key)
+        elif message.operation is Operation.DELETE:
+            (inventory.deleted if done else inventory.not_deleted)(key)

@@ -1,0 +1,47 @@
+"""A delivery that has come to its end: what to tell Redis, and what to book once Redis knows."""
+
+import attrs
+
+from loadtest_trio.errors import MalformedMessageError
+from loadtest_trio.message import Message
+from loadtest_trio.redis_service import Delivery, Outcome, Settlement, dead_record
+from loadtest_trio.worker.attempt import Result
+
+
+@attrs.frozen
+class Finished:
+    """The end of one delivery.
+
+    Attributes:
+        settlement: What to tell Redis.
+        message: The message; None for an element that could not be read.
+        outcome: What became of it.
+    """
+
+    settlement: Settlement
+    message: Message | None
+    outcome: Outcome
+
+    @classmethod
+    def handled(cls, delivery: Delivery, message: Message, result: Result, now: float) -> "Finished":
+        """Return the end of a message that was worked on; `now` in Unix seconds."""
+        return cls(_settlement(delivery, message, result, now), message, result.outcome)
+
+    @classmethod
+    def refused(cls, delivery: Delivery, error: MalformedMessageError, now: float) -> "Finished":
+        """Return the end of an element that is not a message; `now` in Unix seconds."""
+        record = dead_record(delivery.element, error=str(error), attempts=0, time=now)
+        return cls(Settlement.dead(delivery.token, record), None, Outcome.DEAD)
+
+
+def _settlement(delivery: Delivery, message: Message, result: Result, now: float) -> Settlement:
+    match result.outcome:
+        case Outcome.PROCESSED:
+            return Settlement.processed(delivery.token)
+        case Outcome.MISSED:
+            return Settlement.missed(delivery.token)
+        case Outcome.RETRY:
+            return Settlement.retry(delivery.token, message.retried().encode(), result.delay)
+    attempts = message.retries + result.attempts
+    record = dead_record(delivery.element, error=str(result.error), attempts=attempts, time=now)
+    return Settlement.dead(delivery.token, record)

@@ -1,0 +1,52 @@
+# shellcheck shell=bash
+# What the deployment scripts share; sourced, not run. Callers set `dry_run` and `assume_yes` (empty: no).
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+program=$(basename "$0")
+dry_run=${dry_run:-} assume_yes=${assume_yes:-}
+
+say() { printf '%s\n' "$*" >&2; }
+die() { say "$program: $*"; exit 1; }
+
+# Print the comment at the head of the calling script: it is the usage.
+usage() { sed -n '2,/^[^#]/ s/^# \{0,1\}//p' "$0"; }
+
+# Run a command, or only print it.
+run() {
+  if [ -n "$dry_run" ]; then say "would run: $*"; else "$@"; fi
+}
+
+# need TOOL HINT: refuse without a tool. A dry run only says so.
+need() {
+  command -v "$1" >/dev/null && return
+  if [ -n "$dry_run" ]; then say "missing: $1 ($2)"; else die "needs $1: $2"; fi
+}
+
+need_credentials() {
+  [ -n "$dry_run" ] && return
+  local said
+  # The answer is the same in every region, but the CLI wants one.
+  said=$(aws sts get-caller-identity --region "${AWS_REGION:-${AWS_DEFAULT_REGION:-us-east-1}}" 2>&1) ||
+    die "no usable AWS credentials: set AWS_PROFILE, or run aws configure, and try 'aws sts get-caller-identity'. It says: $said"
+}
+
+# confirm QUESTION: go on only after a typed yes. --yes and a dry run need none.
+confirm() {
+  [ -n "$dry_run$assume_yes" ] && return
+  [ -t 0 ] || die "asks before it goes on, and there is no terminal: use --yes"
+  read -r -p "$1 Type yes: " answer
+  [ "$answer" = yes ] || die "stopped, nothing done"
+}
+
+[ -t 2 ] || export TF_CLI_ARGS=-no-color
+tf=(terraform "-chdir=$root/terraform")
+
+# TF_PLUGIN_DIR: a folder with unpacked providers, for machines that do not reach the registry.
+terraform_init() {
+  run "${tf[@]}" init -input=false ${TF_PLUGIN_DIR:+"-plugin-dir=$TF_PLUGIN_DIR"} >&2
+}
+
+# output NAME: one output of what is deployed, or NAME in angle brackets in a dry run.
+output() {
+  if [ -n "$dry_run" ]; then printf '<%s>' "$1"; else "${tf[@]}" output -raw "$1"; fi
+}

@@ -1,0 +1,134 @@
+# Three roles, each with what it does and no more:
+#   execution  what ECS does before the container runs: pull this image, read this secret, write to this log group
+#   task       what the service does: four object requests under one prefix, and the list of that prefix
+#   stop       what the schedule does: set the desired count of these services
+data "aws_iam_policy_document" "ecs_tasks" {
+  statement {
+    actions = ["sts:AssumeRole"]
+
+    principals {
+      type        = "Service"
+      identifiers = ["ecs-tasks.amazonaws.com"]
+    }
+
+    # Only for tasks of this account (AmazonECS, "Cross-service confused deputy prevention").
+    condition {
+      test     = "StringEquals"
+      variable = "aws:SourceAccount"
+      values   = [data.aws_caller_identity.current.account_id]
+    }
+
+    condition {
+      test     = "ArnLike"
+      variable = "aws:SourceArn"
+      values   = ["arn:${data.aws_partition.current.partition}:ecs:${var.region}:${data.aws_caller_identity.current.account_id}:*"]
+    }
+  }
+}
+
+resource "aws_iam_role" "execution" {
+  name               = "${var.name}-${var.region}-execution"
+  assume_role_policy = data.aws_iam_policy_document.ecs_tasks.json
+}
+
+data "aws_iam_policy_document" "execution" {
+  statement {
+    sid       = "RegistryLogin"
+    actions   = ["ecr:GetAuthorizationToken"]
+    resources = ["*"] # this action knows no resource
+  }
+
+  statement {
+    sid       = "PullImage"
+    actions   = ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]
+    resources = [aws_ecr_repository.this.arn]
+  }
+
+  statement {
+    sid       = "WriteLogs"
+    actions   = ["logs:CreateLogStream", "logs:PutLogEvents"]
+    resources = ["${aws_cloudwatch_log_group.this.arn}:*"]
+  }
+
+  statement {
+    sid       = "ReadRedisEndpoint"
+    actions   = ["secretsmanager:GetSecretValue"]
+    resources = [aws_secretsmanager_secret.redis_endpoint.arn]
+  }
+}
+
+resource "aws_iam_role_policy" "execution" {
+  name   = "execution"
+  role   = aws_iam_role.execution.id
+  policy = data.aws_iam_policy_document.execution.json
+}
+
+resource "aws_iam_role" "task" {
+  name               = "${var.name}-${var.region}-task"
+  assume_role_policy = data.aws_iam_policy_document.ecs_tasks.json
+}
+
+data "aws_iam_policy_document" "task" {
+  statement {
+    sid       = "Objects"
+    actions   = ["s3:DeleteObject", "s3:GetObject", "s3:PutObject"] # GetObject also allows HEAD
+    resources = ["${aws_s3_bucket.this.arn}/${var.s3_prefix}*"]
+  }
+
+  statement {
+    sid       = "ListPrefix"
+    actions   = ["s3:ListBucket"]
+    resources = [aws_s3_bucket.this.arn]
+
+    condition {
+      test     = "StringLike"
+      variable = "s3:prefix"
+      values   = ["${var.s3_prefix}*"]
+    }
+  }
+}
+
+resource "aws_iam_role_policy" "task" {
+  name   = "task"
+  role   = aws_iam_role.task.id
+  policy = data.aws_iam_policy_document.task.json
+}
+
+data "aws_iam_policy_document" "scheduler" {
+  statement {
+    actions = ["sts:AssumeRole"]
+
+    principals {
+      type        = "Service"
+      identifiers = ["scheduler.amazonaws.com"]
+    }
+
+    condition {
+      test     = "StringEquals"
+      variable = "aws:SourceAccount"
+      values   = [data.aws_caller_identity.current.account_id]
+    }
+  }
+}
+
+resource "aws_iam_role" "stop" {
+  name               = "${var.name}-${var.region}-stop"
+  assume_role_policy = data.aws_iam_policy_document.scheduler.json
+}
+
+data "aws_iam_policy_document" "stop" {
+  statement {
+    sid     = "StopServices"
+    actions = ["ecs:UpdateService"]
+    resources = [
+      for service in local.services :
+      "arn:${data.aws_partition.current.partition}:ecs:${var.region}:${data.aws_caller_identity.current.account_id}:service/${var.name}/${service.name}"
+    ]
+  }
+}
+
+resource "aws_iam_role_policy" "stop" {
+  name   = "stop"
+  role   = aws_iam_role.stop.id
+  policy = data.aws_iam_policy_document.stop.json
+}

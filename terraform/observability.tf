@@ -1,0 +1,120 @@
+# The metrics come from the log lines: METRICS_FORMAT=emf wraps the ten-second line in the embedded metric format and CloudWatch
+# makes metrics of it (19 x $0.30 a month, by the hour: $0.19 a day), one sample each ten seconds and task.
+resource "aws_cloudwatch_log_group" "this" {
+  name              = "/ecs/${var.name}"
+  retention_in_days = var.log_retention_days
+}
+
+locals {
+  metrics_namespace = local.environment.METRICS_NAMESPACE
+
+  # [namespace, metric, dimension name, dimension value]: how a dashboard names a metric.
+  metric = { for name in local.metric_names : name => [local.metrics_namespace, name, "service", var.queue_name] }
+
+  metric_names = [
+    "cpu_percent", "dead", "delayed", "end_to_end_p99_ms", "errors", "in_flight", "loop_lag_ms", "memory_mb",
+    "messages_created", "messages_failed", "messages_missed", "messages_processed", "messages_withheld", "objects", "open_fds",
+    "queue_length", "rate_per_second", "redis_latency_ms", "schedule_lag_ms",
+  ]
+
+  dashboard_widgets = [
+    { title = "Throughput (messages a second)", metrics = ["rate_per_second"] },
+    { title = "Backlog (messages)", metrics = ["queue_length", "in_flight", "delayed", "dead"] },
+    { title = "CPU (percent of one vCPU)", metrics = ["cpu_percent"] },
+    { title = "Memory (MB)", metrics = ["memory_mb"] },
+    { title = "Latency (ms)", metrics = ["end_to_end_p99_ms", "redis_latency_ms"] },
+    { title = "Lag (ms)", metrics = ["loop_lag_ms", "schedule_lag_ms"] },
+    { title = "Totals (messages)", metrics = ["messages_created", "messages_processed", "messages_missed", "messages_failed", "messages_withheld"] },
+    { title = "Errors (total)", metrics = ["errors"] },
+    { title = "Objects in the bucket", metrics = ["objects"] },
+    { title = "Open file descriptors", metrics = ["open_fds"] },
+  ]
+
+  # `errors` is a running total, so its alarm looks at the difference from minute to minute.
+  alarms = {
+    rate         = { metric = "rate_per_second", below = true, threshold = var.alarm_thresholds.rate_per_second, minutes = 5, text = "Fewer messages a second than announced, or no log lines" }
+    queue_length = { metric = "queue_length", threshold = var.alarm_thresholds.queue_length, minutes = 5, text = "The backlog is growing: the workers do not keep up" }
+    errors       = { metric = "errors", expression = "DIFF(m)", threshold = var.alarm_thresholds.errors_per_minute, minutes = 1, text = "Errors a minute" }
+    dead         = { metric = "dead", threshold = var.alarm_thresholds.dead_letters, minutes = 1, text = "A message was given up" }
+    p99          = { metric = "end_to_end_p99_ms", threshold = var.alarm_thresholds.p99_ms, minutes = 5, text = "From due to done takes long for one message in a hundred" }
+    cpu          = { metric = "cpu_percent", threshold = var.alarm_thresholds.cpu_percent, minutes = 5, text = "Saturated: latencies mean little from here" }
+    memory       = { metric = "memory_mb", threshold = var.memory_mib * var.alarm_thresholds.memory_percent / 100, minutes = 5, text = "Close to the task's memory: beyond it the task is killed" }
+  }
+}
+
+resource "aws_cloudwatch_dashboard" "this" {
+  dashboard_name = var.name
+
+  dashboard_body = jsonencode({
+    widgets = [
+      for index, widget in local.dashboard_widgets : {
+        type   = "metric"
+        x      = 12 * (index % 2)
+        y      = 6 * floor(index / 2)
+        width  = 12
+        height = 6
+        properties = {
+          title   = widget.title
+          region  = var.region
+          view    = "timeSeries"
+          period  = 60
+          stat    = "Average"
+          metrics = [for name in widget.metrics : local.metric[name]]
+          yAxis   = { left = { min = 0 } }
+        }
+      }
+    ]
+  })
+}
+
+resource "aws_cloudwatch_metric_alarm" "this" {
+  for_each = local.alarms
+
+  alarm_name          = "${var.name}-${each.key}"
+  alarm_description   = each.value.text
+  comparison_operator = try(each.value.below, false) ? "LessThanThreshold" : "GreaterThanThreshold"
+  threshold           = each.value.threshold
+  evaluation_periods  = each.value.minutes
+  # Silence is the worst news a rate can bring. The alarm at the planned end is the receipt of it.
+  treat_missing_data = try(each.value.below, false) ? "breaching" : "notBreaching"
+  alarm_actions      = aws_sns_topic.alarms[*].arn
+  ok_actions         = aws_sns_topic.alarms[*].arn
+
+  metric_query {
+    id          = "m"
+    return_data = try(each.value.expression, null) == null
+
+    metric {
+      namespace   = local.metrics_namespace
+      metric_name = each.value.metric
+      stat        = try(each.value.below, false) ? "Average" : "Maximum"
+      period      = 60
+      dimensions  = { service = var.queue_name }
+    }
+  }
+
+  dynamic "metric_query" {
+    for_each = compact([try(each.value.expression, "")])
+
+    content {
+      id          = "change"
+      expression  = metric_query.value
+      label       = "change of ${each.value.metric} a minute"
+      return_data = true
+    }
+  }
+}
+
+resource "aws_sns_topic" "alarms" {
+  count = var.alarm_email == null ? 0 : 1
+
+  name = "${var.name}-alarms" # not encrypted: CloudWatch may not publish to a topic under the AWS-managed key
+}
+
+resource "aws_sns_topic_subscription" "alarms" {
+  count = var.alarm_email == null ? 0 : 1
+
+  topic_arn = aws_sns_topic.alarms[0].arn
+  protocol  = "email"
+  endpoint  = var.alarm_email
+}

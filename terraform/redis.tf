@@ -1,0 +1,92 @@
+# Size: a message is about 200 bytes, so MAX_QUEUE_LENGTH=100000 is 20 MB and any node holds it. What one outgrows first is
+# a node's one command thread: take a larger type (m7g, then r7g) when redis_latency_ms rises while cpu_percent does not.
+# All keys of a queue share one hash tag, so cluster mode spreads several queues over shards, not one queue.
+locals {
+  redis_port   = 6379
+  redis_family = "${var.redis_engine}${split(".", var.redis_engine_version)[0]}"
+}
+
+resource "aws_elasticache_subnet_group" "this" {
+  name        = var.name
+  description = "Subnets of the load test"
+  subnet_ids  = aws_subnet.this[*].id
+}
+
+resource "aws_elasticache_parameter_group" "this" {
+  name        = "${var.name}-${local.redis_family}"
+  family      = local.redis_family
+  description = "A queue must refuse writes when it is full, not forget messages"
+
+  parameter {
+    name  = "maxmemory-policy"
+    value = "noeviction"
+  }
+
+  lifecycle {
+    create_before_destroy = true # a new engine version needs the new group before it leaves the old one
+  }
+}
+
+# Two secrets ($0.40 a month each) because each needs what the other gives: the token makes the Redis, whose address
+# makes the URL that the task is given.
+resource "aws_secretsmanager_secret" "redis_token" {
+  name                    = "${var.name}/redis-token"
+  description             = "Auth token of the load test's Redis"
+  recovery_window_in_days = 0 # the name is free again after destroy
+}
+
+# 64 hexadecimal digits out of 244 random bits. Write-only: the value goes to Secrets Manager and nowhere else, so that it may
+# differ in every plan. (The data source aws_secretsmanager_random_password has the password for its id, which Terraform prints.)
+resource "aws_secretsmanager_secret_version" "redis_token" {
+  secret_id                = aws_secretsmanager_secret.redis_token.id
+  secret_string_wo         = sha256("${uuid()}${uuid()}")
+  secret_string_wo_version = 1 # to rotate: terraform apply -replace=aws_secretsmanager_secret_version.redis_token
+}
+
+data "aws_secretsmanager_secret_version" "redis_token" {
+  secret_id  = aws_secretsmanager_secret.redis_token.id
+  version_id = aws_secretsmanager_secret_version.redis_token.version_id
+}
+
+resource "aws_elasticache_replication_group" "this" {
+  replication_group_id = var.name
+  description          = "Queue of the load test"
+
+  engine               = var.redis_engine
+  engine_version       = var.redis_engine_version
+  node_type            = var.redis_node_type
+  port                 = local.redis_port
+  parameter_group_name = aws_elasticache_parameter_group.this.name
+  subnet_group_name    = aws_elasticache_subnet_group.this.name
+  security_group_ids   = [aws_security_group.redis.id]
+
+  num_cache_clusters         = 1 + var.redis_replicas
+  automatic_failover_enabled = var.redis_replicas > 0
+  multi_az_enabled           = var.redis_replicas > 0 && var.availability_zone_count > 1
+
+  at_rest_encryption_enabled = true
+  transit_encryption_enabled = true
+  transit_encryption_mode    = "required"
+  auth_token                 = data.aws_secretsmanager_secret_version.redis_token.secret_string
+  auth_token_update_strategy = "SET"
+
+  snapshot_retention_limit   = 0     # the queue of a load test is worth nothing after it
+  auto_minor_version_upgrade = false # no maintenance in the middle of a run
+  apply_immediately          = true
+}
+
+resource "aws_secretsmanager_secret" "redis_endpoint" {
+  name                    = "${var.name}/redis-endpoint"
+  description             = "REDIS_ENDPOINT of the load test: address and token"
+  recovery_window_in_days = 0
+}
+
+resource "aws_secretsmanager_secret_version" "redis_endpoint" {
+  secret_id = aws_secretsmanager_secret.redis_endpoint.id
+  secret_string = format(
+    "rediss://:%s@%s:%d/0",
+    data.aws_secretsmanager_secret_version.redis_token.secret_string,
+    aws_elasticache_replication_group.this.primary_endpoint_address,
+    local.redis_port,
+  )
+}

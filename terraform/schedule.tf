@@ -1,0 +1,43 @@
+# The end of the run. Nothing forgotten goes on costing: run_hours after the start of a run the desired count becomes 0, and
+# again every run_hours from then, should somebody have started the service by hand.
+locals {
+  start_allowance_minutes = 15 # image pull and start belong to the apply, not to the measured hours
+}
+
+resource "terraform_data" "run" {
+  # A new image, a changed setting or a new run_id is a new run. The time is taken once Redis is up: that alone takes ten minutes.
+  triggers_replace = [var.run_id, var.run_hours, values(aws_ecs_task_definition.this)[*].arn]
+  input            = timestamp()
+
+  lifecycle {
+    ignore_changes = [input]
+  }
+
+  depends_on = [aws_elasticache_replication_group.this]
+}
+
+resource "aws_scheduler_schedule" "stop" {
+  for_each = local.services
+
+  name                = "${each.value.name}-stop"
+  description         = "Ends the load test's run"
+  schedule_expression = "rate(${var.run_hours * 60} minutes)" # never the singular, which has its own spelling
+  start_date          = timeadd(terraform_data.run.output, "${var.run_hours * 60 + local.start_allowance_minutes}m")
+
+  flexible_time_window {
+    mode = "OFF"
+  }
+
+  target {
+    arn      = "arn:${data.aws_partition.current.partition}:scheduler:::aws-sdk:ecs:updateService"
+    role_arn = aws_iam_role.stop.arn
+    input    = jsonencode({ Cluster = var.name, Service = each.value.name, DesiredCount = 0 })
+
+    retry_policy {
+      maximum_retry_attempts       = 10
+      maximum_event_age_in_seconds = 3600
+    }
+  }
+
+  depends_on = [aws_iam_role_policy.stop]
+}

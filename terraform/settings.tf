@@ -1,0 +1,54 @@
+# Every setting of the service, as text and with the service's own default: what `python -m loadtest_trio config` prints.
+# tests/deploy/test_settings.py compares the two. An empty value counts as not set. Credentials are not here: the task
+# role brings them.
+locals {
+  setting_defaults = {
+    S3_TRANSPORT                  = "lean"
+    STARTUP_TIMEOUT_SECONDS       = "30"
+    STEADY_STATE_DISTRIBUTION     = "READ:50,UPDATE:25,CREATE:10,DELETE:15"
+    SCHEDULER_MODE                = "rate"
+    SCHEDULER_MESSAGES_PER_SECOND = "100"
+    SCHEDULER_INTERVAL_SECONDS    = "1"
+    SCHEDULER_TARGET_QUEUE_LENGTH = "1000"
+    MAX_QUEUE_LENGTH              = "100000"
+    PRECONDITION_MIN_OBJECTS      = "100"
+    PRECONDITION_MAX_OBJECTS      = "1000"
+    INVENTORY_RECONCILE_SECONDS   = "60"
+    MIN_FILE_UUIDS                = "1000"
+    MAX_FILE_UUIDS                = "10000"
+    MIN_FILE_SIZE_BYTES           = ""
+    MAX_FILE_SIZE_BYTES           = ""
+    RANDOM_SEED                   = ""
+    WORKER_CONCURRENCY            = "10"
+    MAX_RETRIES                   = "3"
+    MAX_DELIVERIES                = "5"
+    CONSUMER_TTL_SECONDS          = "15"
+    HEALTH_HOST                   = "127.0.0.1"
+    HEALTH_PORT                   = "8080"
+    HEALTH_ENDPOINT_PATH          = "/health"
+    HEALTH_STALL_SECONDS          = "60"
+    LOG_INTERVAL_SECONDS          = "10"
+    LOG_LEVEL                     = "INFO"
+    LOG_FORMAT                    = "auto"
+    METRICS_NAMESPACE             = "loadtest_trio"
+    MAX_COST_USD                  = ""
+  }
+
+  # Decided by what is built here, so var.settings may not change them. REDIS_ENDPOINT comes from Secrets Manager and
+  # ROLES from the service (service.tf).
+  infrastructure_settings = {
+    AWS_REGION             = var.region
+    S3_BUCKET              = aws_s3_bucket.this.bucket
+    S3_PREFIX              = var.s3_prefix
+    S3_ENDPOINT_URL        = ""
+    S3_CREATE_BUCKET       = "false"
+    QUEUE_NAME             = var.queue_name
+    SHUTDOWN_GRACE_SECONDS = tostring(var.shutdown_grace_seconds)
+    # Not the default (86400): ECS starts an exited task again. The schedule ends the run instead (schedule.tf).
+    RUN_DURATION_SECONDS = "0"
+    # Not the default (plain): CloudWatch makes metrics of the same line, without a request to its API.
+    METRICS_FORMAT = "emf"
+  }
+
+  environment = merge(local.setting_defaults, var.settings, local.infrastructure_settings)
+}

@@ -1,0 +1,141 @@
+"""A known bottleneck is put into the real service, and `tune` has to name it.
+
+The short form makes the experiments alone; it takes half a minute each. The long form is the whole
+command, as a user runs it: ``TUNE_ORACLES=long ./scripts/test tests/chaos/test_tune_oracles.py``.
+"""
+
+import io
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+import trio
+
+from loadtest_trio import logs
+from loadtest_trio.embedded import RedisServer
+from loadtest_trio.saturation.rig import open_rig
+from loadtest_trio.settings import load
+from loadtest_trio.tuning.loop import drive
+from loadtest_trio.tuning.plan import Goal, explain, tune
+from loadtest_trio.tuning.steps import Finding, Step
+
+SUPPORT = Path(__file__).parents[1] / "support"
+LONG = os.environ.get("TUNE_ORACLES") == "long"
+pytestmark = pytest.mark.skipif(
+    "TUNE_ORACLES" not in os.environ,
+    reason="judges a real machine, which has to be idle: TUNE_ORACLES=short (5 minutes) or =long",
+)
+SHORT_SECONDS, LONG_SECONDS = 150.0, 220.0
+FAST = {
+    "MIN_FILE_UUIDS": "20",
+    "MAX_FILE_UUIDS": "40",
+    "WORKER_CONCURRENCY": "20",
+    "PRECONDITION_MIN_OBJECTS": "50",
+}
+BIG = {"MIN_FILE_UUIDS": "1000", "MAX_FILE_UUIDS": "1000"}
+CREDENTIALS = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret"}
+BURN = "import os, sys; os.sched_setaffinity(0, {int(sys.argv[1])})\nwhile True: pass"
+
+Start = Callable[..., int]
+
+
+class _Silent:
+    def step(self, step: Step) -> None: ...
+
+    def finding(self, finding: Finding) -> None: ...
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """Start a support program and return the port it prints; all end with the test, by their own pid."""
+    with ExitStack() as stack:
+
+        def begin(program: str, *arguments: object) -> int:
+            command = [sys.executable, str(SUPPORT / program), *map(str, arguments)]
+            process = stack.enter_context(subprocess.Popen(command, stdout=subprocess.PIPE, text=True))
+            stack.callback(process.kill)
+            assert process.stdout
+            return int(process.stdout.readline())
+
+        yield begin
+
+
+@pytest.fixture
+def busy_core() -> Iterator[Callable[[], None]]:
+    """Put this process onto one core with a neighbour that never rests."""
+    before = os.sched_getaffinity(0)
+    with ExitStack() as stack:
+
+        def share() -> None:
+            core = min(before)
+            os.sched_setaffinity(0, {core})
+            process = stack.enter_context(subprocess.Popen([sys.executable, "-c", BURN, str(core)]))
+            stack.callback(process.kill)
+
+        yield share
+    os.sched_setaffinity(0, before)
+
+
+async def name_bottleneck(redis_url: str, s3_port: int, **settings: str) -> str:
+    """Return what the search names, with its whole log in the failure's report."""
+    environ = {
+        **FAST,
+        **CREDENTIALS,
+        "REDIS_ENDPOINT": redis_url,
+        "S3_BUCKET": "oracle",
+        "S3_ENDPOINT_URL": f"http://127.0.0.1:{s3_port}",
+        **settings,
+    }
+    loaded = load(environ).settings
+    mix = {name.value: weight for name, weight in loaded.steady_state_distribution.weights.items()}
+    seconds = LONG_SECONDS if LONG else SHORT_SECONDS
+    goal = Goal(workers=loaded.worker_concurrency, mix=mix, seconds=seconds, step_seconds=2.0, rounds=1)
+    log, began = io.StringIO(), time.monotonic()
+    logs.configure(json=True, stream=log)
+    plan = tune(goal, time.monotonic) if LONG else explain(goal, lambda: time.monotonic() - began > seconds)
+    with trio.fail_after(3 * seconds):
+        async with open_rig(loaded, environ, trio.current_time) as rig:
+            await drive(plan, rig, _Silent())
+    lines = [json.loads(line) for line in log.getvalue().splitlines()]
+    for line in lines:
+        if line["event"] in ("tune_stage", "tune_experiment", "tune_verdict"):
+            print({name: value for name, value in line.items() if name not in ("timestamp", "level")})
+    return str(next(line["bottleneck"] for line in lines if line["event"] == "tune_verdict"))
+
+
+async def test_configuration(redis_server: RedisServer, start: Start) -> None:
+    """One worker and an S3 that answers after 10 ms: everything waits for that worker."""
+    s3 = start("s3_stand_in.py", "--delay-ms", 10)
+    assert await name_bottleneck(redis_server.url, s3, WORKER_CONCURRENCY="1") == "configuration"
+
+
+async def test_s3_throttles(redis_server: RedisServer, start: Start) -> None:
+    """An S3 that answers 503 above 80 requests a second."""
+    s3 = start("s3_stand_in.py", "--limit", 80)
+    assert await name_bottleneck(redis_server.url, s3) == "S3"
+
+
+async def test_slow_redis(redis_server: RedisServer, start: Start) -> None:
+    """A Redis that is 60 ms away."""
+    proxy = start("slow_proxy.py", redis_server.port, "--delay-ms", 60)
+    url = redis_server.url.replace(f":{redis_server.port}", f":{proxy}")
+    assert await name_bottleneck(url, start("s3_stand_in.py")) == "Redis"
+
+
+async def test_narrow_network(redis_server: RedisServer, start: Start) -> None:
+    """A way to S3 that carries 2 MB a second."""
+    proxy = start("slow_proxy.py", start("s3_stand_in.py"), "--bandwidth", 2e6)
+    assert await name_bottleneck(redis_server.url, proxy, **BIG) == "network"
+
+
+async def test_busy_core(redis_server: RedisServer, start: Start, busy_core: Callable[[], None]) -> None:
+    """A neighbour takes half of the core that the service runs on."""
+    s3 = start("s3_stand_in.py")
+    busy_core()
+    assert await name_bottleneck(redis_server.url, s3, **BIG) == "CPU"

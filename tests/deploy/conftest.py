@@ -1,0 +1,268 @@
+"""What the deployment's proofs share: Terraform with a provider, a mended moto, who may run the slow ones.
+
+Nothing here reaches AWS. A tool that is missing skips the tests that need it, with the reason printed.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from loadtest_trio.embedded import RedisServer
+from loadtest_trio.embedded.ports import LOOPBACK, free_ports
+from tests.support import podman
+from tests.support.aws_server import Aws, client
+from tests.support.podman import AUTHORITY_INSIDE
+from tests.support.tls import certificates
+
+ROOT = Path(__file__).parents[2]
+DEBIAN_REDIS = Path("/usr/bin/redis-server")
+OVERRIDE = """
+provider "aws" {
+  access_key                  = "testing"
+  secret_key                  = "testing"
+  skip_credentials_validation = true
+  skip_metadata_api_check     = true
+  s3_use_path_style           = true
+}
+"""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the marker of the proofs that take minutes."""
+    config.addinivalue_line("markers", "deploy_slow: takes minutes or root; run by scripts/prove-deploy")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave the slow proofs out, loudly, unless -m names them; destroy last what others look at."""
+    items.sort(key=lambda item: item.name == "test_destroy_leaves_nothing")
+    if "deploy_slow" in (config.option.markexpr or ""):
+        return
+    for item in items:
+        if item.get_closest_marker("deploy_slow"):
+            item.add_marker(pytest.mark.skip(reason="takes minutes: scripts/prove-deploy runs it"))
+
+
+def tool(name: str, hint: str) -> str:
+    """Return a program's path, from the folder DEPLOY_TOOLS or PATH; skip the test without it."""
+    places = (os.environ.get("DEPLOY_TOOLS"), os.environ.get("PATH"))
+    found = shutil.which(name, path=os.pathsep.join(filter(None, places)))
+    if found is None:
+        pytest.skip(f"{name} is missing: {hint}")
+    return found
+
+
+@pytest.fixture(scope="session")
+def find_tool() -> Callable[[str, str], str]:
+    """`tool`, for tests."""
+    return tool
+
+
+@pytest.fixture(scope="session")
+def terraform_environment() -> dict[str, str]:
+    """The environment for Terraform: a provider from this machine, keys that are none, no stale CLI file."""
+    tool("terraform", "https://developer.hashicorp.com/terraform/install")
+    search = subprocess.run([ROOT / "scripts/find-provider"], capture_output=True, text=True, check=False)
+    if search.returncode:
+        pytest.skip(f"NO TERRAFORM PROVIDER, only the schema subset is checked: {search.stderr.strip()}")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "TF_"))}
+    return environment | {
+        "TF_PLUGIN_DIR": search.stdout.strip(),
+        "TF_IN_AUTOMATION": "1",
+        "CHECKPOINT_DISABLE": "1",
+        "AWS_ACCESS_KEY_ID": "testing",
+        "AWS_SECRET_ACCESS_KEY": "testing",
+        "AWS_REGION": "us-east-1",
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_PAGER": "",
+    }
+
+
+Terraform = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="session")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of what a deployment is made from, in a git repository of its own."""
+    copy = tmp_path_factory.mktemp("checkout")
+    for name in ("terraform", "scripts", "loadtest_trio", "requirements"):
+        unwanted = shutil.ignore_patterns(".terraform*", "*.tfstate*", "*.tfvars", "__pycache__")
+        shutil.copytree(ROOT / name, copy / name, ignore=unwanted)
+    for name in ("Containerfile", ".containerignore", ".gitignore", "pyproject.toml"):
+        shutil.copy(ROOT / name, copy / name)
+    who = ["-c", "user.name=test", "-c", "user.email=test@example.com"]
+    for command in (["init", "-q"], ["add", "."], [*who, "commit", "-q", "-m", "a deployment"]):
+        subprocess.run(["git", *command], cwd=copy, check=True, timeout=60)
+    return copy
+
+
+@pytest.fixture(scope="session")
+def terraform(checkout: Path, terraform_environment: dict[str, str]) -> Terraform:
+    """A function that runs terraform in the initialised copy and returns the finished process."""
+
+    def run(*arguments: str, seconds: float = 600) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["terraform", f"-chdir={checkout / 'terraform'}", *arguments],
+            env=terraform_environment, capture_output=True, text=True, check=False, timeout=seconds,
+        )  # fmt: skip
+
+    plugins = terraform_environment["TF_PLUGIN_DIR"]
+    init = run("init", "-backend=false", "-input=false", "-no-color", f"-plugin-dir={plugins}")
+    assert init.returncode == 0, init.stderr
+    return run
+
+
+@pytest.fixture(scope="session")
+def terraform_test(terraform: Terraform, checkout: Path) -> list[dict[str, Any]]:
+    """The events of a whole `terraform test` against mocks, with the state of the run `defaults` among them.
+
+    Only that file is run verbosely, and only that state is parsed: each carries the provider's schema, 15 MB.
+    """
+    files = sorted(path.name for path in (checkout / "terraform/tests").glob("*.tftest.hcl"))
+    others = [f"-filter=tests/{name}" for name in files if name != "defaults.tftest.hcl"]
+    verbose = terraform("test", "-json", "-verbose", "-filter=tests/defaults.tftest.hcl").stdout.splitlines()
+    wanted = [row for row in verbose if '"test_state"' not in row or '"@testrun":"defaults"' in row]
+    return [json.loads(row) for row in [*wanted, *terraform("test", "-json", *others).stdout.splitlines()]]
+
+
+@pytest.fixture(scope="session")
+def default_state(terraform_test: list[dict[str, Any]]) -> dict[str, Any]:
+    """The state after the run `defaults`: resources, outputs, the provider's schemas."""
+    (event,) = [event for event in terraform_test if event["type"] == "test_state"]
+    return dict(event["test_state"])
+
+
+@pytest.fixture(scope="session")
+def provider_schemas(default_state: dict[str, Any]) -> dict[str, Any]:
+    """Provider -> schemas, as `terraform providers schema` would say."""
+    return dict(default_state["provider_schemas"])
+
+
+@pytest.fixture(scope="session")
+def mocked(default_state: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Address -> values of every resource and data source, as applied with the defaults against mocks."""
+    return {row["address"]: row["values"] for row in default_state["root_module"]["resources"]}
+
+
+@pytest.fixture(scope="session")
+def container(mocked: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """The container definition of the main task."""
+    definitions = json.loads(mocked['aws_ecs_task_definition.this["main"]']["container_definitions"])
+    assert len(definitions) == 1
+    return dict(definitions[0])
+
+
+@pytest.fixture(scope="session")
+def aws_endpoint() -> Iterator[str]:
+    """The address of an empty AWS."""
+    with Aws(Path(sys.executable), None, None, None).begin() as server:
+        yield f"http://{LOOPBACK}:{server.port}"
+
+
+@pytest.fixture(scope="session")
+def aws_environment(
+    checkout: Path, terraform_environment: dict[str, str], aws_endpoint: str
+) -> dict[str, str]:
+    """The environment in which Terraform, the AWS CLI and the scripts of the copy talk to that AWS only.
+
+    The image is neither built nor pushed: `podman` is a program that writes down what it was asked.
+    """
+    tool("aws", "scripts/prove-deploy installs it")
+    (checkout / "terraform/moto_override.tf").write_text(OVERRIDE)
+    programs = checkout.parent / f"{checkout.name}-bin"
+    programs.mkdir(exist_ok=True)
+    stand_in = programs / "podman"
+    calls = f'printf "%s\\n" "$*" >>"{programs}/podman-calls"'
+    stand_in.write_text(f'#!/bin/bash\n{calls}\n[ "$1" != login ] || cat >/dev/null\n')
+    stand_in.chmod(0o755)
+    path = [str(programs), os.environ.get("DEPLOY_TOOLS", ""), terraform_environment["PATH"]]
+    return terraform_environment | {
+        "AWS_ENDPOINT_URL": aws_endpoint,
+        "PATH": os.pathsep.join(filter(None, path)),
+    }
+
+
+Script = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="session")
+def aws_script(checkout: Path, aws_environment: dict[str, str]) -> Script:
+    """A function that runs one of the copy's scripts against that AWS."""
+
+    def run(name: str, *arguments: str, seconds: float = 500) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [str(checkout / "scripts" / name), *arguments],
+            cwd=checkout, env=aws_environment, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+            check=False, timeout=seconds,
+        )  # fmt: skip
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def deployed(aws_script: Script) -> str:
+    """What `scripts/deploy` said when it created everything there."""
+    result = aws_script("deploy", "--yes", "--tag", "one")
+    assert result.returncode == 0, result.stderr[-3000:]
+    return result.stderr
+
+
+@pytest.fixture(scope="session")
+def aws_client(aws_endpoint: str) -> Callable[..., Any]:
+    """Make botocore clients for that AWS: ``aws_client("ecs")``."""
+    return partial(client, aws_endpoint)
+
+
+@pytest.fixture(scope="session")
+def strict_aws() -> Iterator[tuple[str, Path]]:
+    """Another empty AWS, whose permissions can be switched on, and its log of requests."""
+    with Aws(Path(sys.executable), None, None, None).begin() as server:
+        yield f"http://{LOOPBACK}:{server.port}", server.folder / "server.log"
+
+
+@pytest.fixture(scope="session")
+def strict_client(strict_aws: tuple[str, Path]) -> Callable[..., Any]:
+    """Make botocore clients for the strict AWS: ``strict_client("s3", **keys)``."""
+    return partial(client, strict_aws[0])
+
+
+@pytest.fixture(scope="session")
+def image() -> str:
+    """The real image, built on the official base, or on a stand-in made from Debian's packages."""
+    if os.geteuid() != 0:
+        pytest.skip("the container runs as on Fargate only where this is root (scripts/prove-deploy)")
+    for name in ("podman", "runc"):
+        tool(name, f"Debian package {name}; scripts/prove-deploy installs it")
+    base = subprocess.run([ROOT / "scripts/container-base"], capture_output=True, text=True, check=False)
+    if base.returncode:
+        pytest.skip(f"no base image: {base.stderr.strip()}")
+    podman.build(ROOT, "localhost/loadtest-trio:proof", REVISION="proof")
+    return "localhost/loadtest-trio:proof"
+
+
+@pytest.fixture
+def tls_redis(tmp_path: Path) -> Iterator[Callable[..., tuple[str, Path]]]:
+    """Start Debian's Redis with TLS: ``tls_redis(password)`` gives its address and the authority's file."""
+    if not DEBIAN_REDIS.exists():
+        pytest.skip(f"{DEBIAN_REDIS} is missing: apt-get install redis-server")
+    with ExitStack() as servers:
+
+        def start(password: str | None = None) -> tuple[str, Path]:
+            directives, authority = certificates(tmp_path)
+            (port,) = free_ports(1)
+            server = RedisServer.start(
+                binary=DEBIAN_REDIS, password=password, directives=directives | {"tls-port": str(port)}
+            )
+            servers.enter_context(server)
+            inside = f"ssl_ca_certs={AUTHORITY_INSIDE}"
+            return f"rediss://:{server.password}@localhost:{port}/0?{inside}", authority
+
+        yield start

@@ -1,0 +1,158 @@
+"""The task role's policy, tried: the service runs with it and needs all of it; other actions are refused.
+
+moto checks actions with its authentication on, not resources and conditions: those are asserted on the
+document itself (test_terraform.py). The service runs against moto over the assumed role's temporary keys,
+session token included.
+"""
+
+import json
+import re
+import signal
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from loadtest_trio.embedded import RedisServer
+from tests.support.service_process import ServiceProcess
+
+BUCKET = "loadtest-trio-123456789012-us-east-1"
+MakeClient = Callable[..., Any]
+
+# "Actions, resources, and condition keys for Amazon S3", Service Authorization Reference.
+ACTIONS = {
+    ("GET", "object"): "s3:GetObject",
+    ("PUT", "object"): "s3:PutObject",
+    ("DELETE", "object"): "s3:DeleteObject",
+    ("GET", "bucket"): "s3:ListBucket",
+}
+
+
+def render(document: dict[str, Any]) -> str:
+    """Return a policy document that Terraform applied against mocks as IAM takes it."""
+    rows = [
+        {
+            "Sid": row["sid"],
+            "Effect": "Allow",
+            "Action": row["actions"],
+            "Resource": row["resources"],
+            "Condition": {c["test"]: {c["variable"]: c["values"]} for c in row["condition"]},
+        }
+        for row in document["statement"]
+    ]
+    return json.dumps({"Version": "2012-10-17", "Statement": rows})
+
+
+def set_authentication(endpoint: str, *, on: bool) -> None:
+    """Switch moto's checks of keys, signatures and permissions."""
+    count = b"0" if on else b"1e9"  # so many requests are let through unchecked
+    headers = {"Content-Type": "text/plain"}
+    request = urllib.request.Request(f"{endpoint}/moto-api/reset-auth", count, headers, method="POST")
+    urllib.request.urlopen(request, timeout=10).close()
+
+
+@pytest.fixture(scope="module")
+def task_role(
+    mocked: dict[str, dict[str, Any]], strict_aws: tuple[str, Path], strict_client: MakeClient
+) -> Iterator[dict[str, str]]:
+    """The keys of the assumed task role in an AWS with a bucket, permissions checked from here on."""
+    iam, endpoint = strict_client("iam"), strict_aws[0]
+    strict_client("s3").create_bucket(Bucket=BUCKET)
+    trust = {
+        "Effect": "Allow",
+        "Principal": {"Service": "ecs-tasks.amazonaws.com"},
+        "Action": "sts:AssumeRole",
+    }
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
+    role = iam.create_role(RoleName="task", AssumeRolePolicyDocument=policy)["Role"]
+    document = render(mocked["data.aws_iam_policy_document.task"])
+    iam.put_role_policy(RoleName="task", PolicyName="task", PolicyDocument=document)
+    keys = strict_client("sts").assume_role(RoleArn=role["Arn"], RoleSessionName="test")["Credentials"]
+    set_authentication(endpoint, on=True)
+    yield {
+        "aws_access_key_id": keys["AccessKeyId"],
+        "aws_secret_access_key": keys["SecretAccessKey"],
+        "aws_session_token": keys["SessionToken"],
+    }
+    set_authentication(endpoint, on=False)
+
+
+def test_service_makes_exactly_the_actions_it_is_allowed(
+    task_role: dict[str, str],
+    strict_aws: tuple[str, Path],
+    redis_server: RedisServer,
+    mocked: dict[str, dict[str, Any]],
+) -> None:
+    """A run of all four operations needs every action of the policy and no other."""
+    endpoint, log = strict_aws
+    written = log.stat().st_size
+    environ = {name.upper(): value for name, value in task_role.items()} | {
+        "AWS_REGION": "us-east-1",
+        "REDIS_ENDPOINT": redis_server.url,
+        "QUEUE_NAME": "iam-test",
+        "S3_BUCKET": BUCKET,
+        "S3_ENDPOINT_URL": endpoint,
+        "SCHEDULER_MESSAGES_PER_SECOND": "20",
+        "PRECONDITION_MIN_OBJECTS": "10",
+        "MAX_FILE_UUIDS": "1000",
+        "LOG_INTERVAL_SECONDS": "1",
+        "SHUTDOWN_GRACE_SECONDS": "20",
+    }
+    with ServiceProcess(environ=environ) as service:
+        service.wait_for(
+            "metrics",
+            lambda line: all(row["processed"] for row in line["by_operation"].values()),
+        )
+        service.signal(signal.SIGTERM)
+        assert service.wait(90) == 0
+        (stopped,) = service.events("service_stopped")
+    assert (stopped["errors"], stopped["messages_failed"]) == (0, 0)
+    text = log.read_bytes()[written:].decode()
+    colours = r"(?:\x1b\[\d+m)*"  # of every status but 200
+    requests = re.findall(rf'"{colours}([A-Z]+) /{BUCKET}(/loadtest/[^ ?]+)?(?:\?\S*)? HTTP', text)
+    made = {ACTIONS[method, "object" if key else "bucket"] for method, key in requests}
+    allowed = mocked["data.aws_iam_policy_document.task"]["statement"]
+    assert made == {action for row in allowed for action in row["actions"]}
+
+
+@pytest.mark.parametrize(
+    ("operation", "arguments"),
+    [
+        ("delete_bucket", {}),
+        ("get_bucket_acl", {}),
+        ("get_bucket_policy", {}),
+        ("put_bucket_policy", {"Policy": "{}"}),
+        ("put_object_tagging", {"Key": "loadtest/x", "Tagging": {"TagSet": []}}),
+        ("list_object_versions", {}),
+        ("put_bucket_versioning", {"VersioningConfiguration": {"Status": "Enabled"}}),
+    ],
+)
+def test_other_actions_are_refused(
+    task_role: dict[str, str], strict_client: MakeClient, operation: str, arguments: dict[str, Any]
+) -> None:
+    """The task role can do nothing to the bucket itself, nor to an object's tags and versions."""
+    with pytest.raises(ClientError, match="AccessDenied"):
+        getattr(strict_client("s3", **task_role), operation)(Bucket=BUCKET, **arguments)
+
+
+@pytest.mark.parametrize(
+    ("service", "operation"), [("ecs", "list_clusters"), ("secretsmanager", "list_secrets")]
+)
+def test_other_services_are_refused(
+    task_role: dict[str, str], strict_client: MakeClient, service: str, operation: str
+) -> None:
+    """The task role reaches no other service, not even the secret its own URL came from."""
+    with pytest.raises(ClientError, match="AccessDenied"):
+        getattr(strict_client(service, **task_role), operation)()
+
+
+def test_allowed_actions_are_allowed(task_role: dict[str, str], strict_client: MakeClient) -> None:
+    """The refusals above are the policy's doing: the same keys may do the four things."""
+    s3 = strict_client("s3", **task_role)
+    s3.put_object(Bucket=BUCKET, Key="loadtest/probe", Body=b"x")
+    assert s3.get_object(Bucket=BUCKET, Key="loadtest/probe")["Body"].read() == b"x"
+    assert s3.list_objects_v2(Bucket=BUCKET, Prefix="loadtest/probe")["KeyCount"] == 1
+    s3.delete_object(Bucket=BUCKET, Key="loadtest/probe")

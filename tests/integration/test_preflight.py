@@ -1,0 +1,68 @@
+"""preflight and dead, as a user runs them, on real backends."""
+
+import json
+
+import pytest
+import redis
+
+from tests.support.service_process import ServiceProcess
+
+
+@pytest.fixture
+def backends(redis_url: str, s3_environment: dict[str, str], bucket: str) -> dict[str, str]:
+    """The variables for the shared Valkey and SeaweedFS."""
+    return {"REDIS_ENDPOINT": redis_url, "S3_BUCKET": bucket, **s3_environment}
+
+
+def run(*arguments: str, environ: dict[str, str]) -> tuple[int, str, str]:
+    with ServiceProcess(*arguments, environ=environ) as process:
+        code = process.wait()
+        return code, process.output, process.complaints
+
+
+def test_preflight_passes_on_fit_backends_and_leaves_nothing(
+    backends: dict[str, str], redis_url: str
+) -> None:
+    """Every check is ok, the cost is predicted, no key and no object is left behind."""
+    code, output, _ = run("preflight", environ=backends)
+    assert code == 0
+    assert "failed" not in output
+    assert "GET requests" in output
+    with redis.Redis.from_url(redis_url) as client:
+        assert list(client.scan_iter("*inflight*")) == []
+
+
+def test_preflight_names_the_permission_that_is_missing(backends: dict[str, str]) -> None:
+    """A wrong secret fails each S3 check with its reason, and the exit code says so."""
+    code, output, complaints = run("preflight", environ={**backends, "AWS_SECRET_ACCESS_KEY": "wrong"})
+    assert code == 1
+    assert output.count("failed") >= 3
+    assert backends["AWS_SECRET_ACCESS_KEY"] not in output + complaints
+
+
+def test_preflight_refuses_a_run_above_the_limit(backends: dict[str, str]) -> None:
+    """Above MAX_COST_USD the exit code is 1 and the line names both figures."""
+    code, _, complaints = run("preflight", environ={**backends, "MAX_COST_USD": "0.5"})
+    assert code == 1
+    assert "MAX_COST_USD=0.5" in complaints
+
+
+def test_dead_letters_can_be_listed_shown_requeued_and_purged(
+    backends: dict[str, str], redis_url: str
+) -> None:
+    """A dead letter goes through the whole life that the command offers."""
+    with redis.Redis.from_url(redis_url) as client:
+        for number in (1, 2):
+            client.lpush("{loadtest}:queue", json.dumps({"id": f"m{number}", "operation": "NO", "key": "k"}))
+        with ServiceProcess(environ={**backends, "ROLES": "worker", "RUN_DURATION_SECONDS": "1"}) as service:
+            assert service.wait() == 0
+        code, output, _ = run("dead", "list", environ=backends)
+        assert code == 0
+        assert "2 dead letters" in output
+        code, output, _ = run("dead", "show", "m1", environ=backends)
+        assert json.loads(output)["error"].startswith("not a message")
+        assert run("dead", "show", "m9", environ=backends)[0] == 1
+        assert run("dead", "requeue", "m1", environ=backends)[0] == 0
+        assert client.llen("{loadtest}:queue") == 1
+        assert "1 deleted" in run("dead", "purge", environ=backends)[1]
+        assert client.llen("{loadtest}:dead") == 0

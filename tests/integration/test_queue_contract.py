@@ -1,0 +1,336 @@
+"""MemoryQueue and RedisService behave alike, so that what is tested upon the one holds for the other."""
+
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol
+
+import orjson
+import pytest
+import trio
+
+from loadtest_trio.embedded import RedisServer
+from loadtest_trio.errors import LoadtestError, RedisUnavailableError
+from loadtest_trio.redis_service import (
+    Delivery,
+    QueueSnapshot,
+    ReapResult,
+    RedisService,
+    ServerInfo,
+    Settlement,
+    dead_record,
+)
+from tests.support.memory_redis import MemoryQueue, MemoryRedis
+
+TTL = 1.0
+
+
+class Queue(Protocol):
+    """What both are."""
+
+    async def connect(self) -> ServerInfo: ...
+    async def enqueue(self, elements: list[bytes]) -> int: ...
+    async def claim(self, limit: int) -> list[Delivery]: ...
+    async def settle(self, settlements: list[Settlement]) -> list[bool]: ...
+    async def release(self, tokens: list[str]) -> int: ...
+    async def retire(self) -> None: ...
+    async def heartbeat(self) -> None: ...
+    async def reap(self) -> ReapResult: ...
+    async def length(self) -> int: ...
+    async def snapshot(self) -> QueueSnapshot: ...
+    def close(self) -> None: ...
+
+
+Make = Callable[..., Queue]
+
+
+@pytest.fixture(params=["memory", "redis"])
+def make(request: pytest.FixtureRequest) -> Iterator[Make]:
+    """Makes consumers of one empty queue, in memory and on a real server."""
+    made: list[Queue] = []
+    memory = MemoryRedis() if request.param == "memory" else None
+    url = "" if memory else request.getfixturevalue("redis_url")
+
+    def make(consumer: str = "a", **options: Any) -> Queue:
+        if memory:
+            queue: Any = MemoryQueue(memory, consumer, **options)
+        else:
+            queue = RedisService(
+                url=url, queue_name="q", consumer=consumer, **({"backoff": lambda _: 0.02} | options)
+            )
+        made.append(queue)
+        return made[-1]
+
+    yield make
+    for queue in made:
+        queue.close()
+
+
+async def places(queue: Queue) -> dict[str, int]:
+    """Return the places and counters that are not 0."""
+    snapshot = await queue.snapshot()
+    names = ("queued", "in_flight", "delayed", "dead", "created", "processed", "missed", "consumers")
+    return {name: value for name in names if (value := getattr(snapshot, name))}
+
+
+async def claimed(queue: Queue, limit: int) -> list[bytes]:
+    """Claim and return the elements."""
+    return [delivery.element for delivery in await queue.claim(limit)]
+
+
+async def test_first_in_first_out(make: Make) -> None:
+    """Messages go out in the order in which they came in; enqueue and length say how many wait."""
+    queue = make()
+    await queue.connect()
+    assert await queue.enqueue([b"1", b"2"]) == 2
+    assert await queue.enqueue([b"3"]) == 3
+    assert await queue.enqueue([]) == await queue.length() == 3
+    assert await claimed(queue, 2) == [b"1", b"2"]
+    assert await claimed(queue, 2) == [b"3"]
+    assert await claimed(queue, 2) == []
+    assert await places(queue) == {"in_flight": 3, "created": 3, "consumers": 1}
+
+
+async def test_empty_requests(make: Make) -> None:
+    """Nothing to do is no error and changes nothing, not even who is a consumer."""
+    queue = make()
+    assert await queue.claim(0) == []
+    assert await queue.settle([]) == []
+    assert await queue.release([]) == 0
+    assert await places(queue) == {}
+
+
+async def test_a_claim_is_bounded(make: Make) -> None:
+    """However much is asked for, one claim hands out 1,000."""
+    queue = make()
+    await queue.enqueue([b"%d" % i for i in range(1500)])
+    assert len(await queue.claim(5000)) == 1000
+    assert len(await queue.claim(5000)) == 500
+
+
+async def test_each_outcome_has_its_place(make: Make) -> None:
+    """Processed and missed are counted, a retry waits, a dead one lies on the dead list."""
+    queue = make()
+    await queue.enqueue([b"p", b"m", b"r", b"d", b"left"])
+    p, m, r, d, _ = (delivery.token for delivery in await queue.claim(5))
+    record = dead_record(b"d", error="no", attempts=1, time=1.0)
+    ends = [
+        Settlement.processed(p),
+        Settlement.missed(m),
+        Settlement.retry(r, b"r", 60),
+        Settlement.dead(d, record),
+    ]
+    assert await queue.settle(ends) == [True, True, True, True]
+    assert await queue.settle(ends[:2]) == [False, False]
+    assert await places(queue) == {
+        "created": 5,
+        "processed": 1,
+        "missed": 1,
+        "delayed": 1,
+        "dead": 1,
+        "in_flight": 1,
+        "consumers": 1,
+    }
+    assert (await queue.snapshot()).surplus == 0
+
+
+async def test_a_due_retry_goes_first(make: Make) -> None:
+    """A retry comes back no sooner than its delay, then before the queue, earliest due first."""
+    queue = make()
+    await queue.enqueue([b"a", b"b", b"new"])
+    a, b = (delivery.token for delivery in await queue.claim(2))
+    await queue.settle([Settlement.retry(a, b"a2", 0.3), Settlement.retry(b, b"b2", 0.2)])
+    assert await claimed(queue, 0) == []
+    await trio.sleep(0.4)
+    assert await claimed(queue, 3) == [b"b2", b"a2", b"new"]
+
+
+async def test_a_retry_waits(make: Make) -> None:
+    """A retry that is not due is not handed out."""
+    queue = make()
+    await queue.enqueue([b"a"])
+    (delivery,) = await queue.claim(1)
+    await queue.settle([Settlement.retry(delivery.token, b"a", 30)])
+    assert await claimed(queue, 1) == []
+    assert await places(queue) == {"delayed": 1, "created": 1, "consumers": 1}
+
+
+async def test_release_keeps_the_order(make: Make) -> None:
+    """What nobody started goes out again first and in its old order; released tokens are stale."""
+    queue = make()
+    await queue.enqueue([b"1", b"2", b"3", b"4"])
+    tokens = [delivery.token for delivery in await queue.claim(3)]
+    assert await queue.release([tokens[2], tokens[0], tokens[1], "unknown"]) == 3
+    assert await queue.settle([Settlement.processed(tokens[0])]) == [False]
+    assert await claimed(queue, 4) == [b"1", b"2", b"3", b"4"]
+
+
+async def test_tokens_sort_in_the_order_of_the_claims(make: Make) -> None:
+    """Tokens of later claims sort after earlier ones, as text."""
+    queue = make()
+    await queue.enqueue([b"%d" % i for i in range(30)])
+    tokens = [delivery.token for _ in range(3) for delivery in await queue.claim(10)]
+    assert tokens == sorted(tokens)
+    assert len(set(tokens)) == 30
+
+
+async def test_retire_returns_everything(make: Make) -> None:
+    """A consumer that leaves gives its messages back and is no consumer any more."""
+    queue, other = make("a"), make("b")
+    await queue.enqueue([b"1", b"2", b"3"])
+    deliveries = await queue.claim(2)
+    await queue.retire()
+    assert await places(other) == {"queued": 3, "created": 3}
+    assert await queue.settle([Settlement.processed(deliveries[0].token)]) == [False]
+    assert await claimed(other, 3) == [b"1", b"2", b"3"]
+
+
+async def test_consumers_share_but_do_not_mix(make: Make) -> None:
+    """No message goes to two consumers, and no consumer can settle another one's."""
+    one, other = make("a"), make("b")
+    await one.enqueue([b"1", b"2"])
+    (mine,), (theirs,) = await one.claim(1), await other.claim(1)
+    assert {mine.element, theirs.element} == {b"1", b"2"}
+    assert await one.release([mine.token]) == 1
+    assert await other.settle([Settlement.processed(theirs.token)]) == [True]
+    assert await places(one) == {"queued": 1, "created": 2, "processed": 1, "consumers": 2}
+
+
+async def beat_for(queue: Queue, seconds: float) -> None:
+    """Keep a consumer alive while another one falls silent."""
+    for _ in range(round(seconds / 0.2)):
+        await queue.heartbeat()
+        await trio.sleep(0.2)
+
+
+async def test_the_silent_are_reaped(make: Make) -> None:
+    """A consumer silent for longer than the time to live loses its messages: one more delivery."""
+    dead, alive = make("dead", heartbeat_ttl=TTL), make("alive", heartbeat_ttl=TTL)
+    await alive.enqueue([b"1", b"2"])
+    deliveries = await dead.claim(2)
+    assert [delivery.deliveries for delivery in deliveries] == [1, 1]
+    assert await alive.reap() == ReapResult(0, 0, 0)
+    await beat_for(alive, 1.4 * TTL)
+    assert await alive.reap() == ReapResult(1, 2, 0)
+    assert await dead.settle([Settlement.processed(deliveries[0].token)]) == [False]
+    again = await alive.claim(2)
+    assert [(delivery.element, delivery.deliveries) for delivery in again] == [(b"1", 2), (b"2", 2)]
+    await alive.settle([Settlement.processed(delivery.token) for delivery in again])
+    assert await places(alive) == {"created": 2, "processed": 2, "consumers": 1}
+
+
+async def test_poison_is_given_up(make: Make) -> None:
+    """A message delivered too often to consumers that died goes to the dead list."""
+    dead = make("dead", heartbeat_ttl=TTL, max_deliveries=1)
+    alive = make("alive", heartbeat_ttl=TTL, max_deliveries=1)
+    await alive.enqueue([b"1"])
+    await dead.claim(1)
+    await beat_for(alive, 1.4 * TTL)
+    assert await alive.reap() == ReapResult(1, 0, 1)
+    assert await places(alive) == {"created": 1, "dead": 1, "consumers": 1}
+
+
+async def test_nobody_is_judged_right_after_a_silence(make: Make) -> None:
+    """When everybody was silent, everybody gets a time to live to come back."""
+    one, other = make("a", heartbeat_ttl=TTL), make("b", heartbeat_ttl=TTL)
+    await one.enqueue([b"1"])
+    await one.claim(1)
+    await other.heartbeat()
+    await trio.sleep(1.3 * TTL)
+    assert await other.reap() == ReapResult(0, 0, 0)
+    assert (await places(one))["in_flight"] == 1
+
+
+async def test_calls_are_observed(make: Make) -> None:
+    """Every call is told to the observer by kind, with the elements it moved."""
+    seen: list[tuple[str, int]] = []
+
+    def observe(kind: str, seconds: float, size: int, error: LoadtestError | None) -> None:
+        assert seconds >= 0
+        assert error is None
+        seen.append((kind, size))
+
+    queue = make(observe=observe)
+    await queue.enqueue([b"1", b"2"])
+    deliveries = await queue.claim(5)
+    await queue.settle([Settlement.processed(delivery.token) for delivery in deliveries])
+    await queue.length()
+    await queue.snapshot()
+    await queue.heartbeat()
+    assert seen == [
+        ("enqueue", 2),
+        ("claim", 2),
+        ("settle", 2),
+        ("length", 0),
+        ("snapshot", 0),
+        ("heartbeat", 0),
+    ]
+
+
+async def test_any_bytes_travel(make: Make) -> None:
+    """Elements are bytes, whatever they are, and equal ones are kept apart."""
+    queue = make()
+    elements = [b"", b"\x00", b"\xff\n", b"same", b"same", orjson.dumps({"ü": 1})]
+    await queue.enqueue(elements)
+    deliveries = await queue.claim(10)
+    assert [delivery.element for delivery in deliveries] == elements
+    await queue.settle([Settlement.retry(each.token, each.element, 0) for each in deliveries])
+    assert (await places(queue))["delayed"] == len(elements)
+    await trio.sleep(0.01)
+    assert sorted(await claimed(queue, 10)) == sorted(elements)
+
+
+class Switch:
+    """Stops and continues what a queue talks to."""
+
+    def __init__(self, off: Callable[[], object], on: Callable[[], object], queue: Queue) -> None:
+        self.off, self.on, self.queue = off, on, queue
+
+
+@pytest.fixture(params=["memory", "redis"])
+def switch(request: pytest.FixtureRequest, tmp_path: Any) -> Iterator[Callable[..., Switch]]:
+    """Makes a queue whose server can go away and come back with its data."""
+    made: list[Any] = []
+
+    def make(**options: Any) -> Switch:
+        if request.param == "memory":
+            memory = MemoryRedis()
+            return Switch(memory.go_away, memory.come_back, MemoryQueue(memory, **options))
+        server = RedisServer.start(tmp_path)
+        queue = RedisService(url=server.url, queue_name="q", consumer="a", **options)
+        made.extend([queue, server])
+        return Switch(server.kill, server.restart, queue)
+
+    yield make
+    for each in made:
+        each.close()
+
+
+async def test_calls_wait_for_an_outage_to_end(switch: Callable[..., Switch]) -> None:
+    """While the server is away a call waits and tells of failed attempts; then it succeeds, once."""
+    told: list[object] = []
+    both = switch(on_outage=told.append, backoff=lambda _: 0.05)
+    await both.queue.enqueue([b"1"])
+    assert told == []
+    both.off()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(both.queue.enqueue, [b"2"])
+        await trio.sleep(0.3)
+        assert len(told) >= 2
+        assert all(isinstance(error, RedisUnavailableError) for error in told)
+        with pytest.raises(RedisUnavailableError):
+            await both.queue.connect()
+        await trio.to_thread.run_sync(both.on)
+    assert told[-1] is None
+    assert told.count(None) == 1
+    assert await claimed(both.queue, 5) == [b"1", b"2"]
+
+
+async def test_a_waiting_call_can_be_cancelled(switch: Callable[..., Switch]) -> None:
+    """Waiting for an outage to end is bounded by a cancel scope, and leaves the queue usable."""
+    both = switch(backoff=lambda _: 0.05)
+    await both.queue.enqueue([b"1"])
+    both.off()
+    with trio.move_on_after(0.2) as scope:
+        await both.queue.claim(1)
+    assert scope.cancelled_caught
+    await trio.to_thread.run_sync(both.on)
+    assert await claimed(both.queue, 5) == [b"1"]

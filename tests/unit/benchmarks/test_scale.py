@@ -1,0 +1,78 @@
+"""Verdicts of the scale benchmark, and the synthetic LIST it needs."""
+
+import attrs
+import pytest
+
+from benchmarks.scale.report import Rounds, Scale, listing, memory, ratios, render, verdict
+from benchmarks.scale.sweeps import STARTS
+from benchmarks.scale.trial import Sample
+from benchmarks.stub_s3 import list_page
+from loadtest_trio.s3.listing import parse_listing
+
+SAMPLE = Sample(cpu_us=500.0, rate=1000.0, busy=0.5, rss_mb=70.0, in_flight=8, cpu_before=1.0)
+
+
+def sample(cpu_us: float, rss_mb: float = 70.0, cpu_before: float = 1.0) -> Sample:
+    return attrs.evolve(SAMPLE, cpu_us=cpu_us, rss_mb=rss_mb, cpu_before=cpu_before)
+
+
+@pytest.fixture
+def rounds() -> Rounds:
+    return [
+        {8: sample(500.0), 64: sample(550.0, 80.0), 512: sample(600.0, 304.0, 2.0)},
+        {8: sample(1000.0), 64: sample(1000.0, 82.0), 512: sample(1300.0, 306.0, 2.0)},
+    ]
+
+
+def test_ratios_are_taken_within_a_round(rounds: Rounds) -> None:
+    """The second round was twice as slow, and its ratios are not."""
+    assert ratios(rounds, 8) == [1.0, 1.0]
+    assert ratios(rounds, 512) == [1.2, 1.3]
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([1.15, 0.85, 1.0], "yes"),
+        ([1.14, 1.16, 1.2], "no, dearer"),
+        ([0.86, 0.84, 0.5], "no, cheaper"),
+    ],
+)
+def test_flat_is_within_fifteen_percent_to_both_sides(values: list[float], expected: str) -> None:
+    """The median decides, and what is not flat says to which side."""
+    assert verdict(values) == expected
+
+
+def test_memory_of_a_further_worker_is_the_slope_above_the_base(rounds: Rounds) -> None:
+    """224 MB over 448 workers are half a megabyte each; without a larger size there is no slope."""
+    assert memory(rounds) == (81.0, 0.5)
+    assert memory([{8: SAMPLE, 64: SAMPLE}]) is None
+
+
+def test_a_listing_is_priced_by_its_keys(rounds: Rounds) -> None:
+    """One CPU second more for 504 keys more."""
+    assert listing(rounds) == pytest.approx(1e6 / 504)
+    assert listing([{100: SAMPLE}]) is None
+
+
+def test_the_text_has_every_size_and_every_verdict(rounds: Rounds) -> None:
+    """Sizes, ratios and limits stand in the tables; what was not measured has none."""
+    machine: dict[str, str | int] = {"cpu": "C", "cores": 2, "python": "3", "commit": "abc"}
+    starts = {start.title: [1.4, 1.6, 1.7] for start in STARTS}
+    text = render(Scale("now", machine, 100, {"workers": rounds}, starts))
+    assert "| 512 | 950 (600–1,300) | 1.25 (1.20–1.30) | no, dearer |" in text
+    assert "| a further worker | 0.50 | 0.6 | yes |" in text
+    assert "| 1.60 (1.40–1.70) | 1.5 | no |" in text
+    assert "Known objects" not in text
+
+
+def test_the_stub_lists_every_key_once() -> None:
+    """Page after page, as our own parser reads them, with the last page shorter and without a token."""
+    target, keys = b"/bench?list-type=2", []
+    while True:
+        page = parse_listing(list_page(target, 2500))
+        keys += [each.key for each in page.objects]
+        if page.next_token is None:
+            break
+        target = b"/bench?continuation-token=" + page.next_token.encode() + b"&list-type=2"
+    assert len(keys) == len(set(keys)) == 2500

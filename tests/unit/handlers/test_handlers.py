@@ -1,0 +1,110 @@
+"""The handlers: one operation each, on the bucket in memory."""
+
+from collections.abc import Mapping
+from random import Random
+from typing import Any
+
+import pytest
+
+from loadtest_trio.errors import MalformedMessageError, ObjectMissingError, S3UnreachableError
+from loadtest_trio.handlers import Handler, build_registry
+from loadtest_trio.message import Message, Operation
+from loadtest_trio.payload import LINE_BYTES, uuid_lines
+from tests.support.memory_bucket import Fault, MemoryBucket
+
+
+def build(bucket: MemoryBucket, drawn: int = 5) -> Mapping[str, Handler]:
+    """Return the registry on a bucket; a CREATE that does not say gets `drawn` lines."""
+    return build_registry(bucket, Random(1), lambda: drawn)
+
+
+def message(operation: Operation, key: str = "k", **params: Any) -> Message:
+    """Return a message for a handler."""
+    return Message("1", operation, key, params=params)
+
+
+async def test_every_operation_has_a_handler() -> None:
+    """The registry knows exactly the operations, by name."""
+    assert build(MemoryBucket()).keys() == set(Operation) == {"READ", "UPDATE", "CREATE", "DELETE"}
+
+
+async def test_create_uploads_as_many_lines_as_said() -> None:
+    """CREATE puts an object of that many UUID lines at its key; doing it twice leaves one."""
+    bucket = MemoryBucket()
+    for _ in range(2):
+        await build(bucket)["CREATE"](message(Operation.CREATE, "new", uuids=7))
+    assert list(bucket.objects) == ["new"]
+    assert len(bucket.objects["new"]) == 7 * LINE_BYTES
+
+
+async def test_create_draws_a_size_by_itself() -> None:
+    """A CREATE from somebody who gives no size gets one that is drawn."""
+    bucket = MemoryBucket()
+    await build(bucket, drawn=3)["CREATE"](message(Operation.CREATE))
+    assert len(bucket.objects["k"]) == 3 * LINE_BYTES
+
+
+@pytest.mark.parametrize("uuids", [0, -1, 1_000_001, "7", 1.5, True, [7]])
+async def test_create_refuses_nonsense(uuids: Any) -> None:
+    """A size that is no whole number from 1 to a million is malformed, and nothing is uploaded."""
+    bucket = MemoryBucket()
+    with pytest.raises(MalformedMessageError):
+        await build(bucket)["CREATE"](message(Operation.CREATE, uuids=uuids))
+    assert bucket.requests == {}
+
+
+async def test_read_downloads_and_changes_nothing() -> None:
+    """READ is one GET."""
+    bucket = MemoryBucket()
+    bucket.objects["k"] = b"body"
+    await build(bucket)["READ"](message(Operation.READ))
+    assert bucket.requests == {"GET": 1}
+    assert bucket.objects == {"k": b"body"}
+
+
+async def test_update_changes_two_hex_digits() -> None:
+    """UPDATE downloads, changes exactly two bytes, and uploads as much as it got."""
+    bucket = MemoryBucket()
+    before = bucket.objects["k"] = bytes(uuid_lines(20, Random(2)))
+    await build(bucket)["UPDATE"](message(Operation.UPDATE))
+    after = bucket.objects["k"]
+    assert len(after) == len(before)
+    assert sum(old != new for old, new in zip(before, after, strict=True)) == 2
+    assert bucket.requests == {"GET": 1, "PUT": 1}
+
+
+async def test_update_of_what_has_no_digits() -> None:
+    """An object without two hex digits cannot be updated, and is left as it is."""
+    bucket = MemoryBucket()
+    bucket.objects["k"] = b"xyz"
+    with pytest.raises(MalformedMessageError, match="UPDATE of k: the file has fewer than two hex digits"):
+        await build(bucket)["UPDATE"](message(Operation.UPDATE))
+    assert bucket.objects == {"k": b"xyz"}
+
+
+async def test_delete_deletes() -> None:
+    """DELETE removes the object; one that is not there counts as removed."""
+    bucket = MemoryBucket()
+    bucket.objects = {"k": b"x", "other": b"y"}
+    for _ in range(2):
+        await build(bucket)["DELETE"](message(Operation.DELETE))
+    assert bucket.objects == {"other": b"y"}
+
+
+@pytest.mark.parametrize("operation", [Operation.READ, Operation.UPDATE])
+async def test_what_is_gone_is_missing(operation: Operation) -> None:
+    """READ and UPDATE of an object that is gone say so; UPDATE does not bring it back."""
+    bucket = MemoryBucket()
+    with pytest.raises(ObjectMissingError):
+        await build(bucket)[operation](message(operation))
+    assert bucket.objects == {}
+
+
+@pytest.mark.parametrize("operation", list(Operation))
+async def test_faults_pass_through(operation: Operation) -> None:
+    """What goes wrong with S3 is the worker's to judge."""
+    bucket = MemoryBucket()
+    bucket.objects["k"] = b"00"
+    bucket.break_down(Fault.UNREACHABLE)
+    with pytest.raises(S3UnreachableError):
+        await build(bucket)[operation](message(operation))

@@ -1,0 +1,64 @@
+"""`compare` says faster, slower or no difference shown."""
+
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+
+from loadtest_trio.reporting import UnreadableRunError, compare
+
+Write = Callable[..., Path]
+
+
+def _rates(mean: float, seed: int, count: int = 60) -> list[int]:
+    rng = Random(seed)
+    return [round(rng.gauss(mean, mean / 10)) for _ in range(count)]
+
+
+def _scored(make: Any, rates: list[int], score: float) -> list[dict[str, Any]]:
+    lines: list[dict[str, Any]] = make.run_lines(rates)
+    lines[0]["score"] = score
+    return lines
+
+
+@pytest.mark.parametrize(("mean", "verdict"), [(230, "faster than A"), (170, "slower than A")])
+def test_clear_difference(write: Write, make: Any, mean: float, verdict: str) -> None:
+    """15 % more or less at 10 % noise is said plainly."""
+    a = write(make.run_lines(_rates(200, 1)), "a.jsonl")
+    b = write(make.run_lines(_rates(mean, 2)), "b.jsonl")
+    assert f"**B is {verdict}** in messages a second." in compare(a, b)
+
+
+def test_no_difference(write: Write, make: Any) -> None:
+    """Of 40 pairs of runs that differ by noise alone, no more than 4 are said to differ."""
+    wrong = 0
+    for seed in range(40):
+        a = write(make.run_lines(_rates(200, seed)), "a.jsonl")
+        b = write(make.run_lines(_rates(200, 1000 + seed)), "b.jsonl")
+        wrong += "**B is not shown to differ**" not in compare(a, b)
+    assert wrong <= 4
+
+
+def test_normalised(write: Write, make: Any) -> None:
+    """Twice the rate on a machine with twice the score is no difference."""
+    a = write(_scored(make, _rates(200, 1), 1.0), "a.jsonl")
+    b = write(_scored(make, [2 * rate for rate in _rates(200, 1)], 2.0), "b.jsonl")
+    said = compare(a, b)
+    assert "**B is not shown to differ**" in said
+    assert "Normalised by the calibration scores" in said
+
+
+def test_what_differs_in_the_settings(write: Write, make: Any) -> None:
+    """Settings that differ are listed."""
+    a = write(make.run_lines(_rates(200, 1)), "a.jsonl")
+    b = write(make.run_lines(_rates(200, 2), settings={"WORKER_CONCURRENCY": "20"}), "b.jsonl")
+    assert "| WORKER_CONCURRENCY | 10 | 20 |" in compare(a, b)
+
+
+def test_too_little(write: Write, make: Any) -> None:
+    """A run of a few intervals cannot be compared, and that is said."""
+    a = write(make.run_lines([5, 5]), "a.jsonl")
+    with pytest.raises(UnreadableRunError, match="2 intervals of the steady phase"):
+        compare(a, a)

@@ -1,0 +1,50 @@
+"""Percentiles over a span come from merged histograms."""
+
+from random import Random
+from typing import Any
+
+import pytest
+
+from loadtest_trio.reporting.histograms import merge
+
+
+def test_merged_percentiles_are_those_of_all_values(make: Any) -> None:
+    """Merging intervals gives the percentiles of the pooled values, within the histogram's 1 %."""
+    rng = Random(1)
+    spans = [[rng.lognormvariate(3, 1) for _ in range(n)] for n in (10, 500, 3000)]
+    merged = merge([{"histograms": {"x": make.histogram(*span)}} for span in spans])["x"]
+    pooled = sorted(value for span in spans for value in span)
+    for percent in (50.0, 90.0, 99.0):
+        exact = pooled[int(len(pooled) * percent / 100)]
+        assert merged.percentile_ms(percent) == pytest.approx(exact, rel=0.02)
+    assert merged.count == 3510
+    assert merged.mean_ms == pytest.approx(sum(pooled) / len(pooled), rel=0.01)
+
+
+def test_merging_is_not_averaging(make: Any) -> None:
+    """One slow interval among a hundred moves the merged p50 not at all; an average it would double."""
+    lines = [{"histograms": {"x": make.histogram(*[10.0] * 10)}}] * 99
+    lines.append({"histograms": {"x": make.histogram(*[1000.0] * 10)}})
+    assert merge(lines)["x"].percentile_ms(50) == pytest.approx(10, rel=0.01)
+
+
+def test_damaged_histograms_are_counted(make: Any) -> None:
+    """What cannot be decoded is left out and counted."""
+    good = make.histogram(5)
+    lines: list[dict[str, object]] = [
+        {"histograms": {"x": bad}} for bad in (good, good[:-4], "garbage", 7, None)
+    ]
+    merged = merge([*lines, {"histograms": "none"}, {}])["x"]
+    assert (merged.count, merged.damaged) == (1, 4)
+
+
+def test_only_what_is_wanted(make: Any) -> None:
+    """Other paths are not decoded."""
+    assert list(merge([{"histograms": {"x": make.histogram(1), "y": "bad"}}], ["x"])) == ["x"]
+
+
+def test_steps_rise_to_one(make: Any) -> None:
+    """The distribution's steps rise from the smallest value to all values."""
+    steps = list(merge([{"histograms": {"x": make.histogram(1, 2, 2, 4)}}])["x"].steps())
+    assert [share for _, share in steps] == [0.25, 0.75, 1.0]
+    assert [round(ms) for ms, _ in steps] == [1, 2, 4]

@@ -1,0 +1,62 @@
+"""The pacer: what is due is exact, however late somebody asks."""
+
+from itertools import pairwise
+from math import floor
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from loadtest_trio.scheduler import Pacer
+
+
+def test_ticks_are_exact() -> None:
+    """The k-th tick is at start + k * interval, without a sum of rounding errors."""
+    pacer = Pacer(10, 0.1, 1000.0)
+    ticks = [at for at, _ in pacer.due(1000.0 + 8640)]
+    assert ticks[-1] == 1000.0 + 86400 * 0.1
+    assert all(at == 1000.0 + k * 0.1 for k, at in enumerate(ticks, 1))
+
+
+def test_nothing_is_due_at_the_start() -> None:
+    """The first messages are due one interval after the start."""
+    pacer = Pacer(50, 1, 0.0)
+    assert list(pacer.due(0.999)) == []
+    assert pacer.next_tick == 1.0
+    assert list(pacer.due(1.0)) == [(1.0, 50)]
+    assert list(pacer.due(1.0)) == []
+
+
+def test_falling_behind_is_made_good() -> None:
+    """After a pause every tick that passed is due with its own time and its own share."""
+    pacer = Pacer(2.5, 1, 0.0)
+    assert list(pacer.due(4.5)) == [(1.0, 2), (2.0, 3), (3.0, 2), (4.0, 3)]
+
+
+@pytest.mark.parametrize("rate", [0.001, 0.3, 1 / 3, 7, 99.9, 100, 12_345.678])
+def test_a_day_adds_up(rate: float) -> None:
+    """After a day of one-second ticks the messages are rate times time, rounded down, to the message."""
+    pacer = Pacer(rate, 1.0, 5.0)
+    assert sum(count for _, count in pacer.due(5.0 + 86_400)) == floor(rate * 86_400 + 1e-6)
+
+
+@given(
+    st.floats(0.01, 10_000),
+    st.floats(0.01, 60),
+    st.lists(st.floats(0, 100), min_size=1, max_size=20),
+)
+def test_any_pauses_give_the_same_schedule(rate: float, interval: float, pauses: list[float]) -> None:
+    """When somebody asks has no influence on what was due when, and counts never stray from the rate."""
+    broken, whole, now = Pacer(rate, interval, 0.0), Pacer(rate, interval, 0.0), 0.0
+    asked: list[tuple[float, int]] = []
+    for pause in pauses:
+        now += pause
+        asked += broken.due(now)
+        assert broken.next_tick > now
+    assert asked == list(whole.due(now))
+    total = 0
+    for at, count in asked:
+        total += count
+        assert count >= 0
+        assert abs(total - rate * at) <= 1.001
+    assert all(later > earlier for (earlier, _), (later, _) in pairwise(asked))

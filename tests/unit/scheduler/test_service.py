@@ -1,0 +1,236 @@
+"""The scheduler at work, on the backends in memory and in virtual time."""
+
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from loadtest_trio.message import Message, Operation, Phase, decode
+from tests.support.in_memory import UNIX_EPOCH, InMemory, assemble_in_memory, settings
+from tests.support.log_lines import LogLines
+from tests.support.memory_bucket import Fault, MemoryBucket
+
+pytestmark = pytest.mark.usefixtures("log_lines")
+
+
+def stocked(objects: int) -> MemoryBucket:
+    """Return a bucket with so many objects under the prefix, and one beside it."""
+    bucket = MemoryBucket()
+    bucket.objects = {f"loadtest/{i}": b"00" for i in range(objects)} | {"elsewhere": b""}
+    return bucket
+
+
+@asynccontextmanager
+async def scheduling(
+    bucket: MemoryBucket, *, workers: bool = False, **variables: object
+) -> AsyncIterator[InMemory]:
+    """Run a scheduler, and workers if wanted, for the length of the block."""
+    service = await assemble_in_memory(
+        settings(MIN_FILE_UUIDS=1, MAX_FILE_UUIDS=3, **variables), bucket=bucket
+    )
+    async with trio.open_nursery() as nursery:
+        if workers:
+            nursery.start_soon(service.parts.worker.run)
+        nursery.start_soon(service.parts.scheduler.run)
+        yield service
+        nursery.cancel_scope.cancel()
+
+
+def queued(service: InMemory) -> list[Message]:
+    """Return what waits on the queue, next to go out first."""
+    return [decode(element) for element in reversed(service.redis.queue)]
+
+
+@pytest.mark.parametrize("present", [0, 60, 99])
+async def test_the_bucket_is_filled_to_its_floor_and_no_further(
+    autojump_clock: MockClock, present: int
+) -> None:
+    """What is missing is enqueued once, however long nobody works it off, and no steady mix begins."""
+    async with scheduling(stocked(present)) as service:
+        await trio.sleep(60)
+        messages = queued(service)
+        assert len(messages) == 100 - present
+        assert {(each.operation, each.phase) for each in messages} == {(Operation.CREATE, Phase.PRECONDITION)}
+        assert service.parts.scheduler.phase == "precondition"
+
+
+async def test_a_surplus_is_deleted_first(autojump_clock: MockClock) -> None:
+    """Above the ceiling objects are deleted before the mix begins, none of them outside the prefix."""
+    async with scheduling(stocked(1010)) as service:
+        await trio.sleep(60)
+        first, later = queued(service)[:10], queued(service)[10:]
+        assert {(each.operation, each.phase) for each in first} == {(Operation.DELETE, Phase.PRECONDITION)}
+        assert len({each.key for each in first}) == 10
+        assert all(each.key.startswith("loadtest/") for each in first + later)
+        assert {each.operation for each in later if each.phase is Phase.PRECONDITION} <= {Operation.CREATE}
+
+
+async def test_preconditions_then_the_mix(autojump_clock: MockClock, log_lines: LogLines) -> None:
+    """Once the floor is met it says so, once, and the steady mix begins."""
+    async with scheduling(stocked(0), workers=True) as service:
+        await trio.sleep(5.05)
+        assert service.parts.scheduler.phase == "steady"
+        (line,) = log_lines.of("precondition_met")
+        assert line["objects"] == 100
+        steady = sum(stats.steady for stats in service.parts.metrics.operations.values())
+        assert steady in (400, 500)
+
+
+async def test_the_bucket_stays_within_its_bounds(autojump_clock: MockClock) -> None:
+    """Under a mix that shrinks the bucket, refills keep it at its floor and hardly above."""
+    async with scheduling(stocked(0), workers=True) as service:
+        await trio.sleep(5)
+        sizes = []
+        for _ in range(60):
+            await trio.sleep(1)
+            sizes.append(len(service.bucket.objects) - 1)
+        assert min(sizes) >= 80  # what one second's messages may have taken away
+        assert max(sizes) <= 130
+        created = service.parts.metrics.operations[Operation.CREATE]
+        assert created.created - created.steady > 300  # 100 at first, then 5 a second
+
+
+async def test_the_schedule_is_exact(autojump_clock: MockClock) -> None:
+    """In rate mode every tick has its messages, stamped with the tick's own time."""
+    async with scheduling(stocked(1000), SCHEDULER_MESSAGES_PER_SECOND=7.5) as service:
+        await trio.sleep(40.5)
+        due = Counter(each.created_at - UNIX_EPOCH for each in queued(service) if each.phase is Phase.STEADY)
+        assert due == {float(tick): 7 + (tick % 2 == 0) for tick in range(1, 41)}
+
+
+async def test_falling_behind_is_made_good_and_told(autojump_clock: MockClock) -> None:
+    """After an outage all that was due is enqueued under the time it was due, and the lag is reported."""
+    async with scheduling(
+        stocked(1000), SCHEDULER_MESSAGES_PER_SECOND=10, STEADY_STATE_DISTRIBUTION="READ:1"
+    ) as service:
+        await trio.sleep(10.5)
+        service.redis.go_away()
+        await trio.sleep(30)
+        assert len(service.redis.queue) == 100
+        service.redis.come_back()
+        await trio.sleep(5)
+        due = Counter(each.created_at - UNIX_EPOCH for each in queued(service) if each.phase is Phase.STEADY)
+        assert due == {float(tick): 10 for tick in range(1, 46)}
+        assert 29_000 < service.parts.metrics.collect_peak_ms("schedule_lag") < 31_000
+
+
+async def test_a_full_queue_gets_no_more(autojump_clock: MockClock, log_lines: LogLines) -> None:
+    """At MAX_QUEUE_LENGTH messages are withheld, counted and mentioned; the queue is never longer."""
+    async with scheduling(stocked(500), MAX_QUEUE_LENGTH=150, SCHEDULER_MESSAGES_PER_SECOND=100) as service:
+        await trio.sleep(10.5)
+        assert len(service.redis.queue) == 150
+        assert service.parts.metrics.totals["withheld"] == 850
+        first = log_lines.of("messages_withheld")[0]
+        assert (first["withheld"], first["max_queue_length"]) == (50, 150)
+        for _ in range(30):
+            service.redis.queue.pop()
+        await trio.sleep(1)
+        assert len(service.redis.queue) == 150
+
+
+async def test_preconditions_respect_a_full_queue(autojump_clock: MockClock) -> None:
+    """Refills too stop at MAX_QUEUE_LENGTH."""
+    async with scheduling(stocked(0), MAX_QUEUE_LENGTH=40) as service:
+        await trio.sleep(10)
+        assert len(service.redis.queue) == 40
+
+
+async def test_saturate_mode_keeps_the_queue_filled(autojump_clock: MockClock) -> None:
+    """The queue is brought to its target, kept there, never above; nothing of it is withheld."""
+    async with scheduling(
+        stocked(500), SCHEDULER_MODE="saturate", SCHEDULER_TARGET_QUEUE_LENGTH=50
+    ) as service:
+        await trio.sleep(1)
+        assert len(service.redis.queue) == 50
+        for taken in (1, 20, 50):
+            for _ in range(taken):
+                service.redis.queue.pop()
+            await trio.sleep(0.2)
+            assert len(service.redis.queue) == 50
+
+
+async def test_saturate_mode_stays_below_the_limit(autojump_clock: MockClock) -> None:
+    """A target above MAX_QUEUE_LENGTH is not reached."""
+    async with scheduling(
+        stocked(500), SCHEDULER_MODE="saturate", SCHEDULER_TARGET_QUEUE_LENGTH=500, MAX_QUEUE_LENGTH=70
+    ) as service:
+        await trio.sleep(5)
+        assert len(service.redis.queue) == 70
+
+
+async def test_it_waits_for_the_first_list(autojump_clock: MockClock, log_lines: LogLines) -> None:
+    """Nothing is scheduled before the bucket could be listed; each failure is told and tried again."""
+    bucket = stocked(150)
+    bucket.break_down(Fault.UNREACHABLE, affects=lambda kind, _: kind == "LIST")
+    async with scheduling(bucket) as service:
+        await trio.sleep(10)
+        assert service.redis.counters["created"] == 0
+        assert len(log_lines.of("list_failed")) == 5  # the rest of the flood is counted
+        assert service.parts.metrics.totals["errors"] >= 9
+        bucket.recover()
+        await trio.sleep(3)
+        assert service.parts.inventory.objects == 150
+        assert service.parts.scheduler.phase == "steady"
+
+
+async def test_a_failing_list_does_not_stop_the_schedule(autojump_clock: MockClock) -> None:
+    """While later LISTs fail the schedule goes on, and the inventory is reconciled when they work again."""
+    bucket = stocked(500)
+    async with scheduling(
+        bucket, SCHEDULER_MESSAGES_PER_SECOND=10, STEADY_STATE_DISTRIBUTION="READ:1"
+    ) as service:
+        await trio.sleep(50)
+        bucket.break_down(Fault.SLOW_DOWN)
+        bucket.objects["loadtest/found"] = b""
+        await trio.sleep(30.5)
+        assert len(service.redis.queue) == 800
+        assert service.parts.inventory.objects == 500
+        bucket.recover()
+        await trio.sleep(2)
+        assert service.parts.inventory.objects == 501
+
+
+async def test_a_long_list_may_have_a_twentieth_of_the_time(autojump_clock: MockClock) -> None:
+    """Where a LIST takes 20 s, the next one begins 400 s later, not INVENTORY_RECONCILE_SECONDS."""
+    async with scheduling(stocked(100), INVENTORY_RECONCILE_SECONDS=60) as service:
+        await trio.sleep(1)
+        service.bucket.latency_of["LIST"] = 10.0  # each of a request's two legs
+        before = service.bucket.requests["LIST"]
+        await trio.sleep(60 + 20 + 400)
+        assert service.bucket.requests["LIST"] == before + 1
+        await trio.sleep(30)
+        assert service.bucket.requests["LIST"] == before + 2
+
+
+async def test_the_inventory_is_reconciled_periodically(autojump_clock: MockClock) -> None:
+    """What strangers put or removed is known after the next LIST."""
+    bucket = stocked(200)
+    async with scheduling(bucket, STEADY_STATE_DISTRIBUTION="READ:1") as service:
+        await trio.sleep(30)
+        for i in range(50):
+            del bucket.objects[f"loadtest/{i}"]
+        bucket.objects["loadtest/ü +%"] = b""
+        await trio.sleep(31)
+        assert service.parts.inventory.objects == 151
+
+
+async def test_a_large_batch_goes_in_parts(autojump_clock: MockClock) -> None:
+    """A tick of 2,500 messages is three calls of at most 1,000 elements."""
+    async with scheduling(stocked(1000), SCHEDULER_MESSAGES_PER_SECOND=2500) as service:
+        await trio.sleep(1.5)
+        enqueued = service.parts.metrics.redis["enqueue"]
+        assert len(service.redis.queue) - 2500 in range(300)  # refills
+        assert enqueued.size == len(service.redis.queue)
+        assert 3 <= enqueued.count <= 5
+
+
+async def test_started_means_listed(autojump_clock: MockClock) -> None:
+    """`nursery.start` returns once the objects are known."""
+    service = await assemble_in_memory(settings(), bucket=stocked(120))
+    async with trio.open_nursery() as nursery:
+        await nursery.start(service.parts.scheduler.run)
+        assert service.parts.inventory.objects == 120
+        nursery.cancel_scope.cancel()

@@ -1,0 +1,371 @@
+"""Settings: every fault at once, the environment over the file over the default, and no secret in sight."""
+
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as profile
+from hypothesis import strategies as st
+
+from loadtest_trio.errors import ConfigurationError, SettingFault
+from loadtest_trio.message import Operation
+from loadtest_trio.settings import SETTINGS, LogLevel, Role, SchedulerMode, Settings, load
+
+NEEDED = {"REDIS_ENDPOINT": "redis://localhost:6379", "S3_BUCKET": "my-bucket"}
+
+
+def faults(environ: dict[str, str], file: Path | None = None) -> dict[str, SettingFault]:
+    """Return the faults of a configuration that cannot be used, by name."""
+    with pytest.raises(ConfigurationError) as caught:
+        load(environ, file)
+    return {fault.name: fault for fault in caught.value.faults}
+
+
+def toml(folder: Path, text: str) -> Path:
+    """Write a file of settings."""
+    path = folder / "settings.toml"
+    path.write_text(text)
+    return path
+
+
+BAD: dict[str, tuple[str, ...]] = {
+    "REDIS_ENDPOINT": ("localhost:6379", "http://host", "redis://", "redis://host:port", "redis://host:0"),
+    "S3_BUCKET": ("A", "ab", "Has-Capitals", "-dash", "x" * 64, "a/b"),
+    "S3_PREFIX": ("/absolute", "x" * 201, "two\nlines"),
+    "S3_ENDPOINT_URL": ("localhost:8333", "ftp://host", "http://"),
+    "S3_CREATE_BUCKET": ("maybe", "2"),
+    "S3_TRANSPORT": ("pigeon",),
+    "AWS_REGION": ("EU", "eu_central_1", "x"),
+    "STARTUP_TIMEOUT_SECONDS": ("0", "soon", "nan"),
+    "STEADY_STATE_DISTRIBUTION": (
+        "READ",
+        "READ:1:2",
+        "READ:x",
+        "ERASE:5",
+        "READ:-1",
+        "READ:0",
+        "READ:inf",
+        "READ:1e308,UPDATE:1e308",
+        "READ:50,READ:20",
+    ),
+    "SCHEDULER_MODE": ("fast",),
+    "SCHEDULER_MESSAGES_PER_SECOND": ("0", "-1", "many", "inf"),
+    "SCHEDULER_INTERVAL_SECONDS": ("0", "0.001", "-1"),
+    "SCHEDULER_TARGET_QUEUE_LENGTH": ("0", "10000001", "1.5"),
+    "MAX_QUEUE_LENGTH": ("0", "-5", "1e3"),
+    "PRECONDITION_MIN_OBJECTS": ("0", "x"),
+    "PRECONDITION_MAX_OBJECTS": ("0", "x"),
+    "INVENTORY_RECONCILE_SECONDS": ("0", "0.5"),
+    "MIN_FILE_UUIDS": ("0", "1000001"),
+    "MAX_FILE_UUIDS": ("0", "1000001"),
+    "MIN_FILE_SIZE_BYTES": ("36", "37000001"),
+    "MAX_FILE_SIZE_BYTES": ("36", "37000001"),
+    "RANDOM_SEED": ("-1", "x"),
+    "ROLES": ("boss", "scheduler,", "scheduler;worker"),
+    "QUEUE_NAME": ("{q}", "with space", "x" * 101),
+    "WORKER_CONCURRENCY": ("0", "4097", "ten"),
+    "MAX_RETRIES": ("-1", "101"),
+    "MAX_DELIVERIES": ("0", "101"),
+    "CONSUMER_TTL_SECONDS": ("0", "0.9"),
+    "RUN_DURATION_SECONDS": ("-1", "forever"),
+    "MAX_COST_USD": ("-1", "a lot"),
+    "SHUTDOWN_GRACE_SECONDS": ("-1",),
+    "HEALTH_PORT": ("-1", "65536", "http"),
+    "HEALTH_ENDPOINT_PATH": ("health", "/a b", "/a?b"),
+    "HEALTH_STALL_SECONDS": ("0",),
+    "LOG_INTERVAL_SECONDS": ("0", "0.05"),
+    "LOG_LEVEL": ("LOUD",),
+    "LOG_FORMAT": ("xml",),
+    "METRICS_FORMAT": ("prometheus",),
+    "METRICS_NAMESPACE": ("with space", "x" * 256),
+}
+ANYTHING_GOES = {"HEALTH_HOST"}
+
+
+def test_every_setting_has_a_bad_value_here() -> None:
+    """No setting escapes these tests."""
+    assert {info.name for info in SETTINGS} == BAD.keys() | ANYTHING_GOES
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [(name, value) for name, values in BAD.items() for value in values]
+)
+def test_a_bad_value_is_named(name: str, value: str) -> None:
+    """A bad value is reported by name, value, what is allowed and its source; nothing else is."""
+    found = faults({**NEEDED, name: value})
+    fault = found.pop(name)
+    assert fault.value == value
+    assert fault.source == "environment"
+    assert fault.allowed == next(info.allowed for info in SETTINGS if info.name == name)
+    assert not {twin for twin in found if not twin.endswith("_SIZE_BYTES")}
+
+
+def test_all_faults_at_once() -> None:
+    """One run tells about every bad setting, required ones that are missing included."""
+    found = faults({name: values[0] for name, values in BAD.items() if name != "S3_BUCKET"})
+    assert found.keys() >= BAD.keys()
+    assert found["S3_BUCKET"].source == "not set"
+
+
+def test_what_is_missing_is_said() -> None:
+    """An empty environment lacks exactly the required settings."""
+    assert faults({}).keys() == {info.name for info in SETTINGS if info.required} == set(NEEDED)
+
+
+@pytest.mark.parametrize(
+    ("low", "high"),
+    [
+        ("PRECONDITION_MIN_OBJECTS", "PRECONDITION_MAX_OBJECTS"),
+        ("MIN_FILE_UUIDS", "MAX_FILE_UUIDS"),
+        ("MIN_FILE_SIZE_BYTES", "MAX_FILE_SIZE_BYTES"),
+    ],
+)
+def test_bounds_must_not_cross(low: str, high: str) -> None:
+    """A lower bound above its upper one is a fault that names both; equal ones are fine."""
+    fault = faults({**NEEDED, low: "200", high: "100"})[low]
+    assert (fault.value, fault.allowed) == ("200", f"at most {high}, which is 100")
+    load({**NEEDED, low: "100", high: "100"})
+
+
+def test_a_bound_is_held_against_the_default_of_its_twin() -> None:
+    """One bound alone is compared with the other one's default."""
+    assert faults({**NEEDED, "MIN_FILE_UUIDS": "20000"})["MIN_FILE_UUIDS"].allowed.endswith("10000")
+
+
+@pytest.mark.parametrize("name", ["MIN_FILE_SIZE_BYTES", "MAX_FILE_SIZE_BYTES"])
+def test_sizes_in_bytes_come_in_pairs(name: str) -> None:
+    """A size in bytes without its twin is a fault of the twin."""
+    twin = {"MIN": "MAX", "MAX": "MIN"}[name[:3]] + name[3:]
+    assert faults({**NEEDED, name: "1000"})[twin].allowed == f"set together with {name}"
+
+
+def test_defaults() -> None:
+    """With only what is required, everything else is as the table of settings says."""
+    loaded = load(NEEDED)
+    for info in SETTINGS:
+        assert info.required or info.shown(getattr(loaded.settings, info.name.lower())) == info.default_text
+        assert loaded.sources[info.name] == ("environment" if info.required else "default")
+    assert loaded.warnings == ()
+
+
+def test_the_environment_beats_the_file_beats_the_default(tmp_path: Path) -> None:
+    """Each value comes from the first place that has one, and its source is told."""
+    file = toml(
+        tmp_path, 'worker_concurrency = 5\nmax_retries = 7\nlog_level = "debug"\ns3_create_bucket = true\n'
+    )
+    loaded = load({**NEEDED, "WORKER_CONCURRENCY": "9"}, file)
+    settings, sources = loaded.settings, loaded.sources
+    assert (settings.worker_concurrency, settings.max_retries, settings.max_deliveries) == (9, 7, 5)
+    assert (settings.log_level, settings.s3_create_bucket) == (LogLevel.DEBUG, True)
+    assert sources["WORKER_CONCURRENCY"] == "environment"
+    assert sources["MAX_RETRIES"] == "file settings.toml"
+    assert sources["MAX_DELIVERIES"] == "default"
+
+
+def test_embedded_backends_dictate() -> None:
+    """What the embedded backends say wins over everything."""
+    loaded = load(
+        {**NEEDED, "S3_ENDPOINT_URL": "http://other"}, None, {"S3_ENDPOINT_URL": "http://127.0.0.1:1"}
+    )
+    assert loaded.settings.s3_endpoint_url == "http://127.0.0.1:1"
+    assert loaded.sources["S3_ENDPOINT_URL"] == "embedded"
+
+
+def test_aliases() -> None:
+    """The AWS names are looked at after our own, in their order, and named as the source."""
+    everything = {
+        **NEEDED,
+        "AWS_ENDPOINT_URL": "http://c",
+        "AWS_ENDPOINT_URL_S3": "http://b",
+        "S3_ENDPOINT_URL": "http://a",
+        "AWS_DEFAULT_REGION": "eu-west-1",
+    }
+    for name, value in (("S3_ENDPOINT_URL", "a"), ("AWS_ENDPOINT_URL_S3", "b"), ("AWS_ENDPOINT_URL", "c")):
+        loaded = load(everything)
+        assert loaded.settings.s3_endpoint_url == f"http://{value}"
+        assert loaded.sources["S3_ENDPOINT_URL"].endswith(
+            name if name != "S3_ENDPOINT_URL" else "environment"
+        )
+        del everything[name]
+    assert load(everything).settings.aws_region == "eu-west-1"
+    assert load(everything).settings.s3_endpoint_url == ""
+
+
+@pytest.mark.parametrize("empty", ["", " ", "\t\n"])
+def test_empty_means_unset(empty: str) -> None:
+    """An empty variable is as good as none: for a default, for an alias and for what is required."""
+    loaded = load(
+        {**NEEDED, "WORKER_CONCURRENCY": empty, "AWS_REGION": empty, "AWS_DEFAULT_REGION": "eu-west-1"}
+    )
+    assert (loaded.settings.worker_concurrency, loaded.settings.aws_region) == (10, "eu-west-1")
+    assert faults({**NEEDED, "S3_BUCKET": empty})["S3_BUCKET"].source == "not set"
+
+
+def test_blanks_around_a_value_are_cut() -> None:
+    """A blank before or after a value, as from a file of variables, does not spoil it."""
+    padded = {name: f" {value}\n" for name, value in {**NEEDED, "SCHEDULER_MODE": "Saturate"}.items()}
+    settings = load({**padded, "WORKER_CONCURRENCY": " 7 ", "ROLES": " worker "}).settings
+    assert (settings.redis_endpoint, settings.s3_bucket) == tuple(NEEDED.values())
+    assert (settings.scheduler_mode, settings.worker_concurrency) == (SchedulerMode.SATURATE, 7)
+    assert settings.roles == {Role.WORKER}
+
+
+def test_typing_errors_are_warned_about() -> None:
+    """A variable that nearly is one of ours is named with its nearest; foreign ones are left in peace."""
+    foreign = {"PATH": "/bin", "HOME": "/", "REDIS_HOST": "x", "AWS_ACCESS_KEY_ID": "x", "LOG_DIR": "x"}
+    loaded = load({**NEEDED, **foreign, "WORKER_CONCURENCY": "5", "S3_BUCKETT": "b"})
+    assert loaded.warnings == (
+        "unknown variable S3_BUCKETT: did you mean S3_BUCKET?",
+        "unknown variable WORKER_CONCURENCY: did you mean WORKER_CONCURRENCY?",
+    )
+
+
+def test_unknown_keys_of_a_file_are_faults(tmp_path: Path) -> None:
+    """A file is ours alone, so a key that is not a setting is a fault, with the nearest one."""
+    found = faults(NEEDED, toml(tmp_path, "worker_concurency = 5\nzzz = 1\n[table]\nx = 1\n"))
+    assert found["worker_concurency"].allowed == "a known setting; the nearest is worker_concurrency"
+    assert found.keys() == {"worker_concurency", "zzz", "table"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["worker_concurrency", "a = [", "x = 1\nx = 2", "max_retries = " + "9" * 5000, "roles = " + "[" * 5000],
+    ids=["syntax", "open", "twice", "digits", "depth"],
+)
+def test_a_file_that_is_not_toml(tmp_path: Path, text: str) -> None:
+    """A file that cannot be read as TOML is a fault of --config, beside all others."""
+    found = faults({**NEEDED, "MAX_RETRIES": "x"}, toml(tmp_path, text))
+    assert found.keys() == {"--config", "MAX_RETRIES"}
+
+
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+    """A missing file, a folder and bytes that are no text are faults of --config."""
+    (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
+    for path in (tmp_path / "missing.toml", tmp_path, tmp_path / "binary"):
+        assert faults(NEEDED, path).keys() == {"--config"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "scheduler_messages_per_second = 1" + "0" * 400,
+        "worker_concurrency = 1.5",
+        "worker_concurrency = true",
+        "scheduler_interval_seconds = true",
+        "scheduler_interval_seconds = []",
+        "s3_bucket = 12345",
+        "log_level = 10",
+        "roles = []",
+        "roles = [1]",
+        "steady_state_distribution = []",
+        "steady_state_distribution = {READ = 1" + "0" * 400 + "}",
+        "s3_create_bucket = 1979-05-27",
+    ],
+)
+def test_wrong_kinds_in_a_file(tmp_path: Path, text: str) -> None:
+    """A TOML value of the wrong kind or size is a fault like any other."""
+    environ = {name: value for name, value in NEEDED.items() if name.lower() not in text}
+    assert faults(environ, toml(tmp_path, text)).keys() == {text.partition(" ")[0].upper()}
+
+
+def test_a_distribution_as_a_table(tmp_path: Path) -> None:
+    """In TOML the mix may also be a table; operations left out weigh nothing."""
+    file = toml(tmp_path, "[steady_state_distribution]\nread = 3\nDELETE = 1\n")
+    mix = load(NEEDED, file).settings.steady_state_distribution
+    assert [mix.share(operation) for operation in Operation] == [75, 0, 0, 25]
+    assert str(mix) == "READ:3,UPDATE:0,CREATE:0,DELETE:1"
+
+
+SECRET = "hunter2-s3cr3t"
+LEAKY = [f"redis://:{SECRET}@host", f"redis://user:{SECRET}@host:port", f"redis://a@b:{SECRET}@host/x y"]
+
+
+@pytest.mark.parametrize("url", [*LEAKY, f"http://u:{SECRET}@host", f"u:{SECRET}@host"])
+def test_secrets_are_masked(url: str) -> None:
+    """A password in a URL is in no error, no repr and nothing that is shown, whether or not it parses."""
+    for environ in ({**NEEDED, "REDIS_ENDPOINT": url}, {**NEEDED, "S3_ENDPOINT_URL": url}):
+        try:
+            loaded = load(environ)
+        except ConfigurationError as error:
+            texts = [str(error), repr(error), *map(str, error.faults), *map(repr, error.faults)]
+        else:
+            texts = [repr(loaded), str(loaded.settings)]
+            texts += [info.shown(getattr(loaded.settings, info.name.lower())) for info in SETTINGS]
+        assert not [text for text in texts if SECRET in text]
+
+
+def test_settings_are_frozen() -> None:
+    """Nobody changes the configuration while it is in use."""
+    with pytest.raises(attrs.exceptions.FrozenInstanceError):
+        load(NEEDED).settings.worker_concurrency = 5  # type: ignore[misc] # that is the point
+
+
+values = (
+    st.text(max_size=40)
+    | st.from_regex(r"-?[0-9.e+\-:,_]{1,12}", fullmatch=True)
+    | st.sampled_from([value for values in BAD.values() for value in values])
+)
+
+
+@given(st.dictionaries(st.sampled_from([info.name for info in SETTINGS]), values, max_size=8))
+def test_any_environment(environ: dict[str, str]) -> None:
+    """Whatever the variables hold, there are settings or the one error that names each fault."""
+    try:
+        loaded = load({**NEEDED, **environ})
+    except ConfigurationError as error:
+        found = error.faults
+    else:
+        assert isinstance(loaded.settings, Settings)
+        return
+    assert found
+    assert all(fault.name and fault.allowed and fault.source for fault in found)
+
+
+scalars: st.SearchStrategy[Any] = st.sampled_from(
+    [
+        "1",
+        "-1",
+        "0.5",
+        "nan",
+        "inf",
+        "true",
+        '"x"',
+        '""',
+        "[]",
+        '["worker"]',
+        "{}",
+        "{READ=1}",
+        "1979-05-27",
+        "9" * 30,
+    ]
+)
+
+
+@profile(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.dictionaries(st.sampled_from([info.name.lower() for info in SETTINGS]), scalars, max_size=8))
+def test_any_table(tmp_path: Path, table: dict[str, str]) -> None:
+    """Whatever a TOML file says, there are settings or the one error."""
+    text = "".join(f"{name} = {value}\n" for name, value in table.items())
+    try:
+        load(NEEDED, toml(tmp_path, text))
+    except ConfigurationError as error:
+        names = {fault.name.lower() for fault in error.faults}
+    else:
+        return
+    assert names
+    assert names <= {info.name.lower() for info in SETTINGS}
+
+
+@profile(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.binary(max_size=200))
+def test_any_file(tmp_path: Path, content: bytes) -> None:
+    """Whatever bytes a file holds, there are settings or the one error."""
+    path = tmp_path / "any.toml"
+    path.write_bytes(content)
+    try:
+        loaded = load(NEEDED, path)
+    except ConfigurationError:
+        return
+    assert isinstance(loaded.settings, Settings)

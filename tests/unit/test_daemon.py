@@ -1,0 +1,337 @@
+"""The daemon: one way in, one way out, whatever the reason, and nothing left running."""
+
+import signal
+import threading
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from loadtest_trio import daemon
+from loadtest_trio.daemon import Daemon, serve
+from loadtest_trio.errors import BackendUnavailableError, RedisRejectedError
+from tests.support.in_memory import InMemory, assemble_in_memory, loaded
+from tests.support.log_lines import LogLines
+from tests.support.memory_bucket import Fault, MemoryBucket
+from tests.support.memory_redis import MemoryRedis
+
+SMALL = {"MIN_FILE_UUIDS": 1, "MAX_FILE_UUIDS": 2}
+
+
+class Running:
+    """A daemon on the backends in memory, and how it went."""
+
+    def __init__(self, service: InMemory, configuration: Any) -> None:
+        self.service = service
+        self.daemon = Daemon(service.parts, configuration)
+        self.calls: list[str] = []
+        observe = service.queue._observe
+
+        def note(kind: str, seconds: float, size: int, error: Any) -> None:
+            self.calls.append(kind)
+            observe(kind, seconds, size, error)
+
+        service.queue._observe = note
+
+    def books(self) -> dict[str, int]:
+        """Return where messages are, as far as anywhere, once it is over; the books must balance."""
+        assert self.service.under_way() == 0
+        snapshot = self.service.redis.snapshot()
+        assert snapshot.surplus == 0
+        names = ("queued", "in_flight", "delayed", "dead", "consumers")
+        return {name: value for name in names if (value := getattr(snapshot, name))}
+
+
+async def prepared(
+    *, bucket: MemoryBucket | None = None, redis: MemoryRedis | None = None, **variables: object
+) -> Running:
+    """Build a daemon that is not started."""
+    configuration = loaded(**{**SMALL, **variables})
+    return Running(
+        await assemble_in_memory(configuration.settings, bucket=bucket, redis=redis), configuration
+    )
+
+
+async def test_it_ends_when_the_duration_is_over(autojump_clock: MockClock, log_lines: LogLines) -> None:
+    """After RUN_DURATION_SECONDS it ends in order with exit code 0, all work done and the books closed."""
+    run = await prepared(RUN_DURATION_SECONDS=60, SCHEDULER_MESSAGES_PER_SECOND=20)
+    assert await run.daemon.run() == 0
+    assert 60 <= trio.current_time() < 62
+    assert run.books() == {}
+    stopped = log_lines.all()[-1]
+    assert (stopped["event"], stopped["reason"]) == ("service_stopped", "the run's duration is over")
+    assert stopped["ledger"]["difference"] == 0
+    assert stopped["messages_created"] == stopped["messages_processed"] >= 1180
+    assert run.service.parts.inventory.objects == len(run.service.bucket.objects)
+
+
+async def test_the_log_tells_the_story(autojump_clock: MockClock, log_lines: LogLines) -> None:
+    """Started, preconditions met, lines, stopping and why, a last line, stopped with the totals."""
+    run = await prepared(RUN_DURATION_SECONDS=25, WORKER_CONCURENCY=5)
+    await run.daemon.run()
+    events = [line["event"] for line in log_lines.all()]
+    assert events == [
+        "service_starting",
+        "setting_unknown",
+        "service_started",
+        "precondition_met",
+        "metrics",
+        "metrics",
+        "service_stopping",
+        "metrics",
+        "service_stopped",
+    ]
+    started = log_lines.of("service_started")[0]
+    assert started["settings"]["WORKER_CONCURRENCY"] == "10"
+    assert started["versions"].keys() >= {"python", "trio", "httpx"}
+    assert started["machine"]["cpus"] >= 1
+    assert started["health"].startswith("http://")
+
+
+async def test_the_order_of_the_end(autojump_clock: MockClock) -> None:
+    """Scheduling ends, then claiming; results are settled; the consumer signs off; last is the line."""
+    run = await prepared(
+        RUN_DURATION_SECONDS=20.05, SCHEDULER_MODE="saturate", bucket=MemoryBucket(latency=0.5)
+    )
+    await run.daemon.run()
+    last = {kind: len(run.calls) - 1 - run.calls[::-1].index(kind) for kind in set(run.calls)}
+    assert last["enqueue"] < last["release"] < last["settle"] < last["retire"] < last["snapshot"]
+    assert last["claim"] < last["release"]
+    assert run.calls[-1] == "snapshot"
+    assert run.books().keys() == {"queued"}
+
+
+async def stop_by_signal(number: signal.Signals, after: float) -> None:
+    """Send a signal to this process."""
+    await trio.sleep(after)
+    signal.raise_signal(number)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_signal_ends_it(
+    autojump_clock: MockClock, log_lines: LogLines, number: signal.Signals
+) -> None:
+    """SIGTERM and SIGINT end it in order, with exit code 0 and the signal's name as the reason."""
+    run = await prepared()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(stop_by_signal, number, 30)
+        assert await run.daemon.run() == 0
+    assert run.books() == {}
+    assert log_lines.all()[-1]["reason"] == f"received {number.name}"
+
+
+async def test_a_second_signal_does_not_wait(autojump_clock: MockClock) -> None:
+    """With slow work in hand the first signal waits for it, the second returns it to the queue at once."""
+    run = await prepared(bucket=MemoryBucket(latency=3600), SHUTDOWN_GRACE_SECONDS=1000, WORKER_CONCURRENCY=3)
+    run.service.bucket.objects = {f"loadtest/{i}": b"00" for i in range(200)}
+    run.service.bucket.latency_of = {"LIST": 0.0}
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(stop_by_signal, signal.SIGTERM, 30)
+        nursery.start_soon(stop_by_signal, signal.SIGTERM, 50)
+        assert await run.daemon.run() == 0
+    assert 50 <= trio.current_time() < 51
+    assert run.books().keys() == {"queued"}
+
+
+async def test_the_grace_period_bounds_the_end(autojump_clock: MockClock) -> None:
+    """Work that does not end is given up after SHUTDOWN_GRACE_SECONDS and is on the queue again."""
+    run = await prepared(bucket=MemoryBucket(latency=3600), SHUTDOWN_GRACE_SECONDS=7)
+    run.service.bucket.objects = {f"loadtest/{i}": b"00" for i in range(200)}
+    run.service.bucket.latency_of = {"LIST": 0.0}
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(stop_by_signal, signal.SIGTERM, 30)
+        await run.daemon.run()
+    assert 37 <= trio.current_time() < 38
+    assert run.books().keys() == {"queued"}
+
+
+@pytest.mark.parametrize("task", ["scheduler", "worker", "reporter", "health"])
+async def test_a_crash_takes_the_same_way_out(
+    autojump_clock: MockClock, log_lines: LogLines, task: str
+) -> None:
+    """Whichever task crashes: told with its traceback, the others end in order, exit code 1, books closed."""
+    run = await prepared()
+
+    async def crash(**_: object) -> None:
+        await trio.sleep(20)
+        raise ZeroDivisionError("oops")
+
+    with patch.object(getattr(run.service.parts, task), "run", crash):
+        assert await run.daemon.run() == 1
+    (crashed,) = log_lines.of("task_crashed")
+    assert (crashed["task"], crashed["error"]) == (task, "ZeroDivisionError: oops")
+    assert "in crash" in crashed["traceback"]
+    assert log_lines.all()[-1]["event"] == "service_stopped"
+    assert log_lines.all()[-1]["reason"] == f"the {task} crashed"
+    assert 20 <= trio.current_time() < 22
+    assert run.books().keys() <= {"queued"}
+
+
+@pytest.mark.parametrize("kind", ["length", "claim", "settle", "heartbeat", "snapshot"])
+async def test_a_refusal_by_redis_takes_the_same_way_out(
+    autojump_clock: MockClock, log_lines: LogLines, kind: str
+) -> None:
+    """When Redis refuses a call for good the service ends in order and says so; nothing escapes."""
+    run = await prepared()
+    attempt = run.service.queue._attempt
+
+    async def refuse(called: str, step: Any, size: int = 0) -> Any:
+        if called == kind and trio.current_time() > 20:
+            await trio.lowlevel.checkpoint()
+            raise RedisRejectedError("NOPERM")
+        return await attempt(called, step, size)
+
+    with patch.object(run.service.queue, "_attempt", refuse):
+        assert await run.daemon.run() == 1
+    assert "NOPERM" in log_lines.of("task_crashed")[0]["traceback"]
+    assert log_lines.all()[-1]["event"] == "service_stopped"
+    assert run.service.redis.snapshot().surplus == 0
+
+
+async def test_an_outage_at_the_end_is_bounded(autojump_clock: MockClock, log_lines: LogLines) -> None:
+    """Stopped while Redis is away it ends soon after the grace period, and says what it knows."""
+    run = await prepared(RUN_DURATION_SECONDS=30, SHUTDOWN_GRACE_SECONDS=10)
+    async with trio.open_nursery() as nursery:
+
+        async def cut() -> None:
+            await trio.sleep(29)
+            run.service.redis.go_away()
+
+        nursery.start_soon(cut)
+        assert await run.daemon.run() == 0
+    assert trio.current_time() < 30 + 10 + 5 + 2 + 1
+    assert log_lines.all()[-1]["event"] == "service_stopped"
+    run.service.redis.come_back()
+    assert run.service.balance() == 0
+
+
+async def test_redis_is_waited_for_at_the_start(autojump_clock: MockClock) -> None:
+    """A Redis that comes up late is no error."""
+    run = await prepared(RUN_DURATION_SECONDS=10, STARTUP_TIMEOUT_SECONDS=30)
+    run.service.redis.go_away()
+    async with trio.open_nursery() as nursery:
+
+        async def come_up() -> None:
+            await trio.sleep(20)
+            run.service.redis.come_back()
+
+        nursery.start_soon(come_up)
+        assert await run.daemon.run() == 0
+    assert run.service.redis.counters["processed"] > 0
+
+
+async def test_redis_is_not_waited_for_for_ever(autojump_clock: MockClock, log_lines: LogLines) -> None:
+    """Without Redis it gives up after STARTUP_TIMEOUT_SECONDS, in one line that names the setting."""
+    run = await prepared(STARTUP_TIMEOUT_SECONDS=12)
+    run.service.redis.go_away()
+    with pytest.raises(BackendUnavailableError, match="check REDIS_ENDPOINT") as caught:
+        await run.daemon.run()
+    assert "\n" not in str(caught.value)
+    assert 12 <= trio.current_time() < 14
+    assert log_lines.of("service_started") == []
+
+
+async def test_a_missing_bucket_is_told_at_once(autojump_clock: MockClock) -> None:
+    """What waiting will not change is not waited for."""
+    run = await prepared(bucket=MemoryBucket(exists=False))
+    with pytest.raises(BackendUnavailableError, match="S3_BUCKET"):
+        await run.daemon.run()
+    assert trio.current_time() < 1
+
+
+async def test_a_missing_bucket_is_made_when_wanted(autojump_clock: MockClock) -> None:
+    """With S3_CREATE_BUCKET it is created, and the run begins."""
+    run = await prepared(bucket=MemoryBucket(exists=False), S3_CREATE_BUCKET="true", RUN_DURATION_SECONDS=5)
+    assert await run.daemon.run() == 0
+    assert len(run.service.bucket.objects) > 50
+
+
+async def test_a_signal_ends_the_wait_for_a_backend(autojump_clock: MockClock, log_lines: LogLines) -> None:
+    """A signal during the wait at the start ends it with exit code 0: nothing was started."""
+    run = await prepared(STARTUP_TIMEOUT_SECONDS=600)
+    run.service.redis.go_away()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(stop_by_signal, signal.SIGTERM, 5)
+        assert await run.daemon.run() == 0
+    assert trio.current_time() < 7
+    assert log_lines.of("service_started") == []
+
+
+async def test_roles(autojump_clock: MockClock) -> None:
+    """One process schedules and works not, another works and schedules not; together they do all of it."""
+    redis, bucket = MemoryRedis(), MemoryBucket()
+    # Who only schedules hears of comings and goings from the next LIST.
+    variables = {"INVENTORY_RECONCILE_SECONDS": 1, "PRECONDITION_MIN_OBJECTS": 200}
+    scheduler = await prepared(
+        redis=redis, bucket=bucket, ROLES="scheduler", RUN_DURATION_SECONDS=30, **variables
+    )
+    worker = await prepared(redis=redis, bucket=bucket, ROLES="worker", RUN_DURATION_SECONDS=35)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(scheduler.daemon.run)
+        nursery.start_soon(worker.daemon.run)
+    assert "claim" not in scheduler.calls
+    assert "enqueue" not in worker.calls
+    assert worker.books() == {}
+    assert redis.counters["created"] == redis.counters["processed"] + redis.counters["missed"]
+    assert redis.counters["processed"] > 2000
+
+
+async def test_the_service_lives_through_outages(autojump_clock: MockClock, log_lines: LogLines) -> None:
+    """A minute without Redis, then one without S3: it stays up and well, and all is made good afterwards."""
+    run = await prepared(RUN_DURATION_SECONDS=300, SCHEDULER_MESSAGES_PER_SECOND=5, LOG_INTERVAL_SECONDS=60)
+    vitals = run.service.parts.vitals
+    async with trio.open_nursery() as nursery:
+
+        async def cut() -> None:
+            await trio.sleep(30)
+            run.service.redis.go_away()
+            await trio.sleep(70)
+            assert vitals.read().alive
+            assert vitals.read().degraded.keys() == {"redis"}
+            run.service.redis.come_back()
+            await trio.sleep(30)
+            assert vitals.read().degraded == {}
+            run.service.bucket.break_down(Fault.UNREACHABLE)
+            await trio.sleep(70)
+            assert vitals.read().alive
+            assert vitals.read().degraded.keys() == {"s3"}
+            run.service.bucket.recover()
+            await trio.sleep(30)
+            assert vitals.read().degraded == {}
+
+        nursery.start_soon(cut)
+        assert await run.daemon.run() == 0
+    assert run.books() == {}
+    metrics = run.service.parts.metrics
+    steady = sum(stats.steady for stats in metrics.operations.values())
+    assert 5 * 297 <= steady + metrics.totals["withheld"] <= 5 * 300  # withheld: no object left to choose
+    changes = [(line["event"], line["backend"]) for line in log_lines.all() if "backend" in line]
+    assert changes == [
+        (event, name) for name in ("redis", "s3") for event in ("backend_unavailable", "backend_recovered")
+    ]
+
+
+@pytest.mark.parametrize("fails", [False, True])
+async def test_the_clients_are_closed(autojump_clock: MockClock, fails: bool) -> None:
+    """However it ends, both clients are closed, and no thread of ours is left."""
+    threads = threading.active_count()
+    configuration = loaded(**SMALL, RUN_DURATION_SECONDS=5, STARTUP_TIMEOUT_SECONDS=1)
+    service = await assemble_in_memory(configuration.settings)
+    if fails:
+        service.redis.go_away()
+
+    async def assembled(*_: object) -> Any:
+        await trio.lowlevel.checkpoint()
+        return service.parts
+
+    with patch.object(daemon, "assemble", assembled):
+        if fails:
+            with pytest.raises(BackendUnavailableError):
+                await serve(configuration, {})
+        else:
+            assert await serve(configuration, {}) == 0
+    assert service.bucket.closed
+    assert service.queue.closed
+    assert threading.active_count() == threads

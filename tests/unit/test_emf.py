@@ -1,0 +1,43 @@
+"""The embedded metric format, held to the rules of its specification (Amazon CloudWatch User Guide)."""
+
+from typing import Any
+
+import pytest
+
+from loadtest_trio.emf import UNITS, header
+
+LINE: dict[str, Any] = {**dict.fromkeys(UNITS, 1.5), "phase": "steady", "end_to_end_p99_ms": None}
+CLOUDWATCH_UNITS = {"Count", "Count/Second", "Percent", "Megabytes", "Milliseconds"}
+
+
+def test_the_header_follows_the_specification() -> None:
+    """Whole milliseconds, at most 100 metrics and 30 dimensions a directive, and every target exists."""
+    fields = header(LINE, "name/space", "queue", 1_790_000_000.1239)
+    line = LINE | fields
+    assert fields["_aws"]["Timestamp"] == 1_790_000_000_123
+    (directive,) = fields["_aws"]["CloudWatchMetrics"]
+    assert directive["Namespace"] == "name/space"
+    assert 0 < len(directive["Metrics"]) <= 100
+    for dimensions in directive["Dimensions"]:
+        assert 0 < len(dimensions) <= 30
+        assert all(isinstance(line[name], str) for name in dimensions)
+    for metric in directive["Metrics"]:
+        assert isinstance(line[metric["Name"]], int | float)
+        assert metric["Unit"] in CLOUDWATCH_UNITS
+    assert fields["service"] == "queue"
+
+
+def test_what_is_unknown_is_left_out() -> None:
+    """The format has no null: a field without a value is no metric of this line."""
+    (directive,) = header(LINE, "n", "q", 0)["_aws"]["CloudWatchMetrics"]
+    names = [metric["Name"] for metric in directive["Metrics"]]
+    assert "end_to_end_p99_ms" not in names
+    assert sorted([*names, "end_to_end_p99_ms"]) == sorted(UNITS)
+
+
+@pytest.mark.parametrize("name", UNITS)
+def test_names_are_allowed(name: str) -> None:
+    """Metric names are printable ASCII of 1 to 255 characters."""
+    assert name.isascii()
+    assert name.isprintable()
+    assert 1 <= len(name) <= 255

@@ -1,0 +1,55 @@
+"""Lanes: one at a time for each key, in order, nothing kept for keys that are free."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from loadtest_trio.lanes import Lanes
+
+
+def test_a_free_key_is_entered_at_once() -> None:
+    """The first item of a key may be worked on; the next one waits, whatever other keys do."""
+    lanes = Lanes[int]()
+    assert lanes.enter("a", 1)
+    assert lanes.enter("b", 2)
+    assert not lanes.enter("a", 3)
+    assert lanes.waiting == 1
+    assert lanes.leave("a") == 3
+    assert lanes.leave("a") is None
+    assert lanes.enter("a", 4)
+
+
+def test_abandon_returns_who_waits() -> None:
+    """Abandoned are those who waited; those at work still leave, and their lane closes behind them."""
+    lanes = Lanes[int]()
+    for item in (1, 2, 3):
+        lanes.enter("a", item)
+    lanes.enter("b", 4)
+    assert lanes.abandon() == [2, 3]
+    assert lanes.waiting == 0
+    assert lanes.leave("a") is None
+    assert lanes.leave("b") is None
+    assert lanes.enter("a", 5)
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.booleans()), max_size=60))
+def test_any_history(steps: list[tuple[str, bool]]) -> None:
+    """In any history items of a key are handed out singly, in order, and each once."""
+    lanes, entered, left = Lanes[int](), {key: [0] * 0 for key in "abc"}, {key: [0] * 0 for key in "abc"}
+    at_work: dict[str, int] = {}
+    for number, (key, leaves) in enumerate(steps):
+        if leaves and key in at_work:
+            left[key].append(at_work.pop(key))
+            following = lanes.leave(key)
+            if following is not None:
+                at_work[key] = following
+        else:
+            entered[key].append(number)
+            free = lanes.enter(key, number)
+            assert free is (key not in at_work)
+            if free:
+                at_work[key] = number
+    for key in "abc":
+        present = [at_work[key]] if key in at_work else []
+        handed_out = left[key] + present
+        assert handed_out == entered[key][: len(handed_out)]
+    assert lanes.waiting == sum(map(len, entered.values())) - sum(map(len, left.values())) - len(at_work)

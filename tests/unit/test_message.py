@@ -1,0 +1,126 @@
+"""Messages: what is encoded is decoded, and anything else is refused in one way."""
+
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from loadtest_trio.errors import MalformedMessageError
+from loadtest_trio.message import Message, Operation, Phase, decode
+
+texts = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
+messages = st.builds(
+    Message,
+    id=texts,
+    operation=st.sampled_from(Operation),
+    key=texts,
+    phase=st.sampled_from(Phase),
+    created_at=st.floats(0, 1e12),
+    retries=st.integers(0, 2**53),
+    params=st.dictionaries(texts, st.integers(0, 2**53) | texts, max_size=3),
+)
+json_values: st.SearchStrategy[Any] = st.recursive(
+    st.none() | st.booleans() | st.floats(allow_nan=False) | st.integers(-(2**53), 2**53) | texts,
+    lambda children: st.lists(children, max_size=4) | st.dictionaries(texts, children, max_size=4),
+    max_leaves=8,
+)
+MINIMAL = {"id": "1", "operation": "READ", "key": "k"}
+
+
+@given(messages)
+def test_round_trip(message: Message) -> None:
+    """Every message survives its journey through the queue."""
+    assert decode(message.encode()) == message
+
+
+@given(st.binary())
+def test_any_bytes(element: bytes) -> None:
+    """Arbitrary bytes are a message or a `MalformedMessageError`, never another exception."""
+    try:
+        message = decode(element)
+    except MalformedMessageError:
+        return
+    assert isinstance(message, Message)
+
+
+@given(json_values)
+def test_any_json(value: Any) -> None:
+    """Arbitrary JSON is a message or a `MalformedMessageError`."""
+    try:
+        decode(orjson.dumps(value))
+    except MalformedMessageError:
+        return
+    assert isinstance(value, dict)
+
+
+@given(st.sampled_from(["id", "operation", "key", "phase", "created_at", "retries", "params"]), json_values)
+def test_any_field(field: str, value: Any) -> None:
+    """One field replaced by anything gives a well-typed message or the typed error."""
+    try:
+        message = decode(orjson.dumps({**MINIMAL, field: value}))
+    except MalformedMessageError:
+        return
+    assert isinstance(message.id, str)
+    assert isinstance(message.key, str)
+    assert message.id
+    assert message.key
+    assert isinstance(message.operation, Operation)
+    assert isinstance(message.phase, Phase)
+    assert isinstance(message.created_at, float)
+    assert isinstance(message.retries, int)
+    assert 0 <= message.retries <= 2**53
+    assert isinstance(message.params, dict)
+
+
+def test_three_fields_are_enough() -> None:
+    """A stranger's message needs an id, an operation and a key; unknown fields are ignored."""
+    assert decode(orjson.dumps({**MINIMAL, "colour": "red"})) == Message("1", Operation.READ, "k")
+
+
+@pytest.mark.parametrize("field", sorted(MINIMAL))
+def test_a_missing_field_is_named(field: str) -> None:
+    """The reason names the field that is missing."""
+    fields = {name: value for name, value in MINIMAL.items() if name != field}
+    with pytest.raises(MalformedMessageError, match=f"field '{field}' is missing"):
+        decode(orjson.dumps(fields))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"operation": "ERASE"},
+        {"operation": "read"},
+        {"id": 7},
+        {"id": ""},
+        {"key": None},
+        {"phase": "later"},
+        {"created_at": "now"},
+        {"created_at": True},
+        {"created_at": -1},
+        {"retries": -1},
+        {"retries": "1"},
+        {"retries": 2**53 + 1},
+        {"retries": 2**64 - 1},
+        {"retries": 1e300},
+        {"params": []},
+    ],
+    ids=str,
+)
+def test_wrong_kinds_are_refused(change: dict[str, Any]) -> None:
+    """A field of the wrong kind makes the whole element malformed; nothing is guessed."""
+    with pytest.raises(MalformedMessageError):
+        decode(orjson.dumps({**MINIMAL, **change}))
+
+
+def test_deep_nesting_is_refused() -> None:
+    """Nesting without end is a malformed message, not a crash."""
+    with pytest.raises(MalformedMessageError):
+        decode(b"[" * 100_000)
+
+
+def test_a_retry_changes_one_thing() -> None:
+    """A retried message is the same but for the number of its retries: its waiting began when it was due."""
+    message = Message("1", Operation.UPDATE, "k", Phase.STEADY, 5.0, 2, {"x": 1})
+    assert message.retried() == Message("1", Operation.UPDATE, "k", Phase.STEADY, 5.0, 3, {"x": 1})

@@ -1,0 +1,167 @@
+"""Metrics: percentiles against exact ones, histograms that merge, and a size that does not grow."""
+
+from random import Random
+from typing import Any
+
+import orjson
+import pytest
+from hdrh.histogram import HdrHistogram
+from hypothesis import given
+from hypothesis import strategies as st
+
+from loadtest_trio.errors import S3ServerError
+from loadtest_trio.message import Message, Operation, Phase
+from loadtest_trio.metrics import LARGEST_MICROSECONDS, Latencies, Metrics, histogram, summary
+
+SHARES = dict.fromkeys(Operation, 25.0)
+READ = Message("1", Operation.READ, "k", Phase.STEADY, 100.0)
+
+
+def exact(values: list[float], percent: float) -> float:
+    """Return the percentile with its rank rounded to the nearest, as HdrHistogram defines it."""
+    return sorted(values)[max(1, int(percent * len(values) / 100 + 0.5)) - 1]
+
+
+def filled(values: list[float]) -> Latencies:
+    """Return these latencies, recorded."""
+    latencies = Latencies()
+    for value in values:
+        latencies.record(value)
+    return latencies
+
+
+@given(st.lists(st.floats(1e-6, 3000), min_size=1, max_size=300))
+def test_percentiles_are_within_one_percent(values: list[float]) -> None:
+    """Every reported percentile is within 1 % of the exact one, from microseconds to most of an hour."""
+    found = summary(filled(values).collect())
+    for name, percent in (("p50", 50), ("p95", 95), ("p99", 99), ("max", 100)):
+        value = found[name]
+        assert value is not None
+        assert value == pytest.approx(1000 * exact(values, percent), rel=0.01, abs=0.0021)
+
+
+def as_said(merged: HdrHistogram) -> dict[str, float | None]:
+    """Return the percentiles as HdrHistogram itself finds them, in milliseconds."""
+    if not merged.get_total_count():
+        return {"p50": None, "p95": None, "p99": None, "max": None}
+    found = merged.get_percentile_to_value_dict([50, 95, 99, 100])
+    return dict(zip(("p50", "p95", "p99", "max"), (value / 1000 for value in found.values()), strict=True))
+
+
+@given(st.lists(st.floats(1e-6, 1e6) | st.floats(-1, 1)))
+def test_percentiles_are_those_of_the_histogram(values: list[float]) -> None:
+    """What a line says is exactly what the histogram in the same line says."""
+    counts = filled(values).collect()
+    assert summary(counts) == as_said(histogram(counts))
+
+
+@given(st.lists(st.floats(1e-6, 1e3), max_size=100), st.lists(st.floats(1e-6, 1e3), max_size=100))
+def test_histograms_merge(one: list[float], other: list[float]) -> None:
+    """Encoded histograms of two intervals, decoded and added, say what one of both would have said."""
+    merged = HdrHistogram(1, LARGEST_MICROSECONDS, 2)
+    for values in (one, other):
+        if values:
+            merged.decode_and_add(histogram(filled(values).collect()).encode())
+    assert as_said(merged) == summary(filled(one + other).collect())
+
+
+def test_nothing_recorded_is_none() -> None:
+    """Without values there are no percentiles, and no zero that looks like one."""
+    assert summary(Latencies().collect()) == {"p50": None, "p95": None, "p99": None, "max": None}
+
+
+def test_collecting_starts_anew() -> None:
+    """An interval's latencies are told once."""
+    latencies = filled([1.0])
+    assert sum(latencies.collect().values()) == 1
+    assert latencies.collect() == {}
+
+
+@pytest.mark.parametrize("seconds", [-5.0, 0.0, 1e-9, 3600.0, 1e7])
+def test_odd_latencies_count(seconds: float) -> None:
+    """Negative ones (two hosts' clocks), none at all and endless ones are counted at the edges."""
+    assert histogram(filled([seconds]).collect()).get_total_count() == 1
+
+
+def test_size_is_bounded() -> None:
+    """A hundred thousand latencies over ten decades take a few thousand places, and no more when repeated."""
+    rng = Random(1)
+    latencies = filled([10 ** rng.uniform(-6, 4) for _ in range(100_000)])
+    assert len(latencies._counts) < 4500  # 128 an octave, 33 octaves, fewer in the first eight
+    assert len(histogram(latencies.collect()).encode()) < 20_000
+
+
+def test_calls_are_counted_and_measured() -> None:
+    """Count, bytes and errors of a kind of request are running totals, its latencies are of the interval."""
+    metrics = Metrics()
+    metrics.observe_s3("GET", 0.010, 1000, None)
+    metrics.observe_s3("GET", 0.030, 0, S3ServerError("no"))
+    metrics.observe_redis("claim", 0.002, 32, None)
+    line = metrics.collect(SHARES)
+    assert line["s3"]["GET"] | {"latency_ms": 0} == {"count": 2, "bytes": 1000, "errors": 1, "latency_ms": 0}
+    assert line["s3"]["GET"]["latency_ms"]["max"] == pytest.approx(30, rel=0.01)
+    assert line["redis"]["claim"]["elements"] == 32
+    assert line["redis_latency_ms"] == pytest.approx(2, rel=0.01)
+    again = metrics.collect(SHARES)
+    assert again["s3"]["GET"]["count"] == 2
+    assert again["s3"]["GET"]["latency_ms"]["max"] is None
+    assert again["redis_latency_ms"] is None
+
+
+def test_waiting_begins_when_it_was_due() -> None:
+    """Queue wait and end to end count from `created_at`; service time from when a worker took it."""
+    metrics = Metrics()
+    metrics.handled(READ, started=100.5, ended=100.7)
+    read = metrics.collect(SHARES)["by_operation"]["READ"]
+    for name, milliseconds in (("queue_wait_ms", 500), ("service_ms", 200), ("end_to_end_ms", 700)):
+        assert read[name]["max"] == pytest.approx(milliseconds, rel=0.01)
+
+
+def test_an_unknown_due_time_is_not_a_wait() -> None:
+    """A message without `created_at` has a service time and nothing else."""
+    metrics = Metrics()
+    metrics.handled(Message("1", Operation.READ, "k"), started=100.5, ended=100.7)
+    line = metrics.collect(SHARES)
+    assert line["by_operation"]["READ"]["service_ms"]["max"] is not None
+    assert line["by_operation"]["READ"]["queue_wait_ms"]["max"] is None
+    assert line["end_to_end_p99_ms"] is None
+
+
+def test_shares_are_of_the_steady_messages() -> None:
+    """Refills count as created and not in the actual shares; before any steady message there are none."""
+    metrics = Metrics()
+    metrics.scheduled(Message("1", Operation.CREATE, "k", Phase.PRECONDITION))
+    before = metrics.collect(SHARES)["by_operation"]
+    assert (before["CREATE"]["created"], before["CREATE"]["share_actual"]) == (1, None)
+    for operation in (Operation.READ, Operation.READ, Operation.READ, Operation.DELETE):
+        metrics.scheduled(Message("1", operation, "k"))
+    after = metrics.collect(SHARES)["by_operation"]
+    assert {name: stats["share_actual"] for name, stats in after.items()} == {
+        "READ": 75.0,
+        "UPDATE": 0.0,
+        "CREATE": 0.0,
+        "DELETE": 25.0,
+    }
+    assert after["READ"]["share_nominal"] == 25.0
+
+
+def test_peaks_are_of_an_interval() -> None:
+    """The largest lag is told in milliseconds, then forgotten."""
+    metrics = Metrics()
+    for seconds in (0.002, 0.005, 0.001):
+        metrics.peak("loop_lag", seconds)
+    assert metrics.collect_peak_ms("loop_lag") == 5.0
+    assert metrics.collect_peak_ms("loop_lag") == 0.0
+
+
+def test_histograms_say_what_the_line_says() -> None:
+    """Each path under `histograms` decodes to the percentiles that stand at that path."""
+    metrics = Metrics()
+    metrics.observe_s3("PUT", 0.25, 1, None)
+    metrics.handled(READ, started=101, ended=102)
+    line: Any = orjson.loads(orjson.dumps(metrics.collect(SHARES)))
+    waits = {f"READ.{name}" for name in ("queue_wait_ms", "service_ms", "end_to_end_ms")}
+    assert line["histograms"].keys() == {"s3.PUT.latency_ms", "end_to_end_ms", *waits}
+    put, service = (line["histograms"][path] for path in ("s3.PUT.latency_ms", "READ.service_ms"))
+    assert as_said(HdrHistogram.decode(put)) == line["s3"]["PUT"]["latency_ms"]
+    assert as_said(HdrHistogram.decode(service)) == line["by_operation"]["READ"]["service_ms"]

@@ -1,0 +1,143 @@
+"""The reporter: one line every interval, without drift, with books that balance."""
+
+from typing import Any
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from loadtest_trio import logs
+from loadtest_trio.reporter import ledger
+from tests.support.in_memory import InMemory, assemble_in_memory, settings
+from tests.support.log_lines import LogLines
+from tests.support.memory_bucket import MemoryBucket
+
+INSIDE = dict.fromkeys(("processed", "missed", "dead", "purged", "lost", "queued", "delayed", "in_flight"), 0)
+
+
+async def run_for(service: InMemory, seconds: float) -> None:
+    """Run the reporter alone."""
+    with trio.move_on_after(seconds):
+        await service.parts.reporter.run()
+
+
+async def test_a_line_every_interval(autojump_clock: MockClock, log_lines: LogLines) -> None:
+    """An hour has 360 lines, at multiples of the interval exactly, however long each took to write."""
+    service = await assemble_in_memory(settings(), redis_latency=0.3)
+    await run_for(service, 3600.5)
+    uptimes = [line["uptime_seconds"] for line in log_lines.of("metrics")]
+    assert uptimes == [pytest.approx(10 * k + 0.3) for k in range(1, 361)]
+
+
+async def test_a_fraction_does_not_drift(autojump_clock: MockClock, log_lines: LogLines) -> None:
+    """An interval that floats cannot hold exactly gives as many lines as it should."""
+    service = await assemble_in_memory(settings(LOG_INTERVAL_SECONDS=0.7))
+    await run_for(service, 700.35)
+    assert len(log_lines.of("metrics")) == 1000
+
+
+async def work_through(service: InMemory, seconds: float) -> None:
+    """Run scheduler, worker and reporter together."""
+    with trio.move_on_after(seconds):
+        async with trio.open_nursery() as nursery:
+            for task in (service.parts.scheduler, service.parts.worker, service.parts.reporter):
+                nursery.start_soon(task.run)
+
+
+async def test_the_books_balance_in_each_line(autojump_clock: MockClock, log_lines: LogLines) -> None:
+    """Under load every line accounts for every message, and the totals agree with the ledger."""
+    service = await assemble_in_memory(
+        settings(MIN_FILE_UUIDS=1, MAX_FILE_UUIDS=2, LOG_INTERVAL_SECONDS=1, SCHEDULER_INTERVAL_SECONDS=0.37),
+        bucket=MemoryBucket(latency=0.02),
+    )
+    await work_through(service, 30.5)
+    lines = log_lines.of("metrics")
+    assert len(lines) == 30
+    assert any(line["in_flight"] for line in lines)
+    for line in lines:
+        books = line["ledger"]
+        assert books.pop("difference") == 0
+        assert books.pop("created") == sum(books.values()) == line["messages_created"]
+        assert books["processed"] == line["messages_processed"]
+        assert (books["queued"], books["in_flight"]) == (line["queue_length"], line["in_flight"])
+    assert lines[-1]["messages_created"] > 2800
+    assert lines[0]["phase"] == "precondition" or lines[0]["objects"] >= 80
+
+
+async def test_the_rate_is_of_the_last_interval(autojump_clock: MockClock, log_lines: LogLines) -> None:
+    """`rate_per_second` is what was processed since the line before, over the time since then."""
+    service = await assemble_in_memory(settings(LOG_INTERVAL_SECONDS=2))
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(service.parts.reporter.run)
+        for processed in (100, 0, 5):
+            await trio.sleep(1)
+            service.parts.metrics.totals["processed"] += processed
+            await trio.sleep(1)
+        await trio.sleep(0.5)
+        nursery.cancel_scope.cancel()
+    assert [line["rate_per_second"] for line in log_lines.of("metrics")] == [50, 0, 2.5]
+
+
+async def test_lines_keep_coming_in_an_outage(autojump_clock: MockClock, log_lines: LogLines) -> None:
+    """Without Redis a line waits two seconds, then carries the last known queue and its age."""
+    service = await assemble_in_memory(settings())
+    service.redis.push(b"x")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(service.parts.reporter.run)
+        await trio.sleep(15)
+        service.redis.go_away()
+        await trio.sleep(30)
+        service.redis.come_back()
+        await trio.sleep(10)
+        nursery.cancel_scope.cancel()
+    lines = log_lines.of("metrics")
+    assert [line["uptime_seconds"] for line in lines] == [10, 22, 32, 42, 50]
+    assert [line["snapshot_age_seconds"] for line in lines] == [0, 12, 22, 32, 0]
+    assert [line["queue_length"] for line in lines] == [1] * 5
+
+
+async def test_floods_are_summarised_with_each_line(autojump_clock: MockClock, log_lines: LogLines) -> None:
+    """What was held back in an interval is told beside its metrics line."""
+    service = await assemble_in_memory(settings())
+    for _ in range(8):
+        logs.failure("operation_failed", "READ 503")
+    await run_for(service, 10.5)
+    assert log_lines.of("failures_summarised")[0]["held_back"] == 3
+
+
+async def test_embedded_metric_format(autojump_clock: MockClock, log_lines: LogLines) -> None:
+    """With METRICS_FORMAT=emf a line is also CloudWatch metrics; without, it has nothing of it."""
+    for form in ("emf", "plain"):
+        service = await assemble_in_memory(
+            settings(METRICS_FORMAT=form, METRICS_NAMESPACE="ns", QUEUE_NAME="q")
+        )
+        await run_for(service, 10.5)
+    emf, plain = log_lines.of("metrics")
+    assert emf["_aws"]["CloudWatchMetrics"][0]["Namespace"] == "ns"
+    assert emf["service"] == "q"
+    assert {"_aws", "service"} & plain.keys() == set()
+    for metric in emf["_aws"]["CloudWatchMetrics"][0]["Metrics"]:
+        assert isinstance(emf[metric["Name"]], int | float)
+
+
+async def test_the_reporter_shows_progress(autojump_clock: MockClock, log_lines: LogLines) -> None:
+    """Each line is a beat; the totals at the end are those of the last line."""
+    service = await assemble_in_memory(settings(LOG_INTERVAL_SECONDS=30))
+    with trio.move_on_after(300.5):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(service.parts.reporter.run)
+            await trio.sleep(200)
+            assert service.parts.vitals.read().alive
+            await trio.sleep_forever()
+    totals = service.parts.reporter.totals()
+    last = log_lines.of("metrics")[-1]
+    assert {name: value for name, value in totals.items() if name != "uptime_seconds"}.items() <= last.items()
+
+
+async def test_a_stranger_shows_as_a_negative_difference(autojump_clock: MockClock) -> None:
+    """Messages pushed past the books make `difference` negative by as many; nothing else does."""
+    service = await assemble_in_memory(settings())
+    books: dict[str, Any] = ledger(service.redis.snapshot())
+    assert books == {"created": 0, **INSIDE, "difference": 0}
+    service.redis.push(b"x")
+    assert ledger(service.redis.snapshot())["difference"] == -1

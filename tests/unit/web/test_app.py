@@ -1,0 +1,85 @@
+"""The health endpoint: what it answers, and to what."""
+
+import pytest
+from quart.typing import TestClientProtocol as Client
+
+from loadtest_trio.errors import RedisUnavailableError
+from loadtest_trio.vitals import Vitals
+from loadtest_trio.web import create_app
+
+
+class Clock:
+    """Monotonic seconds that pass when told to."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        """Return the time."""
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """A clock at 0."""
+    return Clock()
+
+
+@pytest.fixture
+def vitals(clock: Clock) -> Vitals:
+    """Vitals that call a task stuck after 60 s."""
+    return Vitals(clock, 60)
+
+
+@pytest.fixture
+def client(vitals: Vitals) -> Client:
+    """A client of the application, without a socket."""
+    return create_app("/health", vitals).test_client()
+
+
+async def test_ok(client: Client, vitals: Vitals) -> None:
+    """While every task makes progress the answer is 200 and says nothing more."""
+    vitals.beat("worker")
+    response = await client.get("/health")
+    assert response.status_code == 200
+    assert response.content_type == "application/json"
+    assert await response.get_json() == {"status": "OK"}
+
+
+async def test_stuck(client: Client, vitals: Vitals, clock: Clock) -> None:
+    """A task without progress makes it 503, with its name and its seconds."""
+    vitals.beat("worker")
+    clock.now = 61.23
+    vitals.beat("scheduler")
+    response = await client.get("/health")
+    assert response.status_code == 503
+    assert await response.get_json() == {"status": "STUCK", "stuck": {"worker": 61.2}}
+
+
+async def test_degraded(client: Client, vitals: Vitals, clock: Clock) -> None:
+    """In an outage the answer stays 200, however long it lasts, and names the backend and what is wrong."""
+    vitals.beat("worker")
+    vitals.backend("redis", RedisUnavailableError("Redis at host: refused"))
+    clock.now = 3600
+    response = await client.get("/health")
+    assert response.status_code == 200
+    assert await response.get_json() == {"status": "OK", "degraded": {"redis": "Redis at host: refused"}}
+
+
+@pytest.mark.parametrize("path", ["/", "/healthz", "/health/", "/static/x", "/metrics"])
+async def test_nothing_else_is_served(client: Client, path: str) -> None:
+    """Any other path is 404."""
+    assert (await client.get(path)).status_code == 404
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH"])
+async def test_nothing_else_is_done(client: Client, method: str) -> None:
+    """Any other method is 405."""
+    send = getattr(client, method.lower())
+    assert (await send("/health")).status_code == 405
+
+
+async def test_the_path_is_a_setting(vitals: Vitals) -> None:
+    """The application answers at the path it was given."""
+    client = create_app("/deep/er", vitals).test_client()
+    assert (await client.get("/deep/er")).status_code == 200
+    assert (await client.get("/health")).status_code == 404

@@ -1,0 +1,183 @@
+"""One message's attempts: what is done, missed, retried, given up, and what is nobody's fault."""
+
+from collections.abc import Callable
+from random import Random
+from typing import Any
+
+import attrs
+import pytest
+import trio
+
+from loadtest_trio.errors import (
+    CredentialsError,
+    LoadtestError,
+    MalformedMessageError,
+    ObjectMissingError,
+    S3DeniedError,
+    S3RejectedError,
+    S3ServerError,
+    S3ThrottledError,
+    S3UnreachableError,
+)
+from loadtest_trio.message import Message, Operation
+from loadtest_trio.redis_service import Outcome
+from loadtest_trio.retry import ATTEMPTS_IN_PLACE, IN_PLACE, PUT_BACK
+from loadtest_trio.worker import Attempts
+
+MESSAGE = Message("1", Operation.READ, "k")
+
+
+@attrs.define
+class Script:
+    """A handler that fails as told, and what it was asked."""
+
+    failures: list[Exception]
+    calls: int = 0
+    told: list[tuple[int, LoadtestError]] = attrs.field(factory=list)
+    slept: list[float] = attrs.field(factory=list)
+    out: Callable[[], bool] = lambda: False
+
+    async def handle(self, message: Message) -> None:
+        """Fail, or not."""
+        await trio.lowlevel.checkpoint()
+        self.calls += 1
+        if self.failures:
+            raise self.failures.pop(0)
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait without waiting."""
+        await trio.lowlevel.checkpoint()
+        self.slept.append(seconds)
+
+    def attempts(self, max_retries: int = 3) -> Attempts:
+        """Return the policy around it."""
+        return Attempts(
+            handlers={"READ": self.handle}.get,
+            max_retries=max_retries,
+            rng=Random(1),
+            s3_is_out=lambda: self.out(),
+            on_failure=lambda message, attempt, error: self.told.append((attempt, error)),
+            sleep=self.sleep,
+        )
+
+
+async def test_done_at_once() -> None:
+    """Without a failure there is one attempt, nothing to tell and nothing to wait for."""
+    script = Script([])
+    result = await script.attempts().perform(MESSAGE)
+    assert (result.outcome, result.attempts, result.error) == (Outcome.PROCESSED, 1, None)
+    assert (script.told, script.slept) == ([], [])
+
+
+async def test_a_miss_is_no_failure() -> None:
+    """An object that is gone is missed, at once, and nobody is told of a failure."""
+    script = Script([ObjectMissingError("gone")])
+    result = await script.attempts().perform(MESSAGE)
+    assert (result.outcome, result.attempts, script.told) == (Outcome.MISSED, 1, [])
+
+
+TRANSIENT = [S3UnreachableError("x"), S3ThrottledError("x"), S3ServerError("x"), CredentialsError("x")]
+
+
+@pytest.mark.parametrize("error", TRANSIENT, ids=lambda error: type(error).__name__)
+async def test_a_transient_fault_is_tried_again(error: LoadtestError) -> None:
+    """After transient faults the same worker tries again, having told of each and waited a little."""
+    script = Script([error] * 3)
+    result = await script.attempts().perform(MESSAGE)
+    assert (result.outcome, result.attempts) == (Outcome.PROCESSED, 4)
+    assert script.told == [(1, error), (2, error), (3, error)]
+    assert len(script.slept) == 3
+    assert all(0 <= seconds <= IN_PLACE.ceiling(i) for i, seconds in enumerate(script.slept, 1))
+
+
+@pytest.mark.parametrize("error", TRANSIENT[:3], ids=lambda error: type(error).__name__)
+async def test_a_fault_that_stays_goes_back_to_the_queue(error: LoadtestError) -> None:
+    """After four attempts the message waits on the queue, longer each time it does so."""
+    for retries in range(3):
+        script = Script([error] * 10)
+        result = await script.attempts().perform(attrs.evolve(MESSAGE, retries=retries))
+        assert (result.outcome, result.attempts, script.calls) == (Outcome.RETRY, 4, ATTEMPTS_IN_PLACE)
+        assert result.error is error
+        assert 0 <= result.delay <= PUT_BACK.ceiling(retries + 1)
+
+
+async def test_retries_end() -> None:
+    """A message that was put back as often as is allowed is dead after its next four attempts."""
+    script = Script([S3ServerError("x")] * 10)
+    result = await script.attempts(max_retries=2).perform(attrs.evolve(MESSAGE, retries=2))
+    assert (result.outcome, result.attempts) == (Outcome.DEAD, 4)
+    none = await Script([S3ServerError("x")] * 10).attempts(max_retries=0).perform(MESSAGE)
+    assert none.outcome is Outcome.DEAD
+
+
+@pytest.mark.parametrize(
+    "error",
+    [S3DeniedError("x"), S3RejectedError("x"), MalformedMessageError("x"), LoadtestError("x")],
+    ids=repr,
+)
+async def test_a_permanent_fault_is_not_tried_again(error: LoadtestError) -> None:
+    """What will not change is given up after one attempt."""
+    script = Script([error])
+    result = await script.attempts().perform(MESSAGE)
+    assert (result.outcome, result.attempts, result.error) == (Outcome.DEAD, 1, error)
+    assert script.told == [(1, error)]
+
+
+@pytest.mark.parametrize(
+    "surprise", [RuntimeError("boom"), ValueError("bad key"), KeyError("k"), RecursionError()]
+)
+async def test_a_surprise_ends_one_message_only(surprise: Exception) -> None:
+    """Any other exception of the work becomes the end of its message, with its name in the reason."""
+    result = await Script([surprise]).attempts().perform(MESSAGE)
+    assert result.outcome is Outcome.DEAD
+    assert type(surprise).__name__ in str(result.error)
+
+
+async def test_an_operation_nobody_handles() -> None:
+    """A message without a handler is dead, without an attempt."""
+    script = Script([])
+    result = await script.attempts().perform(attrs.evolve(MESSAGE, operation=Operation.DELETE))
+    assert (result.outcome, result.attempts, script.calls) == (Outcome.DEAD, 0, 0)
+
+
+async def test_an_outage_is_not_the_messages_fault() -> None:
+    """While S3 answers nobody attempts are free: the message is neither put back nor dead."""
+    script = Script([S3UnreachableError("x")] * 500, out=lambda: True)
+    result = await script.attempts(max_retries=0).perform(MESSAGE)
+    assert (result.outcome, result.attempts) == (Outcome.PROCESSED, 501)
+    assert max(script.slept) <= IN_PLACE.cap
+
+
+async def test_credentials_that_cannot_be_renewed_are_an_outage() -> None:
+    """Missing credentials are nobody's fault either."""
+    result = await Script([CredentialsError("x")] * 50).attempts(max_retries=0).perform(MESSAGE)
+    assert result.outcome is Outcome.PROCESSED
+
+
+async def test_an_answer_counts_even_in_an_outage() -> None:
+    """A 500 is an answer: a message that makes S3 fail cannot hold its worker for ever."""
+    script = Script([S3ServerError("x")] * 500, out=lambda: True)
+    assert (await script.attempts().perform(MESSAGE)).attempts == 4
+
+
+async def test_free_attempts_do_not_use_up_the_others() -> None:
+    """What failed during the outage does not count after it."""
+    failures: list[Exception] = [S3UnreachableError("x")] * 6
+    script = Script(failures)
+    script.out = lambda: script.calls <= 3
+    result = await script.attempts().perform(MESSAGE)
+    assert (result.outcome, result.attempts) == (Outcome.PROCESSED, 7)
+
+
+async def test_cancellation_passes_through(autojump_clock: Any) -> None:
+    """Being cancelled is no failure of the message: it is not swallowed and nobody is told."""
+    script = Script([])
+
+    async def forever(message: Message) -> None:
+        await trio.sleep_forever()
+
+    attempts = attrs.evolve(script.attempts(), handlers=lambda _: forever)
+    with trio.move_on_after(5) as scope:
+        await attempts.perform(MESSAGE)
+    assert scope.cancelled_caught
+    assert script.told == []
