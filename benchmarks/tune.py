@@ -11,12 +11,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from benchmarks.contenders import ROOT
-from benchmarks.endpoint import NginxS3
-from benchmarks.process import CLIENT_CORE, SERVER_CORE, Unavailable
-from benchmarks.redis_server import RedisServer
-
-BUCKET = "bench"
+from benchmarks.fast_backends import fast_backends
+from benchmarks.process import CLIENT_CORE, Unavailable
 
 
 def main() -> int:
@@ -30,36 +26,23 @@ def main() -> int:
     parser.add_argument("rest", nargs="*", help="options of tune, after --")
     options = parser.parse_args()
     try:
-        with NginxS3(delay=options.delay) as s3, RedisServer() as redis:
-            os.sched_setaffinity(0, {SERVER_CORE})
-            s3.reset(BUCKET, [])
-            return search(options, environment(options, s3, redis))
+        with fast_backends(options.delay) as backends:
+            return search(options, backends)
     except Unavailable as reason:
         print(f"tune: {reason}", file=sys.stderr)
         return 2
 
 
-def environment(options: argparse.Namespace, s3: NginxS3, redis: RedisServer) -> dict[str, str]:
-    """Return the service's environment: enough objects for many workers, everything else the default."""
-    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TERM") if name in os.environ}
-    return {
-        **kept,
-        "PYTHONPATH": str(ROOT),
-        "REDIS_ENDPOINT": redis.endpoint,
-        "S3_ENDPOINT_URL": s3.url,
-        "S3_BUCKET": BUCKET,
-        "AWS_ACCESS_KEY_ID": s3.credentials[0],
-        "AWS_SECRET_ACCESS_KEY": s3.credentials[1],
-        "AWS_EC2_METADATA_DISABLED": "true",
-        "HEALTH_PORT": "0",
+def search(options: argparse.Namespace, backends: dict[str, str]) -> int:
+    """Run the search on its core; Ctrl-C reaches it too, and it still writes what it has.
+
+    There are enough objects for many workers; everything else is the default.
+    """
+    environ = backends | {
         "WORKER_CONCURRENCY": str(options.workers),
         "PRECONDITION_MIN_OBJECTS": "2000",
         "PRECONDITION_MAX_OBJECTS": "5000",
     }
-
-
-def search(options: argparse.Namespace, environ: dict[str, str]) -> int:
-    """Run the search on its core; Ctrl-C reaches it too, and it still writes what it has."""
     command = [sys.executable, "-m", "loadtest_trio", "tune", "--output", str(options.output), *options.rest]
     process = subprocess.Popen(command, env=environ, stdin=subprocess.DEVNULL)
     os.sched_setaffinity(process.pid, {CLIENT_CORE})

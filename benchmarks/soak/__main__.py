@@ -6,7 +6,10 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks.soak.record import ROOT, record
+from benchmarks.contenders import ROOT
+from benchmarks.process import Unavailable
+from benchmarks.soak.backends import CHOICES
+from benchmarks.soak.record import record
 from benchmarks.soak.report import write_report
 from benchmarks.soak.slopes import BLOCK_SECONDS, FEWEST_BLOCKS
 
@@ -17,7 +20,12 @@ def main() -> int:
     options = _options()
     folder: Path = options.into
     if not options.report_only:
-        record(folder, minutes=options.minutes, rate=options.rate)
+        backends = CHOICES[options.backends]
+        try:
+            record(folder, backends, minutes=options.minutes, rate=options.rate, workers=options.workers)
+        except Unavailable as reason:
+            print(f"soak: {reason}", file=sys.stderr)
+            return 2
     return 0 if write_report(folder, options.warm_up) else 1
 
 
@@ -26,6 +34,8 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="scripts/soak", description=__doc__)
     parser.add_argument("--minutes", type=float, default=60, help="how long the service runs (60)")
     parser.add_argument("--rate", type=float, default=60, help="messages a second (60)")
+    parser.add_argument("--workers", type=int, default=10, help="WORKER_CONCURRENCY (10)")
+    parser.add_argument("--backends", choices=CHOICES, default="embedded", help="nginx: a core of their own")
     parser.add_argument("--warm-up", type=float, default=15, help="minutes before slopes are fitted (15)")
     parser.add_argument("--into", type=Path, default=ROOT / "reports" / f"soak-{today}", metavar="FOLDER")
     parser.add_argument("--report-only", action="store_true", help="report on the samples in FOLDER")

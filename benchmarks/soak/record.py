@@ -17,9 +17,9 @@ from typing import Any
 
 import psutil
 
-from loadtest_trio.embedded import EmbeddedBackends
+from benchmarks.process import CLIENT_CORE
+from benchmarks.soak.backends import Backends
 
-ROOT = Path(__file__).parents[2]
 INTERVAL_SECONDS = 10
 _OBJECTS_A_RATE = 3  # seconds of messages: with fewer objects some DELETEs find none left to take
 _POLL_SECONDS = 0.2
@@ -54,26 +54,27 @@ COLUMNS = (*SAID, "lost", "ledger_difference", "rss_mb", "fds", "threads")
 Line = dict[str, Any]
 
 
-def record(folder: Path, *, minutes: float, rate: float) -> None:
+def record(folder: Path, backends: Backends, *, minutes: float, rate: float, workers: int) -> None:
     """Run one soak.
 
     Args:
         folder: Where `samples.csv` and `run.json` go; the log of the service too, while it runs.
+        backends: Where Redis and S3 come from.
         minutes: For how long.
         rate: Messages a second.
+        workers: ``WORKER_CONCURRENCY``.
 
     Raises:
         RuntimeError: The service ended early, or with an exit code that is not 0.
+        Unavailable: A server is not installed.
     """
     folder.mkdir(parents=True, exist_ok=True)
     log = folder / "service.log"
-    with EmbeddedBackends.start() as backends, log.open("wb") as output:
+    with backends.start() as where, log.open("wb") as output:
         environ = {
-            **{name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ},
-            **backends.environment(),
-            "PYTHONPATH": str(ROOT),
-            "HEALTH_PORT": "0",
+            **where,
             "LOG_FORMAT": "json",
+            "WORKER_CONCURRENCY": str(workers),
             "LOG_INTERVAL_SECONDS": str(INTERVAL_SECONDS),
             "SCHEDULER_MESSAGES_PER_SECOND": str(rate),
             "PRECONDITION_MIN_OBJECTS": str(max(100, round(_OBJECTS_A_RATE * rate))),
@@ -82,16 +83,21 @@ def record(folder: Path, *, minutes: float, rate: float) -> None:
         }
         command = [sys.executable, "-m", "loadtest_trio"]
         service = subprocess.Popen(command, env=environ, stdin=subprocess.DEVNULL, stdout=output)
+        if backends.apart:
+            os.sched_setaffinity(service.pid, {CLIENT_CORE})
         try:
-            _watch(service, log, folder, minutes * 60 + _START_SECONDS + _STOP_SECONDS)
+            run = _watch(service, log, folder, minutes * 60 + _START_SECONDS + _STOP_SECONDS)
         finally:
             if service.poll() is None:
                 service.kill()
                 service.wait()
+    (folder / "run.json").write_text(json.dumps({"backends": backends.title, **run}, indent=1) + "\n")
+    if run["exit_code"] != 0:
+        raise RuntimeError(f"the service ended with {run['exit_code']}: see {folder}")
     log.unlink()
 
 
-def _watch(service: "subprocess.Popen[bytes]", log: Path, folder: Path, seconds: float) -> None:
+def _watch(service: "subprocess.Popen[bytes]", log: Path, folder: Path, seconds: float) -> Line:
     process = psutil.Process(service.pid)
     run: Line = {"started": "", "service_started": {}, "service_stopped": {}, "events": []}
     stopping = False
@@ -113,9 +119,7 @@ def _watch(service: "subprocess.Popen[bytes]", log: Path, folder: Path, seconds:
                 case _ if line["level"] in ("WARNING", "ERROR") and len(run["events"]) < _MOST_EVENTS:
                     run["events"].append(line)
     run["exit_code"] = service.wait(_STOP_SECONDS)
-    (folder / "run.json").write_text(json.dumps(run, indent=1) + "\n")
-    if run["exit_code"] != 0:
-        raise RuntimeError(f"the service ended with {run['exit_code']}: see {folder}")
+    return run
 
 
 def sample(line: Line, process: psutil.Process) -> Line:

@@ -57,6 +57,7 @@ def write_report(folder: Path, warm_up_minutes: float) -> bool:
     (folder / "soak.md").write_text(text)
     facts = {
         "started": run["started"],
+        "backends": run["backends"],
         "machine": run["service_started"]["machine"],
         "versions": run["service_started"]["versions"],
         "warm_up_seconds": warm_up,
@@ -95,11 +96,12 @@ def _text(run: dict[str, Any], samples: Samples, slopes: dict[str, Slope], warm_
     minutes = samples["uptime_seconds"][-1] / 60
     rate = settings["SCHEDULER_MESSAGES_PER_SECOND"]
     books = ", ".join(f"{name.replace('_', ' ')} {samples[name][-1]:,.0f}" for name in _LAST_BOOKS)
+    workers = settings["WORKER_CONCURRENCY"]
     lines = [
-        f"### Soak: {minutes:.0f} minutes at {rate} messages a second",
+        f"### Soak: {minutes:.0f} minutes at {rate} messages a second, {workers} workers",
         "",
         f"{run['started'][:16]} UTC, {machine['cpus']} x {machine['cpu_model']}, {machine['platform']}; "
-        f"embedded Redis and S3 on the same machine. Slopes after {warm_up:g} minutes of warm-up, through "
+        f"{run['backends']}. Slopes after {warm_up:g} minutes of warm-up, through "
         f"the means of {next(iter(slopes.values())).blocks} blocks of three minutes.",
         "",
         "| | mean | slope an hour | 95 % interval | verdict |",
