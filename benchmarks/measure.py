@@ -275,9 +275,14 @@ def _check_bucket(contender: Contender, field: Field, work: Workload) -> None:
 
 
 def python_build() -> str:
-    """Return the interpreter's version, and whether it was compiled with profile-guided optimisation."""
-    arguments = str(sysconfig.get_config_var("CONFIG_ARGS"))
-    optimised = "--enable-optimizations" in arguments
+    """Return the interpreter's version and how it was built, as far as it knows itself.
+
+    A distribution asks for profile-guided optimisation in its own way, not by configure's option.
+    """
+    configured = str(sysconfig.get_config_var("CONFIG_ARGS"))
+    if sysconfig.get_config_var("prefix") == "/usr":
+        return f"{platform.python_version()} of the distribution"
+    optimised = "--enable-optimizations" in configured
     return platform.python_version() + ("" if optimised else ", compiled without --enable-optimizations")
 
 

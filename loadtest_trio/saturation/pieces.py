@@ -4,6 +4,7 @@ import trio
 
 from loadtest_trio.assembly import Assembly
 from loadtest_trio.tuning.burner import burn
+from loadtest_trio.tuning.pace import PaceMeter
 
 _GRACE_SECONDS = 2.0
 _CLOSE_SECONDS = 5.0
@@ -15,10 +16,14 @@ class Pieces:
     Args:
         parts: What to run.
         burnt: Share of a core to burn beside it.
+
+    Attributes:
+        pace: How fast the core is meanwhile.
     """
 
     def __init__(self, parts: Assembly, burnt: float) -> None:
         self.parts = parts
+        self.pace = PaceMeter()
         self._burnt = burnt
         self._scheduling = trio.CancelScope()
         self._ended = trio.Event()
@@ -30,6 +35,7 @@ class Pieces:
                 observers.start_soon(self.parts.reporter.probe)
                 observers.start_soon(self.parts.s3.run)
                 observers.start_soon(burn, self._burnt)
+                observers.start_soon(self.pace.run)
                 async with trio.open_nursery() as load:
                     load.start_soon(self._schedule)
                     load.start_soon(self.parts.worker.run)

@@ -116,6 +116,7 @@ class ServiceRig:
         line = await parts.reporter.measure()
         return line | {
             "redis_server_seconds": await parts.redis.server_seconds(),
+            "pace_us": self._running.pace.collect_us(),
             "uptime_seconds": round(trio.current_time() - self._began, 4),
             "stage": self.stage,
             "stage_kind": step.kind,

@@ -6,13 +6,15 @@ Stages of one operation each, at two file sizes, make the cost a linear model th
                   + g · bytes read + p · bytes written + c · bytes generated
 
 with one stage of hardly any load, which shows what the service uses whatever it does (polling, log
-lines): without it every slow operation would seem dear. The model is
-solved with non-negative least squares on relative errors. Where a message's CPU goes comes from a
+lines): without it every slow operation would seem dear. CPU seconds are first brought to one pace, for the
+core is not equally fast in all stages (`pace`). The model is solved with non-negative least squares on
+relative errors. Where a message's CPU goes comes from a
 sampling profile of the same stages; its shares are scaled to the modelled cost.
 """
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from statistics import median
 from typing import Any
 
 import attrs
@@ -46,6 +48,7 @@ class Work:
         done: Operation -> messages.
         bytes_read: S3 bodies received.
         bytes_written: S3 bodies sent.
+        pace: What a fixed unit of work cost meanwhile, in CPU microseconds; larger on a slower core.
         profile: (operation, component) -> CPU seconds, as far as samples tell; operation "" is shared.
     """
 
@@ -54,6 +57,7 @@ class Work:
     done: Mapping[str, int]
     bytes_read: int
     bytes_written: int
+    pace: float
     profile: Mapping[tuple[str, str], float] = attrs.field(factory=dict)
 
     @property
@@ -83,6 +87,7 @@ class CostModel:
         written: CPU seconds a byte written.
         generated: CPU seconds a byte generated.
         idle: Share of a core that is used whatever is done.
+        pace: At which all of this holds; see `Work`.
     """
 
     messages: Mapping[str, float]
@@ -90,6 +95,7 @@ class CostModel:
     written: float
     generated: float
     idle: float
+    pace: float
 
     def cost(self, operation: str, size: float) -> float:
         """Return the CPU seconds of one message on a file of `size` bytes."""
@@ -101,10 +107,10 @@ class CostModel:
         return self.messages[operation] + each.get(operation, 0.0) * size
 
     def total(self, work: Work) -> float:
-        """Return the CPU seconds that this work should have taken."""
+        """Return the CPU seconds that this work should have taken, at its own pace."""
         size = work.mean_bytes
         each = sum(count * self.cost(name, size) for name, count in work.done.items())
-        return each + self.idle * work.seconds
+        return (each + self.idle * work.seconds) * work.pace / self.pace
 
     def predict(self, mix: Mix, size: float) -> float:
         """Return the mean CPU seconds of a message of a mix.
@@ -124,6 +130,8 @@ def solve(works: Sequence[Work]) -> CostModel:
         works: Of stages with different mixes and sizes.
     """
     numpy, optimize = need("numpy"), need("scipy.optimize")
+    works = [work for work in works if work.cpu_seconds > 0]
+    pace = median(work.pace for work in works)
     rows = numpy.array(
         [
             [
@@ -131,16 +139,15 @@ def solve(works: Sequence[Work]) -> CostModel:
                 *(work.bytes_read, work.bytes_written, work.bytes_generated, work.seconds),
             ]
             for work in works
-            if work.cpu_seconds > 0
         ],
         dtype=float,
     )
-    spent = numpy.array([work.cpu_seconds for work in works if work.cpu_seconds > 0])
+    spent = numpy.array([work.cpu_seconds * pace / work.pace for work in works])
     relative = rows / spent[:, None]  # of each stage: so that a long one does not count for more
     scale = numpy.maximum(relative.max(axis=0), 1e-30)
     found, _ = optimize.nnls(relative / scale, numpy.ones(len(spent)))
-    values = [float(value) for value in found / scale]
-    return CostModel(dict(zip(OPERATIONS, values[:4], strict=True)), *values[4:])
+    *messages, read, written, generated, idle = (float(value) for value in found / scale)
+    return CostModel(dict(zip(OPERATIONS, messages, strict=True)), read, written, generated, idle, pace)
 
 
 def components(works: Sequence[Work], model: CostModel, size: float) -> dict[str, dict[str, float]]:

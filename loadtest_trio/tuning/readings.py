@@ -117,5 +117,6 @@ def _work(lines: Sequence[Line], profile: Mapping[tuple[str, str], float]) -> Wo
         },
         bytes_read=_bytes(lines, "GET"),
         bytes_written=_bytes(lines, "PUT"),
+        pace=_mean(lines, "pace_us"),
         profile=profile,
     )

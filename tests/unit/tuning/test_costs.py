@@ -1,7 +1,9 @@
 """The cost model is solved, and predicts mixes and sizes it has not seen."""
 
+from itertools import cycle
 from random import Random
 
+import attrs
 import pytest
 
 from loadtest_trio.tuning.costs import CostModel, Work, components, finding, solve
@@ -12,6 +14,7 @@ TRUTH = CostModel(
     written=2e-9,
     generated=3e-9,
     idle=0.05,
+    pace=100.0,
 )
 SIZES = (200_000, 50_000)
 
@@ -27,6 +30,7 @@ def _work(done: dict[str, int], size: float, noise: float = 0.0, rng: Random | N
         done=done,
         bytes_read=round(reads * size),
         bytes_written=round(writes * size),
+        pace=TRUTH.pace,
     )
 
 
@@ -63,6 +67,19 @@ def test_predicts_what_it_has_not_seen(size: float, within: float) -> None:
         assert predicted == pytest.approx(TRUTH.predict(mix, size), rel=within)
 
 
+def test_a_core_that_changes_its_pace() -> None:
+    """Stages on a core that was half as fast again, or slower, give the same model as on a steady one."""
+    paces = [100.0, 150.0, 70.0, 100.0, 180.0]
+    uneven = [
+        attrs.evolve(work, cpu_seconds=work.cpu_seconds * pace / 100, pace=pace)
+        for work, pace in zip(_stages(), cycle(paces), strict=False)
+    ]
+    model = solve(uneven)
+    for name in TRUTH.messages:
+        assert model.cost(name, 200_000) == pytest.approx(TRUTH.cost(name, 200_000), rel=0.02)
+    assert all(model.total(work) == pytest.approx(work.cpu_seconds, rel=0.02) for work in uneven)
+
+
 def test_generated_bytes() -> None:
     """Bytes written that were read before are not generated."""
     work = _work({"READ": 10, "UPDATE": 10, "CREATE": 5}, 1000)
@@ -79,6 +96,7 @@ def test_components_add_up() -> None:
         done={"READ": 30, "CREATE": 10},
         bytes_read=1,
         bytes_written=1,
+        pace=TRUTH.pace,
         profile=profile,
     )
     split = components([work], TRUTH, 200_000)

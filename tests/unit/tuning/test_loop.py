@@ -14,6 +14,7 @@ from loadtest_trio import logs
 from loadtest_trio.payload import uuid_lines
 from loadtest_trio.tuning.burner import bite, burn
 from loadtest_trio.tuning.loop import drive
+from loadtest_trio.tuning.pace import PaceMeter
 from loadtest_trio.tuning.profiler import profiling
 from loadtest_trio.tuning.progress import TerminalProgress
 from loadtest_trio.tuning.search import stage
@@ -78,6 +79,17 @@ async def test_burner_of_nothing_waits(autojump_clock: trio.testing.MockClock) -
     with trio.move_on_after(3600) as scope:
         await burn(0)
     assert scope.cancelled_caught
+
+
+async def test_pace_is_taken_again_and_again(autojump_clock: trio.testing.MockClock) -> None:
+    """A meter that runs has a mean of many units, one that was never run still has one."""
+    meter = PaceMeter()
+    assert meter.collect_us() > 0
+    with trio.move_on_after(1.01):
+        await meter.run()
+    assert meter._units == 20
+    assert 0 < meter.collect_us() < 1e5
+    assert meter._units == 0
 
 
 def test_profiler_tells_components_apart() -> None:

@@ -20,7 +20,14 @@ def _run(simulation: Any, goal: Goal = GOAL) -> dict[str, dict[str, Any]]:
         mix = step.mix or MIX
         counts = {name: round(done * weight / sum(mix.values())) for name, weight in mix.items()}
         moved = round(100_000 * step.handicap.size * done)
-        return Work(cpu_seconds=0.001 * done, seconds=3.0, done=counts, bytes_read=moved, bytes_written=moved)
+        return Work(
+            cpu_seconds=0.001 * done,
+            seconds=3.0,
+            done=counts,
+            bytes_read=moved,
+            bytes_written=moved,
+            pace=100.0,
+        )
 
     simulation.work = work
     simulation.run(tune(goal, lambda: simulation.clock))

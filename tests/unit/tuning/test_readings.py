@@ -35,6 +35,7 @@ def _line(uptime: float, done: int, **fields: Any) -> dict[str, Any]:
         "cpu_wait_percent": None,
         "memory_mb": 60.0,
         "redis_server_seconds": uptime / 10,
+        "pace_us": 100.0,
         "by_operation": {
             "READ": operation,
             **{name: {"processed": 0, "missed": 0} for name in ("UPDATE", "CREATE", "DELETE")},
@@ -53,7 +54,8 @@ def _line(uptime: float, done: int, **fields: Any) -> dict[str, Any]:
 
 def test_what_lines_show() -> None:
     """Rates, latencies, shares and work of a span; the line before it only says where it begins."""
-    lines = [_line(10, 100), _line(11, 110), _line(13, 140, cpu_percent=80.0, errors=2, requests_throttled=4)]
+    last = _line(13, 140, cpu_percent=80.0, errors=2, requests_throttled=4, pace_us=130.0)
+    lines = [_line(10, 100), _line(11, 110), last]
     seen = observe(lines, workers=2)
     assert seen.slices == (Slice(1.0, 10, 10, 5), Slice(2.0, 30, 30, 5))
     assert seen.p99_ms == pytest.approx(100, rel=0.01)
@@ -72,6 +74,7 @@ def test_what_lines_show() -> None:
     assert seen.work.done["READ"] == 40
     assert seen.work.cpu_seconds == pytest.approx(2.1)
     assert seen.work.bytes_read == 40_000
+    assert seen.work.pace == pytest.approx(120)
 
 
 def test_percentile_of_the_span() -> None:
