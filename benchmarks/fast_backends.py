@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 from benchmarks.contenders import ROOT
 from benchmarks.endpoint import NginxS3
-from benchmarks.process import SERVER_CORE
+from benchmarks.process import SERVER_CORE, pin
 from benchmarks.redis_server import RedisServer
 
 _BUCKET = "bench"
@@ -27,8 +27,7 @@ def fast_backends(delay: float = 0.0) -> Iterator[dict[str, str]]:
         Unavailable: A server is not installed.
     """
     with NginxS3(delay=delay) as s3, RedisServer() as redis:
-        if hasattr(os, "sched_setaffinity"):
-            os.sched_setaffinity(0, {SERVER_CORE})
+        pin(SERVER_CORE)
         s3.reset(_BUCKET, [])
         yield {
             **{name: os.environ[name] for name in _KEPT if name in os.environ},

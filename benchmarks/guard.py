@@ -4,22 +4,24 @@ What is compared is a ratio: CPU a message of the real daemon (a worker on a fil
 Redis) over CPU a message of a fixed reference (reference.py), both on the same core in alternation. It is
 the lower of two estimates, the median of the rounds' ratios and the ratio of the least: a neighbour on the
 machine spoils one or the other, a regression raises both. `--update` writes the new baseline; commit it
-with the reason.
+with the reason. The baseline says which Python it was made with, and the guard says so when this is another:
+a ratio moves less between builds of Python than CPU does, but it moves.
 """
 
 import argparse
 import json
-import os
-import platform
 import statistics
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
+
+import attrs
 
 from benchmarks import reference
 from benchmarks.contenders import CONTENDERS
-from benchmarks.measure import Failed, Field, measure
-from benchmarks.process import CLIENT_CORE, SERVER_CORE, Unavailable
+from benchmarks.measure import Failed, Field, measure, python_build
+from benchmarks.process import CLIENT_CORE, SERVER_CORE, Unavailable, pin
 from benchmarks.redis_server import RedisServer
 from benchmarks.stub_s3 import StubS3
 
@@ -31,8 +33,23 @@ REFERENCE_MESSAGES = 1_000
 WORKER = next(each for each in CONTENDERS if each.name == "worker")
 
 
+@attrs.frozen
+class Baseline:
+    """What later runs are held to.
+
+    Attributes:
+        ratio: CPU a message of the daemon over that of the reference.
+        python: The interpreter it was taken with: version and build.
+        taken_at: The day.
+    """
+
+    ratio: float
+    python: str
+    taken_at: str
+
+
 def compare(rounds: int, seconds: float) -> float:
-    """Return CPU a message of the daemon over that of the reference.
+    """Return CPU a message of the daemon over that of the reference, as `estimate` has it.
 
     Args:
         rounds: Most rounds to play.
@@ -55,16 +72,43 @@ def compare(rounds: int, seconds: float) -> float:
             pin(SERVER_CORE)
             ours.append(measure(WORKER, field, check_bucket=False).cpu_us)
             say(f"round {number + 1}: worker {ours[-1]:.0f}, reference {fixed[-1]:.0f} CPU µs a message")
-    typical: float = statistics.median(
-        [ours_us / fixed_us for ours_us, fixed_us in zip(ours, fixed, strict=True)]
+    return estimate(ours, fixed)
+
+
+def estimate(ours: Sequence[float], fixed: Sequence[float]) -> float:
+    """Return the ratio of two noisy series, a value a round each: the lower of two ways to take it.
+
+    Noise only ever adds. The median survives a minority of spoilt rounds, the ratio of the least a majority
+    of them, as long as each side had one good round.
+    """
+    rounds = [ours_us / fixed_us for ours_us, fixed_us in zip(ours, fixed, strict=True)]
+    return min(statistics.median(rounds), min(ours) / min(fixed))
+
+
+def regressed(ratio: float, baseline: float) -> bool:
+    """Return whether a message became dearer than is allowed."""
+    return ratio > ALLOWED * baseline
+
+
+def judge(ratio: float, baseline: Baseline, python: str) -> tuple[bool, str]:
+    """Return whether it is a regression, and what to tell the reader of the log.
+
+    Args:
+        ratio: Measured now.
+        baseline: What it is held to.
+        python: The interpreter that it was measured with.
+    """
+    bad = regressed(ratio, baseline.ratio)
+    text = (
+        f"ratio {ratio:.3f}, baseline {baseline.ratio:.3f}: {ratio / baseline.ratio - 1:+.1%}, "
+        f"{ALLOWED - 1:.0%} allowed: {'a REGRESSION' if bad else 'good'}"
     )
-    return min(typical, min(ours) / min(fixed))
-
-
-def pin(core: int) -> None:
-    """Move this process to a core, where that can be done."""
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {core})
+    if python != baseline.python:
+        text += (
+            f"; beware: this is Python {python}, the baseline of {baseline.taken_at} was made with "
+            f"{baseline.python}: compare with the commit before, or run the guard with that one"
+        )
+    return bad, text
 
 
 def say(text: str) -> None:
@@ -74,12 +118,8 @@ def say(text: str) -> None:
 
 def write_baseline(ratio: float) -> None:
     """Write the ratio that later runs are held to."""
-    facts = {
-        "ratio": round(ratio, 3),
-        "python": platform.python_version(),
-        "taken_at": time.strftime("%Y-%m-%d", time.gmtime()),
-    }
-    BASELINE.write_text(json.dumps(facts, indent=1) + "\n")
+    baseline = Baseline(round(ratio, 3), python_build(), time.strftime("%Y-%m-%d", time.gmtime()))
+    BASELINE.write_text(json.dumps(attrs.asdict(baseline), indent=1) + "\n")
 
 
 def main(arguments: list[str]) -> int:
@@ -97,11 +137,9 @@ def main(arguments: list[str]) -> int:
         write_baseline(ratio)
         say(f"new baseline {ratio:.3f}")
         return 0
-    baseline = json.loads(BASELINE.read_text())["ratio"]
-    change = ratio / baseline - 1
-    verdict = "a REGRESSION" if ratio > ALLOWED * baseline else "good"
-    say(f"ratio {ratio:.3f}, baseline {baseline:.3f}: {change:+.1%}, {ALLOWED - 1:.0%} allowed: {verdict}")
-    return 1 if ratio > ALLOWED * baseline else 0
+    bad, text = judge(ratio, Baseline(**json.loads(BASELINE.read_text())), python_build())
+    say(text)
+    return 1 if bad else 0
 
 
 if __name__ == "__main__":

@@ -1,238 +1,161 @@
-"""The parts of a message, one by one: `BENCH_MODULE=micro scripts/bench [--rounds N] [--requests N]`.
+"""The parts of a message, each held to its target: `BENCH_MODULE=micro scripts/bench [--rounds N]`.
 
-CPU µs each: one GET and one PUT of 200 KB by several clients over HTTP and HTTPS, with wrk (C) as the
-practical limit; signing; the payload of a CREATE; the edit of an UPDATE; metrics and logging a message.
+CPU µs each: signing; the payload of a CREATE; the edit of an UPDATE; metrics and logging a message; the
+queue, at the sizes of batches that the service has; and one GET and one PUT of 200 KB by several clients
+over HTTP and HTTPS, with wrk (C) as the practical limit.
 """
 
 import argparse
-import io
-import json
-import os
-import random
-import shutil
+import operator
 import statistics
 import sys
-import tempfile
-import time
-from collections.abc import Callable
-from pathlib import Path
 
 import attrs
+import trio
 
-from benchmarks.clients import ASYNCIO, KEY, TRIO
-from benchmarks.contenders import CONTENDERS, ROOT
-from benchmarks.endpoint import NginxS3
-from benchmarks.measure import BUCKET, Field, machine
-from benchmarks.process import CLIENT_CORE, SERVER_CORE, Child, Unavailable
+from benchmarks import redis_queue
+from benchmarks.output import About, add_options, spread, table, write
+from benchmarks.parts import parts
+from benchmarks.process import CLIENT_CORE, SERVER_CORE, Unavailable, pin
+from benchmarks.race import LIMIT, OURS, PEER, Round, costs, race, ratios
 from benchmarks.redis_server import RedisServer
-from benchmarks.reference import SIZE
-from benchmarks.report import spread
 
-WRK_PUT = f'wrk.method = "PUT"\nwrk.body = string.rep("a", {SIZE})\n'
-SLOW = ("httpx", "httpcore", "aiobotocore", "S3Service on httpx")
-TASKS = 16
-MESSAGES_A_LINE = 16_000  # ten seconds at the rate that the goal asks for
+FEW, MANY = 10, 64  # workers: the default, and what the goal is measured with
 
 
 @attrs.frozen
 class Figure:
-    """One thing measured: CPU µs, a value a round."""
+    """Something measured, with the target it has in the goal.
+
+    Attributes:
+        name: What.
+        values: A value a round; none when it could not be measured.
+        most: The target.
+        sign: ``<`` or ``≤``.
+        unit: Of the values and the target.
+    """
 
     name: str
     values: list[float]
+    most: float
+    sign: str = "<"
+    unit: str = "µs"
 
-    def row(self, limit: float | None = None) -> str:
-        """Return it as a row of a table; `limit` is what 1.0 × means."""
-        times = f"{statistics.median(self.values) / limit:.2f} ×" if limit else ""
-        return f"| {self.name} | {spread(self.values, 1)} | {times} |"
+    @property
+    def met(self) -> str:
+        """Whether the median keeps to the target."""
+        if not self.values:
+            return "not measured"
+        keeps = operator.le if self.sign == "≤" else operator.lt
+        return "yes" if keeps(statistics.median(self.values), self.most) else "no"
 
-
-def request_figures(rounds: int, requests: int) -> dict[str, list[Figure]]:
-    """Measure GET and PUT by every client over HTTP and HTTPS, in alternation.
-
-    Raises:
-        Unavailable: The endpoint cannot run here.
-    """
-    values: dict[str, dict[str, list[float]]] = {}
-    with NginxS3() as endpoint, RedisServer() as redis:
-        for number in range(rounds):
-            for tls in (False, True):
-                field = Field(endpoint, redis, tls=tls, messages=0)
-                for method in ("get", "put"):
-                    endpoint.reset(BUCKET, [(KEY, b"a" * SIZE)])
-                    kind = f"{method.upper()} of {SIZE // 1000} KB over {'HTTPS' if tls else 'HTTP'}"
-                    for name in (*TRIO, *ASYNCIO, "wrk"):
-                        measured = one_client(name, method, requests // (5 if name in SLOW else 1), field)
-                        if measured is not None:
-                            values.setdefault(kind, {}).setdefault(name, []).append(measured)
-                    print(f"round {number + 1}: {kind}", file=sys.stderr)
-    return {
-        kind: [Figure(name, series) for name, series in clients.items()] for kind, clients in values.items()
-    }
+    def row(self) -> list[str]:
+        """Return it as a row of the table of targets."""
+        digits = 1 if self.unit == "µs" else 2
+        return [
+            self.name,
+            f"{self.sign} {self.most:,g} {self.unit}",
+            f"{spread(self.values, digits)} {self.unit if self.values else ''}".strip(),
+            self.met,
+        ]
 
 
-def one_client(name: str, method: str, count: int, field: Field) -> float | None:
-    """Return CPU µs a request of one client, or None when it is not installed or failed, which is said."""
-    env = field.environment(CONTENDERS[0], 0)
-    with tempfile.TemporaryDirectory(prefix="bench-micro-") as folder:
-        output, log = Path(folder) / "stdout", Path(folder) / "stderr"
-        script = Path(folder) / "put.lua"
-        script.write_text(WRK_PUT)
-        url = f"{env['S3_ENDPOINT_URL']}/{BUCKET}/{KEY}"
-        seconds = max(1, count // 2000)
-        wrk = ["wrk", "-t1", f"-c{TASKS}", f"-d{seconds}s", *(["-s", str(script)] * (method == "put")), url]
-        own = [sys.executable, "-m", "benchmarks.clients", name, method, str(count), str(TASKS)]
-        if name == "wrk" and not shutil.which("wrk"):
-            return None
-        with output.open("wb") as stdout:
-            child = Child(
-                wrk if name == "wrk" else own,
-                core=CLIENT_CORE,
-                env=env,
-                stdout=stdout.fileno(),
-                log=log,
-                cwd=ROOT,
+def part_rounds(rounds: int) -> list[dict[str, float]]:
+    """Measure what needs no server, everything once a round."""
+    everything = parts()
+    return [{name: part.cpu_us() for name, part in everything.items()} for _ in range(rounds)]
+
+
+def queue_rounds(rounds: int, messages: int = 10_000) -> dict[int, list[float]]:
+    """Measure the queue at the batches of few and of many workers, in alternation; by their number."""
+    costs: dict[int, list[float]] = {FEW: [], MANY: []}
+    with RedisServer() as redis:
+        for _ in range(rounds):
+            for workers, values in costs.items():
+                batches = redis_queue.Batches.of_service(workers)
+                values.append(trio.run(redis_queue.measure, redis.endpoint, batches, messages).cpu_us)
+    return costs
+
+
+def figures(
+    parts: list[dict[str, float]], queue: dict[int, list[float]], requests: dict[str, list[Round]]
+) -> list[Figure]:
+    """Return what was measured beside the goal's targets, in the goal's order."""
+
+    def of(*names: str) -> list[float]:
+        return [sum(each[name] for name in names) for each in parts]
+
+    against = [
+        figure
+        for kind, rounds in requests.items()
+        for figure in (
+            Figure(f"{OURS}: {kind}", ratios(rounds, OURS, LIMIT), 2, "≤", f"× {LIMIT}"),
+            Figure(f"{OURS}: {kind}", ratios(rounds, OURS, PEER), 1, "<", f"× {PEER}"),
+        )
+    ]
+    return [
+        *against,
+        Figure("sign one request", of("sign"), 25),
+        Figure("CREATE: payload of 5,500 UUIDs", of("create"), 1000),
+        Figure("UPDATE: edit of 200 KB", of("edit"), 50),
+        *(
+            Figure(
+                f"Redis a message, {workers} workers ({redis_queue.Batches.of_service(workers)})", values, 60
             )
-        usage = child.wait(timeout=120.0)
-        if child.process.returncode != 0:
-            print(f"{name} {method}: exit {child.process.returncode} {child.complaint()}", file=sys.stderr)
-            return None
-        text = output.read_text()
-    if name == "wrk":
-        done = next(int(line.split()[0]) for line in text.splitlines() if "requests in" in line)
-        return usage.total / done * 1e6
-    return float(json.loads(text.splitlines()[-1])["cpu_us"])
+            for workers, values in queue.items()
+        ),
+        Figure("metrics and logging a message", of("record", "line"), 20),
+    ]
 
 
-def part_figures(rounds: int) -> list[Figure]:
-    """Measure what costs no I/O."""
-    parts = {
-        "sign one request": (signing(), 2_000),
-        "CREATE payload of 5,500 UUIDs": (payload(), 20),
-        "UPDATE edit of 200 KB": (editing(), 500),
-        "metrics a message (recording)": (recording(), 2_000),
-        "metrics line every 10 s, a message": (collecting(), 5),
-    }
-    figures = []
-    for name, (call, count) in parts.items():
-        share = MESSAGES_A_LINE if "every 10 s" in name else 1
-        figures.append(Figure(name, [cpu_us(call, count) / share for _ in range(rounds)]))
-    both = [sum(pair) for pair in zip(figures[-1].values, figures[-2].values, strict=True)]
-    return [*figures, Figure("metrics and logging a message, together", both)]
-
-
-def cpu_us(call: Callable[[], object], count: int) -> float:
-    """Return CPU µs a call."""
-    call()
-    started = time.process_time()
-    for _ in range(count):
-        call()
-    return (time.process_time() - started) / count * 1e6
-
-
-def signing() -> Callable[[], object]:
-    """Return the signing of one PUT, as S3Service does it."""
-    from loadtest_trio.s3.credentials import Credentials
-    from loadtest_trio.s3.sigv4 import UNSIGNED_PAYLOAD, Signer
-
-    signer, keys = Signer("us-east-1"), Credentials("AKIDBENCH", "secret")
-    headers = [("host", "127.0.0.1:9000"), ("content-type", "text/plain")]
-    path = f"/{BUCKET}/loadtest/0123456789abcdef0123456789abcdef.txt"
-    return lambda: signer.sign("PUT", path, "", headers, UNSIGNED_PAYLOAD, keys, time.time())
-
-
-def payload() -> Callable[[], object]:
-    """Return the making of one middling file."""
-    from loadtest_trio.payload import uuid_lines
-
-    rng = random.Random()
-    return lambda: uuid_lines(5_500, rng)
-
-
-def editing() -> Callable[[], object]:
-    """Return the edit of one middling file."""
-    from loadtest_trio.payload import edit, uuid_lines
-
-    rng = random.Random()
-    body = uuid_lines(5_500, rng)
-    return lambda: edit(body, rng)
-
-
-def recording() -> Callable[[], object]:
-    """Return what is recorded of one message: being scheduled, being handled, 1.25 S3 requests."""
-    from loadtest_trio.message import Message, Operation
-    from loadtest_trio.metrics import Metrics
-
-    metrics, rng = Metrics(), random.Random(1)
-    message = Message("id", Operation.READ, "loadtest/x", created_at=1.0)
-
-    def record() -> None:
-        taken = 1.0 + rng.random()
-        metrics.scheduled(message)
-        metrics.observe_s3("GET", taken, SIZE, None)
-        metrics.handled(message, started=taken, ended=taken + 0.01)
-        if rng.random() < 0.25:
-            metrics.observe_s3("PUT", taken, SIZE, None)
-
-    return record
-
-
-def collecting() -> Callable[[], object]:
-    """Return the making and writing of one metrics line after ten busy seconds."""
-    from loadtest_trio import logs
-    from loadtest_trio.message import Message, Operation
-    from loadtest_trio.metrics import Metrics
-
-    metrics, rng = Metrics(), random.Random(1)
-    logs.configure(json=True, stream=io.StringIO())
-    messages = [Message("id", operation, "loadtest/x", created_at=1.0) for operation in Operation]
-    shares = dict.fromkeys(Operation, 25.0)
-
-    def line() -> None:
-        for number in range(400):  # enough distinct values to fill the histograms' usual buckets
-            taken = 1.0 + rng.expovariate(20)
-            metrics.handled(messages[number % 4], started=taken, ended=taken + rng.expovariate(100))
-            metrics.observe_s3(("GET", "PUT", "DELETE")[number % 3], rng.expovariate(100), SIZE, None)
-        logs.event("metrics", **metrics.collect(shares))
-
-    return line
-
-
-def render(parts: list[Figure], requests: dict[str, list[Figure]]) -> str:
-    """Return everything as Markdown."""
-    lines = ["| part | CPU µs: median (min–max) | |", "| --- | --- | --- |", *(part.row() for part in parts)]
-    for kind, figures in requests.items():
-        wrk = next((statistics.median(each.values) for each in figures if each.name == "wrk"), None)
-        ordered = sorted(figures, key=lambda each: statistics.median(each.values))
-        lines += ["", f"| {kind} | CPU µs: median (min–max) | against wrk |", "| --- | --- | --- |"]
-        lines += [each.row(wrk) for each in ordered]
-    return "\n".join(lines)
+def render(about: About, targets: list[Figure], requests: dict[str, list[Round]]) -> str:
+    """Return everything as Markdown: the targets, then the clients one against the other."""
+    how = "CPU of the client, all threads, user and system. A target is met when the median keeps to it."
+    heads = ["part", "target", "measured: median (least–most)", "met"]
+    blocks = [
+        about.heading("The parts of a message", how),
+        table(heads, [figure.row() for figure in targets]),
+    ]
+    for kind, rounds in requests.items():
+        names = sorted(
+            {name for each in rounds for name in each},
+            key=lambda name: statistics.median(costs(rounds, name)),
+        )
+        rows = [
+            [
+                name,
+                spread(costs(rounds, name), 1),
+                spread(ratios(rounds, name, LIMIT), 2),
+                spread(ratios(rounds, name, PEER), 2),
+            ]
+            for name in names
+        ]
+        blocks += ["", table([kind, "CPU µs a request", f"÷ {LIMIT}", f"÷ {PEER}"], rows)]
+    return "\n".join(blocks)
 
 
 def main(arguments: list[str]) -> int:
-    """Measure, print, and write results/micro.json and micro.md."""
+    """Measure, print, and write micro.json and micro.md."""
     parser = argparse.ArgumentParser(prog="BENCH_MODULE=micro scripts/bench", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5)
+    add_options(parser)
     parser.add_argument("--requests", type=int, default=5_000, help="requests of the fast clients (5000)")
     parser.add_argument("--parts-only", action="store_true", help="leave the clients out")
-    parser.add_argument("--results", type=Path, default=Path(__file__).parent / "results")
     options = parser.parse_args(arguments)
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {CLIENT_CORE})
-    parts = part_figures(options.rounds)
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {SERVER_CORE})
+    pin(CLIENT_CORE)
+    parts = part_rounds(options.rounds)
+    requests: dict[str, list[Round]] = {}
+    queue: dict[int, list[float]] = {FEW: [], MANY: []}
     try:
-        requests = {} if options.parts_only else request_figures(options.rounds, options.requests)
+        queue = queue_rounds(options.rounds)
+        pin(SERVER_CORE)
+        if not options.parts_only:
+            requests = race(options.rounds, options.requests)
     except Unavailable as reason:
-        print(f"bench: clients left out: {reason}", file=sys.stderr)
-        requests = {}
-    text = render(parts, requests)
-    facts = {"machine": machine(), "parts": list(map(attrs.asdict, parts))}
-    facts["requests"] = {kind: list(map(attrs.asdict, each)) for kind, each in requests.items()}
-    options.results.mkdir(parents=True, exist_ok=True)
-    (options.results / "micro.json").write_text(json.dumps(facts, indent=1) + "\n")
-    (options.results / "micro.md").write_text(text + "\n")
+        print(f"bench: left out: {reason}", file=sys.stderr)
+    about, targets = About.now(options.rounds), figures(parts, queue, requests)
+    text = render(about, targets, requests)
+    facts = attrs.asdict(about) | {"targets": [attrs.asdict(each) | {"met": each.met} for each in targets]}
+    write(options.results, "micro", text, facts | {"parts": parts, "requests": requests})
     print(text)
     return 0
 

@@ -125,12 +125,17 @@ class Child:
         return self.log.read_text(errors="replace")[-2000:].strip()
 
 
+def pin(core: int) -> None:
+    """Move this process to a core, where that can be done."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {core})
+
+
 def _settle_on(core: int) -> Callable[[], None]:
     """Return what the child does before it execs: choose its core, and die with its parent."""
 
     def settle() -> None:
-        if hasattr(os, "sched_setaffinity"):
-            os.sched_setaffinity(0, {core})
+        pin(core)
         if sys.platform == "linux":
             ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 

@@ -1,96 +1,198 @@
-"""Client CPU of the queue: claim, settle, enqueue and length together, in µs a message, by batch size.
+"""Client CPU of the queue, a message, by the size of batches: `BENCH_MODULE=redis_queue scripts/bench`.
 
-    python -m benchmarks.redis_queue [--batches 1 16 64] [--messages 20000] [--rounds 5] [--json FILE]
-
-Starts a Redis of its own. CPU is that of this process (all threads), from the operating system; the
-server's is not counted.
+Claim, settle, enqueue and length together, all of this process (all threads), from the operating system; the
+server's is not counted. Equal batches show what a batch is worth; the service's own sizes show what it pays.
 """
 
 import argparse
-import json
+import itertools
 import statistics
 import sys
 import time
 from pathlib import Path
 
+import attrs
 import trio
 
-from loadtest_trio.embedded import RedisServer
+from benchmarks.output import About, add_options, spread, table, write
+from benchmarks.picture import Series, draw
+from benchmarks.process import CLIENT_CORE, Unavailable, pin
+from benchmarks.redis_server import RedisServer
 from loadtest_trio.message import Message, Operation
 from loadtest_trio.redis_service import RedisService, Settlement
+from loadtest_trio.scheduler import service as scheduler
+from loadtest_trio.worker import intake, settler
+
+TARGET = 60.0
+SIZES = (1, 4, 16, 32, 64, 128, 256)
+WORKERS = (10, 64)
+_RATE = 1600  # messages a second: what the goal asks of one vCPU
 
 
-def main() -> None:
-    """Measure, print a table, and write JSON if asked."""
-    options = _options()
-    binary = Path(options.redis_server) if options.redis_server else None
-    with RedisServer.start(binary=binary) as server:
-        rows = [
-            {"batch": batch, **trio.run(_measure, server.url, batch, options.messages, options.rounds)}
-            for batch in options.batches
-        ]
-    print(f"{'batch':>6} {'CPU µs/msg':>11} {'min':>7} {'max':>7} {'wall µs/msg':>12}")
-    for row in rows:
-        print(
-            f"{row['batch']:>6} {row['cpu_us']:>11.1f} {row['cpu_us_min']:>7.1f} "
-            f"{row['cpu_us_max']:>7.1f} {row['wall_us']:>12.1f}"
+@attrs.frozen
+class Batches:
+    """How many messages go into one call of each kind."""
+
+    enqueue: int
+    claim: int
+    settle: int
+
+    @classmethod
+    def equal(cls, size: int) -> "Batches":
+        """Return the same size for all."""
+        return cls(size, size, size)
+
+    @classmethod
+    def of_service(cls, workers: int) -> "Batches":
+        """Return what the service does at the goal's rate, read off its own constants.
+
+        Saturate mode looks at the length and enqueues ten times a second; a claim takes as many as there
+        are workers; the settler sends what gathered while it paused. (Rate mode enqueues more at once.)
+        """
+        return cls(
+            enqueue=min(scheduler._BATCH, round(_RATE * scheduler._POLL_SECONDS)),
+            claim=min(intake._BATCH, workers),
+            settle=min(settler._MANY, round(_RATE * settler._LINGER_SECONDS)),
         )
-    if options.json:
-        report = {
-            "benchmark": "redis_queue",
-            "messages": options.messages,
-            "rounds": options.rounds,
-            "rows": rows,
-        }
-        Path(options.json).write_text(json.dumps(report, indent=2) + "\n")
+
+    def __str__(self) -> str:
+        return f"enqueue {self.enqueue}, claim {self.claim}, settle {self.settle}"
 
 
-def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--batches", type=int, nargs="+", default=[1, 4, 16, 32, 64, 128])
-    parser.add_argument("--messages", type=int, default=20_000, help="messages a round, at most")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--redis-server", help="another redis-server binary than the embedded one")
-    parser.add_argument("--json", help="write the figures to this file")
-    return parser.parse_args(sys.argv[1:])
+@attrs.frozen
+class Cost:
+    """One message's costs: CPU of this process, and time."""
+
+    cpu_us: float
+    wall_us: float
 
 
-async def _measure(url: str, batch: int, messages: int, rounds: int) -> dict[str, float]:
-    service = RedisService(url=url, queue_name=f"bench-{batch}", consumer="bench", backoff=lambda _: 0.1)
+async def measure(url: str, batches: Batches, messages: int) -> Cost:
+    """Put messages through the queue and take the clocks.
+
+    Args:
+        url: A Redis that nobody else uses.
+        batches: The sizes of the calls.
+        messages: How many, at most; small batches need fewer to be seen.
+
+    Returns:
+        The costs a message; a first turn is not counted.
+    """
+    service = RedisService(url=url, queue_name="bench", consumer="bench", backoff=lambda _: 0.1)
     await service.connect()
-    cycles = max(1, min(messages, batch * 1000) // batch)  # small batches need fewer messages to be seen
+    turns = max(1, min(messages, batches.claim * 1000) // batches.enqueue)
     elements = [
         Message(f"{n:032x}", Operation.READ, f"loadtest/{n:032x}.txt", created_at=1.7e9).encode()
-        for n in range(batch)
+        for n in range(batches.enqueue)
     ]
-    await _cycle(service, elements)
-    cpu, wall = [], []
-    for _ in range(rounds):
-        cpu_start, wall_start = time.process_time(), time.perf_counter()
-        for _ in range(cycles):
-            await _cycle(service, elements)
-        cpu.append((time.process_time() - cpu_start) / (cycles * batch) * 1e6)
-        wall.append((time.perf_counter() - wall_start) / (cycles * batch) * 1e6)
+    await _turn(service, elements, batches)
+    cpu, wall = time.process_time(), time.perf_counter()
+    for _ in range(turns):
+        await _turn(service, elements, batches)
+    cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
     snapshot = await service.snapshot()
     assert snapshot.processed == snapshot.created
     assert snapshot.surplus == 0
+    await service.erase()
     service.close()
-    return {
-        "cpu_us": statistics.median(cpu),
-        "cpu_us_min": min(cpu),
-        "cpu_us_max": max(cpu),
-        "wall_us": statistics.median(wall),
-    }
+    done = turns * len(elements)
+    return Cost(cpu / done * 1e6, wall / done * 1e6)
 
 
-async def _cycle(service: RedisService, elements: list[bytes]) -> None:
+async def _turn(service: RedisService, elements: list[bytes], batches: Batches) -> None:
     """Every message once through the queue."""
-    await service.enqueue(elements)
-    deliveries = await service.claim(len(elements))
-    assert len(deliveries) == len(elements)
-    await service.settle([Settlement.processed(delivery.token) for delivery in deliveries])
     await service.length()
+    await service.enqueue(elements)
+    finished: list[Settlement] = []
+    for _ in range(-(-len(elements) // batches.claim)):
+        finished += [Settlement.processed(each.token) for each in await service.claim(batches.claim)]
+        while len(finished) >= batches.settle:
+            await service.settle(finished[: batches.settle])
+            del finished[: batches.settle]
+    if finished:
+        await service.settle(finished)
+
+
+def play(url: str, everything: dict[str, Batches], rounds: int, messages: int) -> dict[str, list[Cost]]:
+    """Measure all of them once, and again."""
+    costs: dict[str, list[Cost]] = {name: [] for name in everything}
+    for number, (name, batches) in itertools.product(range(rounds), everything.items()):
+        costs[name].append(trio.run(measure, url, batches, messages))
+        print(f"round {number + 1}  {name}: {costs[name][-1].cpu_us:.0f} CPU µs", file=sys.stderr, flush=True)
+    return costs
+
+
+def render(about: About, everything: dict[str, Batches], costs: dict[str, list[Cost]]) -> str:
+    """Return the table with its heading."""
+    how = (
+        f"CPU of the client for enqueue, claim, settle and length together. The service's rows have the "
+        f"batches that it makes at {_RATE:,} messages a second; their target is {TARGET:g} µs."
+    )
+    rows = [
+        [
+            name,
+            str(everything[name]),
+            spread([each.cpu_us for each in values], 1),
+            spread([each.wall_us for each in values], 1),
+        ]
+        for name, values in costs.items()
+    ]
+    heads = ["batches", "messages a call", "CPU µs a message", "wall µs a message"]
+    return about.heading("Redis by the size of batches", how) + "\n" + table(heads, rows)
+
+
+def plot(path: Path, costs: dict[str, list[Cost]]) -> None:
+    """Draw CPU a message against the size of equal batches, with the service's as lines across."""
+    cpu = {name: [each.cpu_us for each in values] for name, values in costs.items()}
+    equal = {int(name): values for name, values in cpu.items() if name.isdigit()}
+    levels = {
+        f"{name}: {statistics.median(values):.0f} µs": values
+        for name, values in cpu.items()
+        if not name.isdigit()
+    }
+    levels[f"target: {TARGET:.0f} µs"] = [TARGET]
+    draw(
+        path,
+        "Redis: what a batch is worth",
+        "messages a call, the same for each kind of call",
+        [Series("CPU µs a message", equal, levels)],
+    )
+
+
+def write_all(
+    folder: Path, about: About, everything: dict[str, Batches], costs: dict[str, list[Cost]]
+) -> str:
+    """Write redis_queue.json, .md and .png; return the table."""
+    text = render(about, everything, costs)
+    rows = {
+        name: {"batches": attrs.asdict(everything[name]), "costs": list(map(attrs.asdict, values))}
+        for name, values in costs.items()
+    }
+    picture = "\n\n![CPU by size of batches](redis_queue.png)"
+    write(folder, "redis_queue", text + picture, attrs.asdict(about) | {"rows": rows})
+    plot(folder / "redis_queue.png", costs)
+    return text
+
+
+def main(arguments: list[str]) -> int:
+    """Measure, print and write; return 2 without a Redis server."""
+    parser = argparse.ArgumentParser(prog="BENCH_MODULE=redis_queue scripts/bench", description=__doc__)
+    add_options(parser)
+    parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, help="sizes of equal batches")
+    parser.add_argument("--messages", type=int, default=20_000, help="messages a trial, at most (20000)")
+    options = parser.parse_args(arguments)
+    everything = {str(size): Batches.equal(size) for size in options.sizes}
+    everything |= {f"service, {workers} workers": Batches.of_service(workers) for workers in WORKERS}
+    try:
+        with RedisServer() as redis:
+            pin(CLIENT_CORE)
+            costs = play(redis.endpoint, everything, options.rounds, options.messages)
+    except Unavailable as reason:
+        print(f"redis_queue: cannot measure: {reason}", file=sys.stderr)
+        return 2
+    print(write_all(options.results, About.now(options.rounds), everything, costs))
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main(sys.argv[1:]))

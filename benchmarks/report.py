@@ -1,6 +1,5 @@
 """Results as a table, JSON and plots."""
 
-import json
 import statistics
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +8,13 @@ import attrs
 
 from benchmarks.contenders import CONTENDERS
 from benchmarks.measure import Result
+from benchmarks.output import About, spread, write
+from benchmarks.output import table as markdown
+from benchmarks.picture import whiskers
 
+TITLES = {each.name: each.title for each in CONTENDERS}
+SERVERS = {"nginx": "nginx", "seaweedfs": "SeaweedFS"}
+OURS, OTHERS = "#c44e52", "#8c9bb0"
 REFERENCES = ("go-tuned", "go-expert", "go-signed", "asyncio")
 
 
@@ -48,23 +53,14 @@ class Report:
         return sorted(names, key=lambda name: statistics.median(self.of(name, lambda result: result.cpu_us)))
 
 
-def spread(values: list[float], digits: int = 0) -> str:
-    """Return ``median (min-max)``, or a dash for nothing."""
-    if not values:
-        return "–"
-    middle, low, high = statistics.median(values), min(values), max(values)
-    return f"{middle:,.{digits}f} ({low:,.{digits}f}–{high:,.{digits}f})"
-
-
 def table(report: Report) -> str:
     """Return the Markdown table, with a heading that says what was measured and where."""
-    titles = {each.name: each.title for each in CONTENDERS}
     heads = ["who", "msg/s", "CPU µs a message", "whole process", *(f"÷ {name}" for name in REFERENCES)]
     heads += ["in the kernel", "core busy", "RSS MB"]
-    rows = [heads, ["---"] * len(heads)]
+    rows = []
     for name in report.contenders:
         cells = [
-            titles[name],
+            TITLES[name],
             spread(report.of(name, lambda result: result.rate)),
             spread(report.of(name, lambda result: result.cpu_us)),
             spread(report.of(name, lambda result: result.cpu_us_whole)),
@@ -74,31 +70,28 @@ def table(report: Report) -> str:
             f"{max(report.of(name, lambda result: result.rss_mb)):.0f}",
         ]
         rows.append(cells)
-    lines = ["| " + " | ".join(row) + " |" for row in rows]
-    lines += [f"\nLeft out: {name}: {reason.splitlines()[0]}" for name, reason in report.left_out.items()]
-    return "\n".join([*heading(report), "", *lines])
+    lines = [f"\nLeft out: {name}: {reason.splitlines()[0]}" for name, reason in report.left_out.items()]
+    return "\n".join([heading(report), markdown(heads, rows), *lines])
 
 
-def heading(report: Report) -> list[str]:
+def heading(report: Report) -> str:
     """Return the lines above the table."""
-    machine = report.machine
-    return [
-        f"### {report.endpoint} over {report.scheme.upper()}",
-        "",
-        f"Median (min–max) of {len(report.rounds)} alternating rounds of up to {report.messages:,} messages; "
-        f"{machine['cpu']}, {machine['cores']} cores, client on one and servers on the other; "
-        f"Python {machine['python']}; "
-        f"commit {machine['commit']}, {report.taken_at}.",
-    ]
+    how = (
+        f"Contenders in alternation, up to {report.messages:,} messages each, client on one core and servers "
+        "on the other."
+    )
+    return About(report.machine, report.taken_at, len(report.rounds)).heading(title(report), how)
+
+
+def title(report: Report) -> str:
+    """Return what the servers were."""
+    return f"{SERVERS.get(report.endpoint, report.endpoint)} over {report.scheme.upper()}"
 
 
 def write_all(report: Report, folder: Path) -> str:
     """Write NAME.json, NAME.md and NAME.png; return the table."""
-    folder.mkdir(parents=True, exist_ok=True)
     text = table(report)
-    facts = json.dumps(attrs.asdict(report), indent=1)
-    (folder / f"{report.name}.json").write_text(facts + "\n")
-    (folder / f"{report.name}.md").write_text(f"{text}\n\n![CPU and rate]({report.name}.png)\n")
+    write(folder, report.name, f"{text}\n\n![CPU and rate]({report.name}.png)\n", attrs.asdict(report))
     plot(report, folder / f"{report.name}.png")
     return text
 
@@ -110,24 +103,26 @@ def plot(report: Report, path: Path) -> None:
     mpl.use("Agg")
     from matplotlib import pyplot
 
-    figure, axes = pyplot.subplots(1, 2, figsize=(12, 0.5 * len(report.contenders) + 1.5), sharey=True)
-    names = list(reversed(report.contenders))
-    figures = (
-        ("CPU µs a message", lambda result: result.cpu_us),
-        ("messages a second", lambda result: result.rate),
+    height = 0.45 * len(report.contenders) + 2.2
+    figure, axes = pyplot.subplots(1, 2, figsize=(13, height), sharey=True, layout="constrained")
+    _bars(axes[0], report, "CPU µs a message (less is better)", lambda result: result.cpu_us)
+    _bars(axes[1], report, "messages a second on one core (more is better)", lambda result: result.rate)
+    patches = [mpl.patches.Patch(color=OURS, label="ours"), mpl.patches.Patch(color=OTHERS, label="others")]
+    figure.legend(handles=patches, loc="outside lower center", ncols=2, frameon=False)
+    figure.suptitle(
+        f"{title(report)}, client on one core: bars are medians of {len(report.rounds)} rounds, "
+        "whiskers least to most"
     )
-    for axis, (title, value) in zip(axes, figures, strict=True):
-        series = [report.of(name, value) for name in names]
-        middles = [statistics.median(values) for values in series]
-        low = [middle - min(values) for middle, values in zip(middles, series, strict=True)]
-        high = [max(values) - middle for middle, values in zip(middles, series, strict=True)]
-        colours = ["#c44e52" if name in ("service", "worker") else "#8c9bb0" for name in names]
-        bars = axis.barh(names, middles, xerr=[low, high], color=colours, capsize=3)
-        axis.bar_label(bars, fmt="{:,.0f}", padding=6)
-        axis.margins(x=0.15)
-        axis.set_xlabel(title)
-        axis.spines[["top", "right"]].set_visible(False)
-    figure.suptitle(f"{report.endpoint}, {report.scheme}: one core")
-    figure.tight_layout()
     figure.savefig(path, dpi=120)
     pyplot.close(figure)
+
+
+def _bars(axis, report: Report, label: str, value: Callable[[Result], float]) -> None:  # type: ignore[no-untyped-def] # matplotlib's types are partial
+    names = list(reversed(report.contenders))
+    middles, reach = whiskers([report.of(name, value) for name in names])
+    colours = [OURS if TITLES[name].startswith("loadtest_trio") else OTHERS for name in names]
+    bars = axis.barh([TITLES[name] for name in names], middles, xerr=reach, color=colours, capsize=3)
+    axis.bar_label(bars, fmt="{:,.0f}", padding=6)
+    axis.margins(x=0.15)
+    axis.set_xlabel(label)
+    axis.spines[["top", "right"]].set_visible(False)

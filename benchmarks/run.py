@@ -1,32 +1,27 @@
 """The harness behind scripts/bench: all contenders in turn, round after round, then the table."""
 
 import argparse
-import os
 import sys
-import time
 from contextlib import ExitStack
-from pathlib import Path
 
 from benchmarks.contenders import CONTENDERS, Contender
 from benchmarks.endpoint import NginxS3
-from benchmarks.measure import Endpoint, Failed, Field, Result, machine, measure
-from benchmarks.process import SERVER_CORE, Unavailable
+from benchmarks.measure import Endpoint, Failed, Field, Result, measure
+from benchmarks.output import About, add_options
+from benchmarks.process import SERVER_CORE, Unavailable, pin
 from benchmarks.redis_server import RedisServer
 from benchmarks.report import Report, write_all
-
-RESULTS = Path(__file__).parent / "results"
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
     """Read the command line."""
     names = [each.name for each in CONTENDERS]
     parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5, help="rounds, each with every contender (5)")
+    add_options(parser)
     parser.add_argument("--messages", type=int, default=20_000, help="messages of the fast ones (20000)")
     parser.add_argument("--only", default="", help=f"comma-separated, of {', '.join(names)}")
     parser.add_argument("--endpoint", choices=("nginx", "seaweedfs"), default="nginx", help="the S3 server")
     parser.add_argument("--tls", action="store_true", help="HTTPS (TLS 1.3) to the endpoint")
-    parser.add_argument("--results", type=Path, default=RESULTS, help="where JSON, table and plots go")
     options = parser.parse_args(arguments)
     unknown = set(filter(None, options.only.split(","))) - set(names)
     if unknown:
@@ -94,19 +89,19 @@ def say(text: str) -> None:
 def main(arguments: list[str]) -> int:
     """Run the harness; return the exit code: 1 when somebody failed, 2 when nothing could be measured."""
     options = parse(arguments)
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {SERVER_CORE})
+    pin(SERVER_CORE)
     try:
         rounds, left_out = play(options, chosen(options.only))
     except Unavailable as reason:
         say(f"bench: cannot measure: {reason}")
         return 2
+    about = About.now(options.rounds)
     report = Report(
         endpoint=options.endpoint,
         scheme="https" if options.tls else "http",
         messages=options.messages,
-        taken_at=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        machine=machine(),
+        taken_at=about.taken_at,
+        machine=dict(about.machine),
         rounds=rounds,
         left_out=left_out,
     )

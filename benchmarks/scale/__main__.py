@@ -1,20 +1,17 @@
 """``python -m benchmarks.scale``: all sizes in turn, round after round, then tables; see ../README.md."""
 
 import argparse
-import os
 import sys
-import time
-from pathlib import Path
 
 from benchmarks.endpoint import NginxS3
-from benchmarks.measure import Failed, Field, machine
-from benchmarks.process import SERVER_CORE, Unavailable
+from benchmarks.measure import Failed, Field
+from benchmarks.output import About, add_options
+from benchmarks.process import SERVER_CORE, Unavailable, pin
 from benchmarks.redis_server import RedisServer
-from benchmarks.scale.report import Rounds, Scale, write_all
+from benchmarks.scale.report import Scale, write_all
 from benchmarks.scale.sweeps import STARTS, SWEEPS, Sweep
-from benchmarks.scale.trial import start_once
+from benchmarks.scale.trial import Rounds, start_once
 
-RESULTS = Path(__file__).parents[1] / "results"
 LEAST_MESSAGES = 2000
 PARTS = (*(sweep.name for sweep in SWEEPS), "start")
 
@@ -22,12 +19,11 @@ PARTS = (*(sweep.name for sweep in SWEEPS), "start")
 def parse(arguments: list[str]) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="BENCH_MODULE=scale scripts/bench", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=3, help="rounds, each with every size (3)")
+    add_options(parser)
     parser.add_argument("--messages", type=int, default=20_000, help="messages a trial (20000)")
     parser.add_argument("--starts", type=int, default=5, help="starts of each kind (5)")
     parser.add_argument("--most", type=int, default=sys.maxsize, help="leave out larger sizes")
     parser.add_argument("--only", default="", help=f"comma-separated, of {', '.join(PARTS)}")
-    parser.add_argument("--results", type=Path, default=RESULTS, help="where JSON and tables go")
     options = parser.parse_args(arguments)
     options.parts = options.only.split(",") if options.only else list(PARTS)
     unknown = set(options.parts) - set(PARTS)
@@ -73,8 +69,7 @@ def say(text: str) -> None:
 def main(arguments: list[str]) -> int:
     """Measure and report; return the exit code, 2 when something could not be measured."""
     options = parse(arguments)
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {SERVER_CORE})
+    pin(SERVER_CORE)
     try:
         with NginxS3() as endpoint, RedisServer() as redis:
             field = Field(endpoint, redis, tls=False, messages=options.messages)
@@ -87,8 +82,10 @@ def main(arguments: list[str]) -> int:
     except (Unavailable, Failed) as reason:
         say(f"scale: cannot measure: {reason}")
         return 2
-    taken_at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    print(write_all(Scale(taken_at, machine(), options.messages, sweeps, starts), options.results))
+    scale = Scale(About.now(options.rounds), options.messages, sweeps, starts)
+    # A part of the sweeps has files of its own, lest it replace the whole.
+    name = "-".join(["scale", *(options.parts if options.only else [])])
+    print(write_all(scale, options.results, name))
     return 0
 
 

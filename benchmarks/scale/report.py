@@ -1,22 +1,19 @@
-"""The sweeps as tables with verdicts, and as JSON."""
+"""The sweeps as tables with verdicts, as JSON, and one as a picture."""
 
-import json
 import statistics
 from collections.abc import Callable
 from pathlib import Path
 
 import attrs
 
-from benchmarks.report import spread
-from benchmarks.scale.sweeps import BASE, STARTS, SWEEPS, Sweep
-from benchmarks.scale.trial import Sample
+from benchmarks.output import About, spread, table, write
+from benchmarks.scale.sweeps import BASE, STARTS, SWEEPS, THROUGHPUT, Sweep
+from benchmarks.scale.throughput import NOTE, plot, throughput_table
+from benchmarks.scale.trial import Rounds, Sample
 
 TOLERANCE = 0.15
 MOST_MB, MOST_MB_A_WORKER = 120.0, 0.6
 MOST_START_SECONDS = 1.5
-
-Rounds = list[dict[int, Sample]]
-"""One sweep: a round each, the samples by size."""
 
 
 @attrs.frozen
@@ -24,15 +21,13 @@ class Scale:
     """Everything that was measured in one call.
 
     Attributes:
-        taken_at: When.
-        machine: Where.
+        about: Where and when.
         messages: Messages a trial.
         sweeps: The rounds of each sweep, by its name.
         starts: Seconds to the first message, by the title of the way to start.
     """
 
-    taken_at: str
-    machine: dict[str, str | int]
+    about: About
     messages: int
     sweeps: dict[str, Rounds]
     starts: dict[str, list[float]]
@@ -75,14 +70,8 @@ def listing(rounds: Rounds) -> float | None:
 
 def render(scale: Scale) -> str:
     """Return the whole result as Markdown."""
-    machine = scale.machine
-    lines = [
-        "### Scale",
-        "",
-        f"{scale.messages:,} messages a trial, sizes in alternation; median (least–most) of the rounds; "
-        f"ratios within a round; {machine['cpu']}, {machine['cores']} cores; Python {machine['python']}; "
-        f"commit {machine['commit']}, {scale.taken_at}.",
-    ]
+    how = f"{scale.messages:,} messages a trial where no other number is named, sizes in alternation."
+    lines = [scale.about.heading("Scale", how).rstrip("\n")]
     for sweep in SWEEPS:
         if sweep.name in scale.sweeps:
             rounds = scale.sweeps[sweep.name]
@@ -90,24 +79,27 @@ def render(scale: Scale) -> str:
                 "",
                 f"#### {sweep.title}",
                 "",
-                *_sweep_table(sweep, rounds),
+                throughput_table(rounds) if sweep.name == THROUGHPUT else _sweep_table(sweep, rounds),
                 *_remarks(sweep.name, rounds),
             ]
     if scale.starts:
-        lines += ["", "#### Start to the first message", "", *_start_table(scale.starts)]
+        lines += ["", "#### Start to the first message", "", _start_table(scale.starts)]
     return "\n".join(lines)
 
 
-def write_all(scale: Scale, folder: Path) -> str:
-    """Write scale.json and scale.md; return the text."""
-    folder.mkdir(parents=True, exist_ok=True)
-    text = render(scale)
-    (folder / "scale.json").write_text(json.dumps(attrs.asdict(scale), indent=1) + "\n")
-    (folder / "scale.md").write_text(text + "\n")
+def write_all(scale: Scale, folder: Path, name: str = "scale") -> str:
+    """Write NAME.json and NAME.md, and throughput.png if that was measured; return the text."""
+    text, picture = render(scale), ""
+    if THROUGHPUT in scale.sweeps:
+        picture = f"\n\n![Throughput and CPU]({THROUGHPUT}.png)"
+    facts = attrs.asdict(scale)
+    write(folder, name, text + picture, facts.pop("about") | facts)
+    if picture:
+        plot(folder / f"{THROUGHPUT}.png", scale.sweeps[THROUGHPUT])
     return text
 
 
-def _sweep_table(sweep: Sweep, rounds: Rounds) -> list[str]:
+def _sweep_table(sweep: Sweep, rounds: Rounds) -> str:
     heads = [sweep.unit, "CPU µs a message", "ratio to the first", f"flat within {TOLERANCE:.0%}"]
     heads += ["in flight", "core busy", "msg/s", "RSS MB", "CPU s before"]
     rows = []
@@ -129,13 +121,15 @@ def _sweep_table(sweep: Sweep, rounds: Rounds) -> list[str]:
                 f"{statistics.median(of(lambda sample: sample.cpu_before)):.1f}",
             ]
         )
-    return _table(heads, rows)
+    return table(heads, rows)
 
 
 def _remarks(name: str, rounds: Rounds) -> list[str]:
     """Return what else follows from a sweep."""
     if name == "workers" and (found := memory(rounds)):
-        return ["", *_memory_table(*found)]
+        return ["", _memory_table(*found)]
+    if name == THROUGHPUT:
+        return ["", NOTE]
     if name == "known" and (cost := listing(rounds)):
         return [
             "",
@@ -144,8 +138,8 @@ def _remarks(name: str, rounds: Rounds) -> list[str]:
     return []
 
 
-def _memory_table(base: float, slope: float) -> list[str]:
-    return _table(
+def _memory_table(base: float, slope: float) -> str:
+    return table(
         ["memory", "MB", "at most", "kept"],
         [
             [f"RSS at {BASE} workers", f"{base:.0f}", f"{MOST_MB:.0f}", _kept(base, MOST_MB)],
@@ -154,7 +148,7 @@ def _memory_table(base: float, slope: float) -> list[str]:
     )
 
 
-def _start_table(starts: dict[str, list[float]]) -> list[str]:
+def _start_table(starts: dict[str, list[float]]) -> str:
     rows = [
         [
             start.title,
@@ -164,12 +158,8 @@ def _start_table(starts: dict[str, list[float]]) -> list[str]:
         ]
         for start in STARTS
     ]
-    return _table(["with external backends", "seconds", "at most", "kept"], rows)
+    return table(["with external backends", "seconds", "at most", "kept"], rows)
 
 
 def _kept(value: float, most: float) -> str:
     return "yes" if value <= most else "no"
-
-
-def _table(heads: list[str], rows: list[list[str]]) -> list[str]:
-    return ["| " + " | ".join(row) + " |" for row in (heads, ["---"] * len(heads), *rows)]

@@ -16,7 +16,10 @@ from benchmarks.workload import PREFIX
 Try = Callable[[int, Field], Sample]
 
 FEW, BASE = 10, 64  # the default number of workers; the one that the memory of a further one is counted from
+DISTANCE_SECONDS = 0.03  # that a request waits at the endpoint
+THROUGHPUT = "throughput"
 _MANY_OBJECTS, _BODIES = 50_000, 500
+MESSAGES_A_WORKER, MOST_MESSAGES = 200, 15_000
 _REQUESTS_A_SECOND = 1000.0  # of all workers together
 _BOTH_ROLES = "scheduler,worker"
 
@@ -63,11 +66,7 @@ def with_workers(size: int, field: Field) -> Sample:
     There are many more objects than workers, or they would wait for each other's keys.
     """
     with NginxS3(delay=size / _REQUESTS_A_SECOND) as endpoint:
-        many = _at(endpoint, field)
-        many.keys = [f"{PREFIX}many-{n:06d}" for n in range(_MANY_OBJECTS)]
-        bodies = [body for _, body in field.objects[:_BODIES]]
-        many.objects = list(zip(many.keys, itertools.cycle(bodies), strict=False))
-        return try_once(_worker(size), many)
+        return try_once(_worker(size), _with_many_objects(_at(endpoint, field)))
 
 
 def with_known(size: int, field: Field) -> Sample:
@@ -91,6 +90,18 @@ def with_known(size: int, field: Field) -> Sample:
         return try_once(contender, _at(endpoint, field))
 
 
+def at_a_distance(size: int, field: Field) -> Sample:
+    """Measure a daemon with so many workers, the S3 server being as far away as a real one may be.
+
+    A worker waits for nearly all of a message, so the rate grows with the workers until the core is full.
+    The number of messages grows with them, so that each size takes five to ten seconds.
+    """
+    with NginxS3(delay=DISTANCE_SECONDS) as endpoint:
+        many = _with_many_objects(_at(endpoint, field))
+        many.messages = min(MESSAGES_A_WORKER * size, MOST_MESSAGES)
+        return try_once(_worker(size), many)
+
+
 def with_waiting(size: int, field: Field) -> Sample:
     """Measure a daemon while so many further messages wait behind those it works on."""
     return try_once(_worker(BASE), field, behind=size)
@@ -100,6 +111,7 @@ SWEEPS = (
     Sweep("workers", "Workers", "workers", (8, 16, BASE, 128, 256, 512), with_workers),
     Sweep("known", "Known objects", "objects", (100, 10_000, 1_000_000), with_known),
     Sweep("waiting", "Waiting messages", "messages behind", (1_000, 100_000, 1_000_000), with_waiting),
+    Sweep(THROUGHPUT, "Throughput", "workers", tuple(2**n for n in range(9)), at_a_distance),
 )
 
 
@@ -108,6 +120,14 @@ def _at(endpoint: Endpoint, field: Field) -> Field:
     moved = copy.copy(field)
     moved.endpoint = endpoint
     return moved
+
+
+def _with_many_objects(field: Field) -> Field:
+    """Let the field have many objects, of few bodies: workers seldom wait for each other's keys."""
+    bodies = [body for _, body in field.objects[:_BODIES]]
+    field.keys = [f"{PREFIX}many-{n:06d}" for n in range(_MANY_OBJECTS)]
+    field.objects = list(zip(field.keys, itertools.cycle(bodies), strict=False))
+    return field
 
 
 def _worker(concurrency: int) -> Contender:

@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import attrs
 
@@ -30,6 +31,7 @@ from benchmarks.measure import (
 )
 from benchmarks.process import CLIENT_CORE, Child
 from benchmarks.redis_server import RedisServer
+from benchmarks.scale.latency import service_times
 from benchmarks.workload import workload
 
 _LEDGER = f"{{{QUEUE}}}:ledger"
@@ -49,6 +51,8 @@ class Sample:
         rss_mb: The largest resident set up to the second mark.
         in_flight: The most messages in flight in any metrics line: were the workers busy?
         cpu_before: CPU seconds up to the first settled message: imports, and the LIST of the bucket.
+        p50_ms: Median time of a message's S3 work, queueing excluded, as the daemon reports it.
+        p99_ms: The same for all but one in a hundred.
     """
 
     cpu_us: float
@@ -57,6 +61,12 @@ class Sample:
     rss_mb: float
     in_flight: int
     cpu_before: float
+    p50_ms: float
+    p99_ms: float
+
+
+Rounds = list[dict[int, Sample]]
+"""One sweep: a round each, the samples by size."""
 
 
 def try_once(contender: Contender, field: Field, *, behind: int = 0) -> Sample:
@@ -81,9 +91,21 @@ def try_once(contender: Contender, field: Field, *, behind: int = 0) -> Sample:
             time.sleep(_LOOK_SECONDS)
         child.stop()
         _check(child, field.redis, output, enqueued=None if contender.scheduled else total + behind)
-        in_flight = max((line["in_flight"] for line in log_lines(output, "metrics")), default=0)
+        lines = log_lines(output, "metrics")
+    return _sample(first, last, cpu_before, lines)
+
+
+def _sample(first: Mark, last: Mark, cpu_before: float, lines: list[dict[str, Any]]) -> Sample:
     moved, seconds, used = last.messages - first.messages, last.seconds - first.seconds, last.cpu - first.cpu
-    return Sample(used / moved * 1e6, moved / seconds, used / seconds, last.rss_mb, in_flight, cpu_before)
+    return Sample(
+        cpu_us=used / moved * 1e6,
+        rate=moved / seconds,
+        busy=used / seconds,
+        rss_mb=last.rss_mb,
+        in_flight=max((line["in_flight"] for line in lines), default=0),
+        cpu_before=cpu_before,
+        **service_times(lines, after=first.messages),
+    )
 
 
 def start_once(contender: Contender, field: Field, *, objects: bool) -> float:

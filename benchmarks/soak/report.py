@@ -22,7 +22,12 @@ FITTED = {
     "threads": "threads",
     "end_to_end_p99_ms": "end-to-end p99, ms",
     "queue_length": "queue length",
-    "cpu_percent": "CPU, % of one",
+    "cpu_percent": "CPU, % of one core",
+}
+PANELS = {
+    **{name: FITTED[name] for name in ("rss_mb", "fds", "threads", "cpu_percent", "end_to_end_p99_ms")},
+    "rate_per_second": "messages a second",
+    "queue_length": FITTED["queue_length"],
 }
 _LAST_BOOKS = (
     "messages_created",
@@ -68,7 +73,7 @@ def write_report(folder: Path, warm_up_minutes: float) -> bool:
         "stopped": run["service_stopped"],
     }
     (folder / "soak.json").write_text(json.dumps(facts, indent=1) + "\n")
-    _plot(folder / "soak.png", samples, slopes, warm_up)
+    _plot(folder / "soak.png", _title(run, samples), samples, slopes, warm_up)
     sys.stdout.write(text)
     return closed and not growing
 
@@ -91,14 +96,19 @@ def _pick(values: Sequence[float], kept: Sequence[int]) -> list[float]:
     return [values[i] for i in kept]
 
 
+def _title(run: dict[str, Any], samples: Samples) -> str:
+    settings = run["service_started"]["settings"]
+    minutes, rate = samples["uptime_seconds"][-1] / 60, settings["SCHEDULER_MESSAGES_PER_SECOND"]
+    return (
+        f"Soak: {minutes:.0f} minutes at {rate} messages a second, {settings['WORKER_CONCURRENCY']} workers"
+    )
+
+
 def _text(run: dict[str, Any], samples: Samples, slopes: dict[str, Slope], warm_up: float) -> str:
-    machine, settings = run["service_started"]["machine"], run["service_started"]["settings"]
-    minutes = samples["uptime_seconds"][-1] / 60
-    rate = settings["SCHEDULER_MESSAGES_PER_SECOND"]
+    machine = run["service_started"]["machine"]
     books = ", ".join(f"{name.replace('_', ' ')} {samples[name][-1]:,.0f}" for name in _LAST_BOOKS)
-    workers = settings["WORKER_CONCURRENCY"]
     lines = [
-        f"### Soak: {minutes:.0f} minutes at {rate} messages a second, {workers} workers",
+        f"### {_title(run, samples)}",
         "",
         f"{run['started'][:16]} UTC, {machine['cpus']} x {machine['cpu_model']}, {machine['platform']}; "
         f"{run['backends']}. Slopes after {warm_up:g} minutes of warm-up, through "
@@ -118,24 +128,38 @@ def _text(run: dict[str, Any], samples: Samples, slopes: dict[str, Slope], warm_
     return "\n".join(lines) + "\n"
 
 
-def _plot(path: Path, samples: Samples, slopes: dict[str, Slope], warm_up: float) -> None:
-    panels = ("rss_mb", "fds", "threads", "end_to_end_p99_ms", "rate_per_second", "queue_length")
-    titles = {**FITTED, "rate_per_second": "messages a second"}
-    figure, axes = pyplot.subplots(3, 2, figsize=(9, 7), sharex=True, layout="constrained")
+def _plot(path: Path, title: str, samples: Samples, slopes: dict[str, Slope], warm_up: float) -> None:
+    """Draw the series, a panel each, and what the lines mean in the last panel's place."""
+    figure, axes = pyplot.subplots(4, 2, figsize=(10, 9), sharex=True, layout="constrained")
     minutes = [at / 60 for at in samples["uptime_seconds"]]
-    for axis, name in zip(axes.flat, panels, strict=True):
-        axis.plot(minutes, samples[name], linewidth=0.8)
-        axis.set_title(titles[name], fontsize=9)
-        axis.axvspan(0, warm_up / 60, color="0.92")
-        if name == "end_to_end_p99_ms":
-            axis.set_yscale("log")
-        else:
-            axis.set_ylim(0, 1.15 * max(samples[name]) or 1)
-        if name in GROWTH_IS_A_DEFECT:
-            ends = [warm_up / 60, minutes[-1]]
-            line = [slopes[name].intercept + slopes[name].per_hour * end / 60 for end in ends]
-            axis.plot(ends, line, "--", linewidth=1.2)
-    for axis in axes[-1]:
+    for axis, name in zip(axes.flat, PANELS, strict=False):
+        _panel(axis, name, minutes, samples[name], slopes.get(name), warm_up / 60)
+    for axis in (axes[3, 0], axes[2, 1]):  # the lowest with a series
         axis.set_xlabel("minutes")
+        axis.tick_params(labelbottom=True)
+    legend = axes[3, 1]
+    legend.axis("off")
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    legend.legend(handles, labels, loc="center", frameon=False)
+    figure.suptitle(title)
     figure.savefig(path, dpi=100)
     pyplot.close(figure)
+
+
+def _panel(
+    axis: Any, name: str, minutes: list[float], values: list[float], slope: Slope | None, warm_up: float
+) -> None:
+    axis.plot(minutes, values, linewidth=0.8, label="every ten seconds")
+    axis.axvspan(0, warm_up, color="0.9", label="warm-up: not fitted")
+    if slope:
+        ends = [warm_up, minutes[-1]]
+        line = [slope.intercept + slope.per_hour * end / 60 for end in ends]
+        fitted = "fitted line: its slope, with an interval, is in soak.md"
+        axis.plot(ends, line, "--", linewidth=1.4, color="#c44e52", label=fitted)
+    axis.set_title(PANELS[name], fontsize=10)
+    axis.set_xlim(0, minutes[-1])
+    if name == "end_to_end_p99_ms":
+        axis.set_yscale("log")
+        axis.set_title(f"{PANELS[name]} (logarithmic)", fontsize=10)
+    else:
+        axis.set_ylim(0, 1.15 * max(values) or 1)

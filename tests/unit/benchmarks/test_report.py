@@ -3,7 +3,7 @@
 import pytest
 
 from benchmarks.measure import Result
-from benchmarks.report import Report, spread, table
+from benchmarks.report import Report, table
 
 
 def result(contender: str, cpu_us: float) -> Result:
@@ -38,12 +38,6 @@ def test_ratios_are_taken_within_a_round(report: Report) -> None:
 def test_the_cheapest_comes_first(report: Report) -> None:
     """Rows are in the order of median CPU a message."""
     assert report.contenders == ["worker", "go-expert"]
-
-
-def test_spread_shows_median_and_extremes() -> None:
-    """Median, least and most; a dash when there is nothing."""
-    assert spread([3.0, 1.0, 1000.0]) == "3 (1–1,000)"
-    assert spread([]) == "–"
 
 
 def test_table_has_everybody_and_the_reasons(report: Report) -> None:

@@ -1,15 +1,22 @@
 """Verdicts of the scale benchmark, and the synthetic LIST it needs."""
 
+from typing import Any
+
 import attrs
 import pytest
 
-from benchmarks.scale.report import Rounds, Scale, listing, memory, ratios, render, verdict
+from benchmarks.output import About
+from benchmarks.scale.latency import service_times
+from benchmarks.scale.report import Scale, listing, memory, ratios, render, verdict
 from benchmarks.scale.sweeps import STARTS
-from benchmarks.scale.trial import Sample
+from benchmarks.scale.trial import Rounds, Sample
 from benchmarks.stub_s3 import list_page
+from loadtest_trio.metrics import Latencies, histogram
 from loadtest_trio.s3.listing import parse_listing
 
-SAMPLE = Sample(cpu_us=500.0, rate=1000.0, busy=0.5, rss_mb=70.0, in_flight=8, cpu_before=1.0)
+SAMPLE = Sample(
+    cpu_us=500.0, rate=1000.0, busy=0.5, rss_mb=70.0, in_flight=8, cpu_before=1.0, p50_ms=40.0, p99_ms=80.0
+)
 
 
 def sample(cpu_us: float, rss_mb: float = 70.0, cpu_before: float = 1.0) -> Sample:
@@ -59,11 +66,34 @@ def test_the_text_has_every_size_and_every_verdict(rounds: Rounds) -> None:
     """Sizes, ratios and limits stand in the tables; what was not measured has none."""
     machine: dict[str, str | int] = {"cpu": "C", "cores": 2, "python": "3", "commit": "abc"}
     starts = {start.title: [1.4, 1.6, 1.7] for start in STARTS}
-    text = render(Scale("now", machine, 100, {"workers": rounds}, starts))
+    text = render(Scale(About(machine, "now", 2), 100, {"workers": rounds}, starts))
     assert "| 512 | 950 (600–1,300) | 1.25 (1.20–1.30) | no, dearer |" in text
     assert "| a further worker | 0.50 | 0.6 | yes |" in text
     assert "| 1.60 (1.40–1.70) | 1.5 | no |" in text
     assert "Known objects" not in text
+
+
+def test_throughput_has_a_table_of_its_own(rounds: Rounds) -> None:
+    """What more workers bring is not judged by flatness; latencies stand beside throughput."""
+    machine: dict[str, str | int] = {"cpu": "C", "cores": 2, "python": "3", "commit": "abc"}
+    text = render(Scale(About(machine, "now", 2), 100, {"throughput": rounds}, {}))
+    assert "| 64 | 1,000 (1,000–1,000) | 50.0 (50.0–50.0) | 775 (550–1,000) | 40.0 (40.0–40.0) |" in text
+    assert "flat" not in text
+
+
+def test_service_times_leave_connecting_out() -> None:
+    """Only intervals that began after the first mark count, and of them only the S3 work."""
+
+    def line(done: int, milliseconds: int) -> dict[str, Any]:
+        latencies = Latencies()
+        latencies.record(milliseconds / 1000)
+        encoded = histogram(latencies.collect()).encode().decode()
+        histograms = {"READ.service_ms": encoded, "READ.queue_wait_ms": "", "DELETE.service_ms": encoded}
+        return {"messages_processed": done, "histograms": histograms}
+
+    newest_first = [line(300, 40), line(200, 40), line(100, 900)]
+    assert service_times(newest_first, after=100)["p99_ms"] == pytest.approx(40, rel=0.01)
+    assert service_times(newest_first[2:], after=100)["p50_ms"] == pytest.approx(900, rel=0.01)
 
 
 def test_the_stub_lists_every_key_once() -> None:

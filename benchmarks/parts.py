@@ -1,0 +1,107 @@
+"""The parts of a message that need no server: each function returns a call to repeat, as the service does."""
+
+import io
+import random
+import time
+from collections.abc import Callable
+
+import attrs
+
+from benchmarks.measure import BUCKET
+from benchmarks.reference import SIZE
+from loadtest_trio import logs
+from loadtest_trio.message import Message, Operation
+from loadtest_trio.metrics import Metrics
+from loadtest_trio.payload import edit, uuid_lines
+from loadtest_trio.s3.credentials import Credentials
+from loadtest_trio.s3.sigv4 import UNSIGNED_PAYLOAD, Signer
+
+_MESSAGES_A_LINE = 16_000  # ten seconds at the rate that the goal asks for
+
+
+@attrs.frozen
+class Part:
+    """One thing to measure.
+
+    Attributes:
+        call: Does it once.
+        count: Calls a round.
+        messages: Messages that one call serves.
+    """
+
+    call: Callable[[], object]
+    count: int
+    messages: int = 1
+
+    def cpu_us(self) -> float:
+        """Return CPU µs a message; the first call is not counted."""
+        self.call()
+        started = time.process_time()
+        for _ in range(self.count):
+            self.call()
+        return (time.process_time() - started) / (self.count * self.messages) * 1e6
+
+
+def parts() -> dict[str, Part]:
+    """Return all of them, by their names."""
+    return {
+        "sign": Part(signing(), 2_000),
+        "create": Part(payload(), 20),
+        "edit": Part(editing(), 500),
+        "record": Part(recording(), 2_000),
+        "line": Part(collecting(), 5, _MESSAGES_A_LINE),
+    }
+
+
+def signing() -> Callable[[], object]:
+    """Return the signing of one PUT, as S3Service does it."""
+    signer, keys = Signer("us-east-1"), Credentials("AKIDBENCH", "secret")
+    headers = [("host", "127.0.0.1:9000"), ("content-type", "text/plain")]
+    path = f"/{BUCKET}/loadtest/0123456789abcdef0123456789abcdef.txt"
+    return lambda: signer.sign("PUT", path, "", headers, UNSIGNED_PAYLOAD, keys, time.time())
+
+
+def payload() -> Callable[[], object]:
+    """Return the making of one middling file."""
+    rng = random.Random()
+    return lambda: uuid_lines(5_500, rng)
+
+
+def editing() -> Callable[[], object]:
+    """Return the edit of one middling file."""
+    rng = random.Random()
+    body = uuid_lines(5_500, rng)
+    return lambda: edit(body, rng)
+
+
+def recording() -> Callable[[], object]:
+    """Return what is recorded of one message: being scheduled, being handled, 1.25 S3 requests."""
+    metrics, rng = Metrics(), random.Random(1)
+    message = Message("id", Operation.READ, "loadtest/x", created_at=1.0)
+
+    def record() -> None:
+        taken = 1.0 + rng.random()
+        metrics.scheduled(message)
+        metrics.observe_s3("GET", taken, SIZE, None)
+        metrics.handled(message, started=taken, ended=taken + 0.01)
+        if rng.random() < 0.25:
+            metrics.observe_s3("PUT", taken, SIZE, None)
+
+    return record
+
+
+def collecting() -> Callable[[], object]:
+    """Return the making and writing of one metrics line after ten busy seconds."""
+    metrics, rng = Metrics(), random.Random(1)
+    logs.configure(json=True, stream=io.StringIO())
+    messages = [Message("id", operation, "loadtest/x", created_at=1.0) for operation in Operation]
+    shares = dict.fromkeys(Operation, 25.0)
+
+    def line() -> None:
+        for number in range(400):  # enough distinct values to fill the histograms' usual buckets
+            taken = 1.0 + rng.expovariate(20)
+            metrics.handled(messages[number % 4], started=taken, ended=taken + rng.expovariate(100))
+            metrics.observe_s3(("GET", "PUT", "DELETE")[number % 3], rng.expovariate(100), SIZE, None)
+        logs.event("metrics", **metrics.collect(shares))
+
+    return line

@@ -1,0 +1,100 @@
+"""S3 clients one against the other: one GET and one PUT of 200 KB, over HTTP and HTTPS, in alternation."""
+
+import json
+import sys
+import tempfile
+from pathlib import Path
+
+from benchmarks import wrk
+from benchmarks.clients import ASYNCIO, KEY, TRIO
+from benchmarks.contenders import CONTENDERS, ROOT
+from benchmarks.endpoint import NginxS3
+from benchmarks.measure import BUCKET, Field
+from benchmarks.process import CLIENT_CORE, Child
+from benchmarks.redis_server import RedisServer
+from benchmarks.reference import SIZE
+
+OURS, LIMIT, PEER = "S3Service", "wrk", "obstore"
+TASKS = 16
+_SLOW = ("httpx", "httpcore", "aiobotocore", "S3Service on httpx")
+
+Round = dict[str, float]
+"""CPU µs a request by client."""
+
+
+def kinds() -> dict[str, tuple[str, bool]]:
+    """Return the kinds of request, by title: the method, and whether over HTTPS."""
+    return {
+        f"{method} of {SIZE // 1000} KB over {'HTTPS' if tls else 'HTTP'}": (method, tls)
+        for tls in (False, True)
+        for method in ("GET", "PUT")
+    }
+
+
+def race(rounds: int, requests: int) -> dict[str, list[Round]]:
+    """Measure every client at every kind of request, and all of them again.
+
+    Args:
+        rounds: How often.
+        requests: Requests of the fast clients; the slow ones make a fifth.
+
+    Raises:
+        Unavailable: The endpoint cannot run here.
+    """
+    results: dict[str, list[Round]] = {title: [] for title in kinds()}
+    with NginxS3() as endpoint, RedisServer() as redis:
+        for number in range(rounds):
+            for title, (method, tls) in kinds().items():
+                field = Field(endpoint, redis, tls=tls, messages=0)
+                endpoint.reset(BUCKET, [(KEY, b"a" * SIZE)])
+                results[title].append(one_round(method, requests, field))
+                print(f"round {number + 1}: {title}", file=sys.stderr, flush=True)
+    return results
+
+
+def one_round(method: str, requests: int, field: Field) -> Round:
+    """Measure every client once; who is not installed or fails is left out, and that is said."""
+    measured: Round = {}
+    for name in (*TRIO, *ASYNCIO, *([LIMIT] if wrk.installed() else [])):
+        try:
+            measured[name] = one_client(name, method, requests // (5 if name in _SLOW else 1), field)
+        except RuntimeError as error:
+            print(f"{name} {method}: left out: {error}", file=sys.stderr, flush=True)
+    return measured
+
+
+def one_client(name: str, method: str, count: int, field: Field) -> float:
+    """Return CPU µs a request of one client, alone in a process.
+
+    Raises:
+        RuntimeError: It is not installed, or failed.
+    """
+    if name == LIMIT:
+        url = f"{field.endpoint.tls_url if field.tls else field.endpoint.url}/{BUCKET}/{KEY}"
+        return wrk.cpu_us(url, method, requests=2 * count, tasks=TASKS)
+    command = [sys.executable, "-m", "benchmarks.clients", name, method.lower(), str(count), str(TASKS)]
+    with tempfile.TemporaryDirectory(prefix="bench-micro-") as folder:
+        output = Path(folder) / "stdout"
+        with output.open("wb") as stdout:
+            child = Child(
+                command,
+                core=CLIENT_CORE,
+                env=field.environment(CONTENDERS[0], 0),
+                stdout=stdout.fileno(),
+                log=Path(folder) / "stderr",
+                cwd=ROOT,
+            )
+        child.wait(timeout=120.0)
+        if child.process.returncode != 0:
+            raise RuntimeError(f"exit {child.process.returncode} {child.complaint()}")
+        return float(json.loads(output.read_text().splitlines()[-1])["cpu_us"])
+
+
+def ratios(rounds: list[Round], client: str, other: str) -> list[float]:
+    """Return a client's CPU over the other's *in the same round*; a round without one of them has none."""
+    return [each[client] / each[other] for each in rounds if {client, other} <= each.keys()]
+
+
+def costs(rounds: list[Round], client: str) -> list[float]:
+    """Return a client's CPU µs a request, a value a round."""
+    return [each[client] for each in rounds if client in each]

@@ -1,0 +1,110 @@
+"""Unsigned requests of 200 KB, through each layer of the transport: what transport.py measures."""
+
+import contextlib
+import math
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
+from typing import Literal
+
+import httpx
+import trio
+
+from benchmarks.endpoint import NginxS3
+from benchmarks.reference import SIZE
+from loadtest_trio.s3.connection import Connection
+from loadtest_trio.s3.http1 import BufferStream, request_head
+from loadtest_trio.s3.streams import Stream, TcpStream, connect
+from loadtest_trio.s3.timer import Timer
+from loadtest_trio.s3.tls import open_tls
+from loadtest_trio.s3.transport import open_transport, response_body
+from loadtest_trio.s3.watch import DeadlineWatch
+
+Method = Literal["GET", "PUT"]
+Call = Callable[[], Awaitable[object]]
+
+METHODS: tuple[Method, ...] = ("GET", "PUT")
+BUCKET, KEY = "bench", "one"
+BODY = b"a" * SIZE
+
+
+class Scene:
+    """One kind of request: where it goes, and how it is made."""
+
+    def __init__(self, endpoint: NginxS3, method: Method, *, tls: bool, tasks: int) -> None:
+        self.name = f"{method} of {SIZE // 1000} KB over {'HTTPS' if tls else 'HTTP'}"
+        self.base = httpx.URL(endpoint.tls_url if tls else endpoint.url)
+        self.url = str(self.base.join(f"/{BUCKET}/{KEY}"))
+        self.method, self.tls, self.tasks = method, tls, tasks
+        self.answer_size = SIZE if method == "GET" else 0
+        self._authority = endpoint.ca_file
+        self._body = BODY if method == "PUT" else b""
+        self._headers = [
+            (b"host", self.base.netloc),
+            (b"x-amz-date", b"20260101T000000Z"),
+            (b"x-amz-content-sha256", b"UNSIGNED-PAYLOAD"),
+            (b"authorization", b"AWS4-HMAC-SHA256 Credential=" + b"x" * 160),
+        ]
+        if method == "PUT":
+            self._headers.append((b"content-length", b"%d" % SIZE))
+
+    def request(self) -> httpx.Request:
+        """Make a request as S3Service does, but for the signature."""
+        target = f"/{BUCKET}/{KEY}".encode()
+        stream = BufferStream(self._body)
+        extensions = {"target": target}
+        return httpx.Request(
+            self.method, self.base, headers=self._headers, stream=stream, extensions=extensions
+        )
+
+    def trust(self) -> ssl.SSLContext:
+        """Return a context that verifies against the authority of this run."""
+        return ssl.create_default_context(cafile=self._authority)
+
+
+@contextlib.asynccontextmanager
+async def over_transport(
+    scene: Scene, kind: Literal["lean", "httpx"], *, watched: bool = False
+) -> AsyncIterator[list[Call]]:
+    """Requests through a transport, as many tasks as it has connections."""
+    watch = DeadlineWatch()
+    transport = open_transport(kind, max_connections=scene.tasks, verify=scene.trust(), watch=watch)
+
+    async def call() -> None:
+        response = await transport.handle_async_request(scene.request())
+        body = await response_body(response)
+        assert response.status_code == 200
+        assert len(body) == scene.answer_size
+
+    async with trio.open_nursery() as nursery:
+        if watched:
+            nursery.start_soon(watch.run)
+        try:
+            yield [call] * scene.tasks
+        finally:
+            await transport.aclose()
+            nursery.cancel_scope.cancel()
+
+
+@contextlib.asynccontextmanager
+async def over_connections(scene: Scene) -> AsyncIterator[list[Call]]:
+    """The same bytes, each task on a `Connection` of its own."""
+    timer = Timer({}, math.inf)
+    body = BODY if scene.method == "PUT" else b""
+    head = request_head(scene.request(), len(body))
+    scratch = memoryview(bytearray(65536))
+
+    async def call(connection: Connection) -> None:
+        response = await connection.exchange(scene.method, head, body, timer)
+        assert len(response.body) == scene.answer_size
+
+    async with contextlib.AsyncExitStack() as stack:
+        calls: list[Call] = []
+        for _ in range(scene.tasks):
+            sock = await connect(scene.base.host, scene.base.port or 80)
+            stream: Stream = TcpStream(sock)
+            if scene.tls:
+                stream = await open_tls(sock, scene.trust(), scene.base.host)
+            stack.callback(stream.close)
+            calls.append(partial(call, Connection(stream, scratch, 65536, SIZE)))
+        yield calls

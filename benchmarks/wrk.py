@@ -1,0 +1,44 @@
+"""wrk: a load generator in C, which sends one request that never changes and looks at nothing. The limit."""
+
+import re
+import shutil
+import tempfile
+from pathlib import Path
+
+from benchmarks.process import CLIENT_CORE, Child
+from benchmarks.reference import SIZE
+
+_PUT = f'wrk.method = "PUT"\nwrk.body = string.rep("a", {SIZE})\n'
+_REQUESTS_A_SECOND = 4000
+
+
+def installed() -> bool:
+    """Return whether it can run here."""
+    return shutil.which("wrk") is not None
+
+
+def cpu_us(url: str, method: str, *, requests: int, tasks: int) -> float:
+    """Return wrk's CPU µs a request, from the rusage of its process.
+
+    Args:
+        url: The object.
+        method: ``GET``, or ``PUT`` of a middling file.
+        requests: About how many; wrk is told a time.
+        tasks: Connections.
+
+    Raises:
+        RuntimeError: It made no request.
+    """
+    with tempfile.TemporaryDirectory(prefix="bench-wrk-") as name:
+        folder = Path(name)
+        (folder / "put.lua").write_text(_PUT)
+        script = ["-s", str(folder / "put.lua")] if method == "PUT" else []
+        seconds = max(1, requests // _REQUESTS_A_SECOND)
+        command = ["wrk", "-t1", f"-c{tasks}", f"-d{seconds}s", *script, url]
+        with (folder / "out").open("wb") as output:
+            child = Child(command, core=CLIENT_CORE, log=folder / "log", stdout=output.fileno())
+        usage = child.wait(timeout=seconds + 30.0)
+        done = re.search(r"(\d+) requests in", (folder / "out").read_text())
+        if not done or not int(done[1]):
+            raise RuntimeError(f"wrk failed: {child.complaint()}")
+    return usage.total / int(done[1]) * 1e6

@@ -1,0 +1,69 @@
+"""The guard's decision: a regression is caught under noise, noise is not taken for one."""
+
+from random import Random
+
+import pytest
+
+from benchmarks.guard import ALLOWED, Baseline, estimate, judge, regressed
+
+BASELINE = Baseline(ratio=1.074, python="3.11.7", taken_at="2026-11-22")
+REFERENCE_US = 1000.0
+ROUNDS = 9
+
+
+def noisy_rounds(dearer: float, rng: Random) -> tuple[list[float], list[float]]:
+    """Return both series of a machine with neighbours, which only ever make things slower.
+
+    All but two rounds are slow by up to a half, both sides alike; in three of these one side alone is
+    disturbed on top; and nothing is measured more exactly than to 0.3 %.
+    """
+    ours, fixed = [], []
+    for number in range(ROUNDS):
+        slow = rng.uniform(1, 1.5) if number >= 2 else 1.0
+        us, them = (rng.uniform(1, 1.003) for _ in range(2))
+        if number >= ROUNDS - 3:
+            us, them = rng.choice([(us * 1.8, them), (us, them * 1.8)])
+        ours.append(REFERENCE_US * BASELINE.ratio * dearer * slow * us)
+        fixed.append(REFERENCE_US * slow * them)
+    together = list(zip(ours, fixed, strict=True))
+    rng.shuffle(together)
+    return [pair[0] for pair in together], [pair[1] for pair in together]
+
+
+@pytest.mark.parametrize("seed", range(100))
+@pytest.mark.parametrize(("dearer", "bad"), [(1.26, True), (1.20, False), (1.0, False)])
+def test_a_regression_is_caught_under_noise(dearer: float, bad: bool, seed: int) -> None:
+    """26 % more CPU a message fails, 20 % more passes, whatever the neighbours did to single rounds."""
+    ratio = estimate(*noisy_rounds(dearer, Random(seed)))
+    assert regressed(ratio, BASELINE.ratio) is bad
+
+
+def test_a_neighbour_who_stays_on_one_side_is_no_regression() -> None:
+    """When ours is disturbed in most rounds the median is wrong, and the least of each side is not."""
+    ours = [1500.0] * 7 + [1000.0] * 2
+    assert estimate(ours, [1000.0] * 9) == 1.0
+
+
+def test_a_lucky_round_of_the_reference_is_no_regression() -> None:
+    """When the machine was fast for one turn of the reference the least is wrong, and the median is not."""
+    assert estimate([1000.0] * 9, [500.0] + [1000.0] * 8) == 1.0
+
+
+def test_exactly_what_is_allowed_passes() -> None:
+    """25 % is allowed."""
+    assert not regressed(ALLOWED * BASELINE.ratio, BASELINE.ratio)
+
+
+def test_the_verdict_names_both_ratios_and_the_change() -> None:
+    """The reader of the log sees what was measured, against what, and what it means."""
+    bad, text = judge(1.4, BASELINE, BASELINE.python)
+    assert bad
+    assert text == "ratio 1.400, baseline 1.074: +30.4%, 25% allowed: a REGRESSION"
+
+
+def test_another_python_is_mentioned() -> None:
+    """A baseline of another interpreter still judges, and the reader is told that it is another."""
+    bad, text = judge(1.1, BASELINE, "3.12.1 of the distribution")
+    assert not bad
+    assert "this is Python 3.12.1 of the distribution" in text
+    assert "baseline of 2026-11-22 was made with 3.11.7" in text

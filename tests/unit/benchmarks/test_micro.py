@@ -1,0 +1,62 @@
+"""The table of targets, and clients one against the other."""
+
+import pytest
+
+from benchmarks.micro import FEW, MANY, Figure, figures, render
+from benchmarks.output import About
+from benchmarks.race import Round, kinds, ratios
+
+ABOUT = About({"cpu": "C", "cores": 2, "python": "3", "commit": "abc"}, "now", 3)
+PART = {"sign": 6.0, "create": 400.0, "edit": 16.0, "record": 6.0, "line": 1.0}
+
+
+@pytest.fixture
+def requests() -> dict[str, list[Round]]:
+    return {
+        "GET of 203 KB over HTTP": [
+            {"wrk": 50.0, "S3Service": 100.0, "obstore": 200.0},
+            {"wrk": 100.0, "S3Service": 190.0, "obstore": 180.0},
+            {"wrk": 60.0, "S3Service": 150.0},
+        ]
+    }
+
+
+def test_ratios_are_taken_within_a_round(requests: dict[str, list[Round]]) -> None:
+    """A slow round slows both sides; a round in which one side is missing has no ratio."""
+    (rounds,) = requests.values()
+    assert ratios(rounds, "S3Service", "wrk") == [2.0, 1.9, 2.5]
+    assert ratios(rounds, "S3Service", "obstore") == [0.5, pytest.approx(190 / 180)]
+
+
+def test_every_target_of_the_goal_has_a_row() -> None:
+    """Two for each kind of request, one each for signing, CREATE, UPDATE, metrics; Redis at both sizes."""
+    queue = {FEW: [50.0], MANY: [30.0]}
+    everything = figures([PART], queue, {kind: [] for kind in kinds()})
+    targets = [each.row()[1] for each in everything]
+    assert targets[:8] == ["≤ 2 × wrk", "< 1 × obstore"] * 4
+    assert targets[8:] == ["< 25 µs", "< 1,000 µs", "< 50 µs", "< 60 µs", "< 60 µs", "< 20 µs"]
+    assert [each.met for each in everything] == ["not measured"] * 8 + ["yes"] * 6
+
+
+@pytest.mark.parametrize(
+    ("sign", "values", "met"),
+    [
+        ("<", [1.0, 1.9, 9.0], "yes"),
+        ("<", [1.0, 2.0, 2.0], "no"),
+        ("≤", [1.0, 2.0, 2.0], "yes"),
+        ("≤", [1.0, 2.1, 2.1], "no"),
+        ("≤", [], "not measured"),
+    ],
+)
+def test_the_median_decides(sign: str, values: list[float], met: str) -> None:
+    """A target is met by the median, with the sign that the goal has."""
+    assert Figure("x", values, 2, sign).met == met
+
+
+def test_the_text_shows_targets_ratios_and_where_it_was_taken(requests: dict[str, list[Round]]) -> None:
+    """Target, measured, met in one row; ratios with their spread; machine, Python, commit, date, rounds."""
+    text = render(ABOUT, figures([PART], {}, requests), requests)
+    assert "| sign one request | < 25 µs | 6.0 (6.0–6.0) µs | yes |" in text
+    assert "| S3Service: GET of 203 KB over HTTP | ≤ 2 × wrk | 2.00 (1.90–2.50) × wrk | yes |" in text
+    assert "| S3Service | 150.0 (100.0–190.0) | 2.00 (1.90–2.50) | 0.78 (0.50–1.06) |" in text
+    assert "of 3 rounds, ratios within a round. C, 2 cores; Python 3; commit abc, now." in text
