@@ -3,9 +3,12 @@
 What is compared is a ratio: CPU a message of the real daemon (a worker on a filled queue, stub S3, its own
 Redis) over CPU a message of a fixed reference (reference.py), both on the same core in alternation. It is
 the lower of two estimates, the median of the rounds' ratios and the ratio of the least: a neighbour on the
-machine spoils one or the other, a regression raises both. `--update` writes the new baseline; commit it
-with the reason. The baseline says which Python it was made with, and the guard says so when this is another:
-a ratio moves less between builds of Python than CPU does, but it moves.
+machine spoils one or the other, a regression raises both. `--update` writes this processor's new baseline;
+commit it with the reason.
+
+A ratio moves less between processors and builds of Python than CPU does, but it moves: one copies fast,
+another interprets fast. So there is a baseline for each model of processor that it was made on, an unknown
+one is held to the highest of them, and the guard says so, and when the Python is another.
 """
 
 import argparse
@@ -24,8 +27,9 @@ from benchmarks.measure import Failed, Field, measure, python_build
 from benchmarks.process import CLIENT_CORE, SERVER_CORE, Unavailable, pin
 from benchmarks.redis_server import RedisServer
 from benchmarks.stub_s3 import StubS3
+from loadtest_trio.machine import describe
 
-BASELINE = Path(__file__).with_name("guard_baseline.json")
+BASELINES = Path(__file__).with_name("guard_baselines.json")
 ALLOWED = 1.25
 LEAST_ROUNDS = 3
 MESSAGES = 2_500
@@ -39,11 +43,13 @@ class Baseline:
 
     Attributes:
         ratio: CPU a message of the daemon over that of the reference.
+        cpu: The processor's model.
         python: The interpreter it was taken with: version and build.
         taken_at: The day.
     """
 
     ratio: float
+    cpu: str
     python: str
     taken_at: str
 
@@ -90,12 +96,18 @@ def regressed(ratio: float, baseline: float) -> bool:
     return ratio > ALLOWED * baseline
 
 
-def judge(ratio: float, baseline: Baseline, python: str) -> tuple[bool, str]:
+def choose(baselines: Sequence[Baseline], cpu: str) -> Baseline:
+    """Return the baseline of a processor, or the highest one."""
+    return max(baselines, key=lambda each: (each.cpu == cpu, each.ratio))
+
+
+def judge(ratio: float, baseline: Baseline, cpu: str, python: str) -> tuple[bool, str]:
     """Return whether it is a regression, and what to tell the reader of the log.
 
     Args:
         ratio: Measured now.
         baseline: What it is held to.
+        cpu: The processor that it was measured on.
         python: The interpreter that it was measured with.
     """
     bad = regressed(ratio, baseline.ratio)
@@ -103,10 +115,10 @@ def judge(ratio: float, baseline: Baseline, python: str) -> tuple[bool, str]:
         f"ratio {ratio:.3f}, baseline {baseline.ratio:.3f}: {ratio / baseline.ratio - 1:+.1%}, "
         f"{ALLOWED - 1:.0%} allowed: {'a REGRESSION' if bad else 'good'}"
     )
-    if python != baseline.python:
+    if (cpu, python) != (baseline.cpu, baseline.python):
         text += (
-            f"; beware: this is Python {python}, the baseline of {baseline.taken_at} was made with "
-            f"{baseline.python}: compare with the commit before, or run the guard with that one"
+            f"; beware: this is {cpu} with Python {python}, the baseline of {baseline.taken_at} was made on "
+            f"{baseline.cpu} with {baseline.python}: compare with the commit before"
         )
     return bad, text
 
@@ -116,10 +128,16 @@ def say(text: str) -> None:
     print(f"guard: {text}", flush=True)
 
 
-def write_baseline(ratio: float) -> None:
-    """Write the ratio that later runs are held to."""
-    baseline = Baseline(round(ratio, 3), python_build(), time.strftime("%Y-%m-%d", time.gmtime()))
-    BASELINE.write_text(json.dumps(attrs.asdict(baseline), indent=1) + "\n")
+def read_baselines() -> list[Baseline]:
+    """Return the baselines of all processors."""
+    return [Baseline(**each) for each in json.loads(BASELINES.read_text())]
+
+
+def write_baseline(ratio: float, cpu: str) -> None:
+    """Write the ratio that later runs on this processor are held to."""
+    others = [each for each in read_baselines() if each.cpu != cpu]
+    baseline = Baseline(round(ratio, 3), cpu, python_build(), time.strftime("%Y-%m-%d", time.gmtime()))
+    BASELINES.write_text(json.dumps(list(map(attrs.asdict, [*others, baseline])), indent=1) + "\n")
 
 
 def main(arguments: list[str]) -> int:
@@ -133,11 +151,12 @@ def main(arguments: list[str]) -> int:
     except (Unavailable, Failed) as reason:
         say(f"cannot measure: {reason}")
         return 2
+    cpu = str(describe()["cpu_model"])
     if options.update:
-        write_baseline(ratio)
+        write_baseline(ratio, cpu)
         say(f"new baseline {ratio:.3f}")
         return 0
-    bad, text = judge(ratio, Baseline(**json.loads(BASELINE.read_text())), python_build())
+    bad, text = judge(ratio, choose(read_baselines(), cpu), cpu, python_build())
     say(text)
     return 1 if bad else 0
 

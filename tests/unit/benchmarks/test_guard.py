@@ -2,11 +2,12 @@
 
 from random import Random
 
+import attrs
 import pytest
 
-from benchmarks.guard import ALLOWED, Baseline, estimate, judge, regressed
+from benchmarks.guard import ALLOWED, Baseline, choose, estimate, judge, read_baselines, regressed
 
-BASELINE = Baseline(ratio=1.074, python="3.11.7", taken_at="2026-11-22")
+BASELINE = Baseline(ratio=1.074, cpu="Fast", python="3.11.7", taken_at="2026-11-22")
 REFERENCE_US = 1000.0
 ROUNDS = 9
 
@@ -56,14 +57,29 @@ def test_exactly_what_is_allowed_passes() -> None:
 
 def test_the_verdict_names_both_ratios_and_the_change() -> None:
     """The reader of the log sees what was measured, against what, and what it means."""
-    bad, text = judge(1.4, BASELINE, BASELINE.python)
+    bad, text = judge(1.4, BASELINE, "Fast", BASELINE.python)
     assert bad
     assert text == "ratio 1.400, baseline 1.074: +30.4%, 25% allowed: a REGRESSION"
 
 
 def test_another_python_is_mentioned() -> None:
     """A baseline of another interpreter still judges, and the reader is told that it is another."""
-    bad, text = judge(1.1, BASELINE, "3.12.1 of the distribution")
+    bad, text = judge(1.1, BASELINE, "Fast", "3.12.1 of the distribution")
     assert not bad
-    assert "this is Python 3.12.1 of the distribution" in text
-    assert "baseline of 2026-11-22 was made with 3.11.7" in text
+    assert "this is Fast with Python 3.12.1 of the distribution" in text
+    assert "baseline of 2026-11-22 was made on Fast with 3.11.7" in text
+
+
+def test_each_processor_has_its_baseline() -> None:
+    """A known processor is held to its own baseline, an unknown one to the highest, and told so."""
+    other = attrs.evolve(BASELINE, cpu="Slow", ratio=1.3)
+    assert choose([BASELINE, other], "Fast") is BASELINE
+    assert choose([BASELINE, other], "Slow") is other
+    assert choose([BASELINE, other], "New") is other
+    assert "this is New" in judge(1.3, other, "New", other.python)[1]
+
+
+def test_the_committed_baselines_can_be_read() -> None:
+    """There is at least one, each with a processor of its own."""
+    known = read_baselines()
+    assert len({each.cpu for each in known}) == len(known) >= 1
