@@ -21,7 +21,7 @@ from loadtest_trio.redis_service import RedisService
 from loadtest_trio.reporter import Reporter
 from loadtest_trio.s3 import S3Service
 from loadtest_trio.scheduler import FileSizes, Planner, SchedulerService
-from loadtest_trio.settings import Settings
+from loadtest_trio.settings import Role, Settings
 from loadtest_trio.vitals import Vitals
 from loadtest_trio.web import HealthService, create_app
 from loadtest_trio.worker import Attempts, WorkerService
@@ -68,7 +68,8 @@ async def assemble(
         ConfigurationError: The health endpoint's address cannot be listened on.
         CredentialsError: There are no AWS credentials.
     """
-    rng = Random(settings.random_seed)
+    rng, order, sizing = (_seeded(settings, purpose) for purpose in ("work", "order", "sizes"))
+    schedules = Role.SCHEDULER in settings.roles
     consumer = f"{os.uname().nodename}-{os.getpid()}-{secrets.token_hex(4)}"
     metrics, vitals = Metrics(), Vitals(clock, settings.health_stall_seconds)
     health = HealthService(
@@ -77,10 +78,10 @@ async def assemble(
     inventory = Inventory(rng, clock)
     redis = open_redis(settings, consumer, rng, metrics, vitals, inventory, delays.redis)
     s3 = await open_s3(settings, environ, metrics, vitals, delays.s3)
-    sizes = file_sizes(settings, rng)
+    sizes = file_sizes(settings, sizing)
     planner = Planner(
         inventory=inventory,
-        mix=Mix(settings.steady_state_distribution.weights, rng),
+        mix=Mix(settings.steady_state_distribution.weights, order),
         draw_uuids=sizes.draw,
         prefix=settings.s3_prefix,
         sender=consumer,
@@ -103,10 +104,11 @@ async def assemble(
             handlers=build_registry(s3, rng, sizes.draw).get,
             max_retries=settings.max_retries,
             rng=rng,
-            s3_is_out=lambda: vitals.outage_seconds("s3") > 0,
+            s3_out_since=lambda: vitals.outage_since("s3"),
+            clock=clock,
             on_failure=report_failure(metrics),
         ),
-        inventory=inventory,
+        inventory=inventory if schedules else None,
         metrics=metrics,
         vitals=vitals,
         concurrency=settings.worker_concurrency,
@@ -116,14 +118,20 @@ async def assemble(
     reporter = Reporter(
         settings=settings,
         queue=redis,
-        inventory=inventory,
+        inventory=inventory if schedules else None,
         metrics=metrics,
         vitals=vitals,
         limits=await read_task_limits(environ),
-        phase=lambda: scheduler.phase,
+        phase=lambda: scheduler.phase if schedules else "steady",
+        schedule_lag=scheduler.lag,
         wall=wall,
     )
     return Assembly(settings, metrics, vitals, inventory, redis, s3, scheduler, worker, reporter, health)
+
+
+def _seeded(settings: Settings, purpose: str) -> Random:
+    """Return a source of randomness of its own for each purpose: what one draws must not shift another."""
+    return Random(None if settings.random_seed is None else f"{settings.random_seed} {purpose}")
 
 
 def file_sizes(settings: Settings, rng: Random) -> FileSizes:

@@ -9,7 +9,13 @@ from random import Random
 import attrs
 
 from loadtest_trio import logs
-from loadtest_trio.errors import LoadtestError, S3ThrottledError, S3UnreachableError
+from loadtest_trio.errors import (
+    ConfigurationError,
+    LoadtestError,
+    S3ThrottledError,
+    S3UnreachableError,
+    SettingFault,
+)
 from loadtest_trio.inventory import Inventory
 from loadtest_trio.metrics import Metrics
 from loadtest_trio.redis_service import RedisService
@@ -50,7 +56,8 @@ def open_redis(
 
     def lost(messages: int) -> None:
         inventory.forget_plans()
-        logs.event("redis_data_lost", "ERROR", messages=messages)
+        if messages:  # 0: another process has booked and told it
+            logs.event("redis_data_lost", "ERROR", messages=messages)
 
     return RedisService(
         url=settings.redis_endpoint,
@@ -72,6 +79,7 @@ async def open_s3(
     """Return the bucket, not connected.
 
     Raises:
+        ConfigurationError: AWS_CA_BUNDLE cannot be read.
         CredentialsError: There are no AWS credentials.
     """
 
@@ -84,7 +92,7 @@ async def open_s3(
     transport = open_transport(
         settings.s3_transport.value,
         max_connections=settings.worker_concurrency + _SPARE_CONNECTIONS,
-        verify=ssl.create_default_context(cafile=bundle) if bundle else None,
+        verify=_authorities(bundle) if bundle else None,
         watch=watch,
     )
     return S3Service(
@@ -99,11 +107,20 @@ async def open_s3(
     )
 
 
+def _authorities(bundle: str) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=bundle)
+    except (OSError, ValueError) as error:
+        allowed = f"a file of certificates ({getattr(error, 'strerror', None) or error})"
+        raise ConfigurationError([SettingFault("AWS_CA_BUNDLE", bundle, allowed, "environment")]) from error
+
+
 def note_backend(vitals: Vitals, name: str, error: LoadtestError | None) -> None:
     """Record whether a backend answers, and say once when that changes."""
     if not vitals.backend(name, error):
         return
+    # As failures: one that comes and goes, many times a second perhaps, must not flood the log.
     if error is None:
-        logs.event("backend_recovered", backend=name)
+        logs.failure("backend_recovered", f"{name} recovered", "INFO", backend=name)
     else:
-        logs.event("backend_unavailable", "WARNING", backend=name, error=str(error))
+        logs.failure("backend_unavailable", f"{name} unavailable", backend=name, error=str(error))

@@ -3,32 +3,14 @@
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from importlib import import_module
 from pathlib import Path
 
 from loadtest_trio import __version__
-from loadtest_trio.commands import check, compare, config, dead, preflight, report, run, tune
 from loadtest_trio.commands.exits import BAD_CONFIGURATION, FAILED, NO_BACKEND, OK, complain
-from loadtest_trio.embedded import EmbeddedUnavailableError
-from loadtest_trio.errors import (
-    BackendUnavailableError,
-    ConfigurationError,
-    CredentialsError,
-    LoadtestError,
-    RedisError,
-    S3Error,
-)
 
-_COMMANDS = {
-    "run": run,
-    "check": check,
-    "config": config,
-    "preflight": preflight,
-    "dead": dead,
-    "tune": tune,
-    "report": report,
-    "compare": compare,
-}
+_COMMANDS = ("run", "check", "config", "preflight", "dead", "tune", "report", "compare")
 _OWN_OPTIONS = ("-h", "--help", "--version")
 
 
@@ -44,29 +26,52 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     if not arguments or (arguments[0].startswith("-") and arguments[0] not in _OWN_OPTIONS):
         arguments.insert(0, "run")
-    options = _parser().parse_args(arguments)
+    # Only the chosen command's module is imported: the health check must not pay for the service.
     try:
+        options = _parser(arguments[:1] if arguments[0] in _COMMANDS else _COMMANDS).parse_args(arguments)
         return int(options.execute(options, os.environ))
-    except ConfigurationError as error:
-        return complain(BAD_CONFIGURATION, *map(str, error.faults))
-    except (EmbeddedUnavailableError, CredentialsError) as error:
-        return complain(BAD_CONFIGURATION, str(error))
-    except (BackendUnavailableError, RedisError, S3Error) as error:
-        return complain(NO_BACKEND, str(error))
-    except LoadtestError as error:
-        return complain(FAILED, str(error))
     except KeyboardInterrupt:
         return OK
+    except BaseException as error:
+        if _interrupted(error):
+            return OK
+        code, lines = _explain(error)
+        if code is None:
+            raise
+        return complain(code, *lines)
 
 
-def _parser() -> argparse.ArgumentParser:
+def _interrupted(error: BaseException) -> bool:
+    """Tell whether an interrupt, and nothing else, came through nurseries."""
+    return isinstance(error, BaseExceptionGroup) and error.split(KeyboardInterrupt)[1] is None
+
+
+def _explain(error: BaseException) -> tuple[int | None, Iterable[str]]:
+    """Return an error's exit code and its lines; None for what nobody raised on purpose: a crash."""
+    from loadtest_trio import errors
+    from loadtest_trio.embedded.errors import EmbeddedUnavailableError
+
+    match error:
+        case errors.ConfigurationError():
+            return BAD_CONFIGURATION, [*map(str, error.faults), *error.hints]
+        case EmbeddedUnavailableError() | errors.CredentialsError():
+            return BAD_CONFIGURATION, [str(error)]
+        case errors.BackendUnavailableError() | errors.RedisError() | errors.S3Error():
+            return NO_BACKEND, [str(error)]
+        case errors.LoadtestError():
+            return FAILED, [str(error)]
+    return None, []
+
+
+def _parser(names: Iterable[str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m loadtest_trio",
         description="How much Redis + S3 work can one vCPU do, for 24 hours, without losing a message?",
     )
     parser.add_argument("--version", action="version", version=f"loadtest_trio {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for name, module in _COMMANDS.items():
+    for name in names:
+        module = import_module(f"loadtest_trio.commands.{name}")
         sub = commands.add_parser(name, help=module.MEANING, description=module.MEANING)
         sub.add_argument("--config", type=Path, metavar="FILE.toml", help="settings under the environment's")
         sub.set_defaults(execute=module.execute)

@@ -22,6 +22,7 @@ from loadtest_trio import __version__, logs, machine
 from loadtest_trio.assembly import Assembly, assemble
 from loadtest_trio.settings import SETTINGS, Loaded, LogFormat, Role, Settings
 from loadtest_trio.startup import check_backends
+from loadtest_trio.tuning import calibration
 
 _CLOSE_SECONDS = 5.0
 
@@ -43,7 +44,10 @@ async def serve(loaded: Loaded, environ: Mapping[str, str]) -> int:
     as_json = settings.log_format is LogFormat.JSON or (
         settings.log_format is LogFormat.AUTO and not sys.stdout.isatty()
     )
-    logs.configure(json=as_json, level=settings.log_level)
+    # Nobody reads any more (`run | head`): the end like any other, through the signal.
+    logs.configure(
+        json=as_json, level=settings.log_level, on_broken=lambda: signal.raise_signal(signal.SIGTERM)
+    )
     parts = await assemble(settings, environ, trio.current_time)
     try:
         return await Daemon(parts, loaded).run()
@@ -77,6 +81,8 @@ class Daemon:
         async with trio.open_nursery() as outer:
             await outer.start(self._watch_signals)
             logs.event("service_starting", version=__version__)
+            for warning in self._loaded.warnings:
+                logs.event("setting_unknown", "WARNING", message=warning)
             outer.start_soon(self._supervise, "health", parts.health.run)
             if await self._ready():
                 await self._run_load()
@@ -153,12 +159,11 @@ class Daemon:
                 self.stop(f"received {signal.Signals(number).name}")
 
     def _say_started(self, settings: Settings) -> None:
-        for warning in self._loaded.warnings:
-            logs.event("setting_unknown", "WARNING", message=warning)
         logs.event(
             "service_started",
             health=f"http://{settings.health_host}:{self._parts.health.port}{settings.health_endpoint_path}",
             versions=machine.versions(),
             machine=machine.describe(),
             settings={info.name: info.shown(getattr(settings, info.name.lower())) for info in SETTINGS},
+            **calibration.score(calibration.QUICK_SECONDS),
         )

@@ -29,21 +29,25 @@ UNITS = {
 }
 
 
-def header(line: dict[str, Any], namespace: str, service: str, unix_seconds: float) -> dict[str, Any]:
+def header(
+    line: dict[str, Any], *, namespace: str, service: str, role: str, unix_seconds: float
+) -> dict[str, Any]:
     """Return the fields to add to a metrics line.
 
     Args:
         line: The metrics line; fields that are None are left out, as the format has no null.
         namespace: The CloudWatch namespace.
-        service: The value of the one dimension, ``service``.
+        service: The value of the dimension ``service``.
+        role: The value of the dimension ``role``, which keeps processes apart that do different things.
         unix_seconds: The time of the values.
 
     Returns:
-        ``_aws`` and ``service``.
+        ``_aws``, ``service`` and ``role``.
     """
     metrics = [{"Name": name, "Unit": unit} for name, unit in UNITS.items() if line.get(name) is not None]
-    directive = {"Namespace": namespace, "Dimensions": [["service"]], "Metrics": metrics}
+    directive = {"Namespace": namespace, "Dimensions": [["service", "role"]], "Metrics": metrics}
     return {
         "_aws": {"Timestamp": int(unix_seconds * 1000), "CloudWatchMetrics": [directive]},
         "service": service,
+        "role": role,
     }

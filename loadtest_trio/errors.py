@@ -6,6 +6,7 @@ Foreign exceptions (redis-py, httpx, ssl, the operating system) become one of th
 in `redis_service/` and `s3/`, and nowhere else.
 """
 
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import ClassVar
 
@@ -49,13 +50,19 @@ class SettingFault:
 
 
 class ConfigurationError(LoadtestError):
-    """The settings cannot be used; lists every fault found, not only the first (exit code 2)."""
+    """The settings cannot be used; lists every fault found, not only the first (exit code 2).
+
+    Attributes:
+        faults: What is wrong.
+        hints: Sentences that may explain it, such as a variable with a typing error in its name.
+    """
 
     fault = Fault.USER
 
-    def __init__(self, faults: list[SettingFault]) -> None:
+    def __init__(self, faults: list[SettingFault], hints: Sequence[str] = ()) -> None:
         super().__init__("; ".join(map(str, faults)))
         self.faults = faults
+        self.hints = hints
 
 
 class BackendUnavailableError(LoadtestError):

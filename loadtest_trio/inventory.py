@@ -12,8 +12,10 @@ stale. So a reconciliation notes which keys were touched after it began, and lea
 from collections.abc import Callable, Iterable
 from random import Random
 
-EXPECTATION_SECONDS = 900.0
-"""An expected key that no LIST shows for this long was created by nobody: its message is dead."""
+EXPECTATION_SECONDS = 1200.0
+"""A plan that no LIST shows carried out for this long will not be: its message died with somebody else.
+
+Longer than a message waits on a full queue at the default rate (100,000 messages, 100 a second)."""
 
 
 class Inventory:
@@ -30,7 +32,7 @@ class Inventory:
         self._keys: list[str] = []  # the available keys, for choosing
         self._places: dict[str, int] = {}  # key -> its place in _keys
         self._expected: dict[str, float] = {}  # key -> when its CREATE was enqueued
-        self._leaving: set[str] = set()
+        self._leaving: dict[str, float] = {}  # key -> when its DELETE was enqueued
         self._touched: set[str] | None = None  # since a reconciliation began
 
     @property
@@ -52,7 +54,7 @@ class Inventory:
         key = self.choose()
         if key is not None:
             self._discard(key)
-            self._leaving.add(key)
+            self._leaving[key] = self._clock()
             self._touch(key)
         return key
 
@@ -70,7 +72,7 @@ class Inventory:
 
     def deleted(self, key: str) -> None:
         """Note that the object is gone: its DELETE was acknowledged, or it was found missing."""
-        self._leaving.discard(key)
+        self._leaving.pop(key, None)
         self._discard(key)
         self._touch(key)
 
@@ -81,8 +83,7 @@ class Inventory:
 
     def not_deleted(self, key: str) -> None:
         """Note that a DELETE will not happen, so the object stays."""
-        if key in self._leaving:
-            self._leaving.remove(key)
+        if self._leaving.pop(key, None) is not None:
             self._add(key)
         self._touch(key)
 
@@ -92,6 +93,19 @@ class Inventory:
             self.not_created(key)
         for key in list(self._leaving):
             self.not_deleted(key)
+
+    def conclude_plans(self, before: float) -> None:
+        """Note that all that was enqueued has happened, by whoever: what was not heard of, elsewhere.
+
+        If one of them has failed there, the next use of its key, or the next LIST, will tell.
+
+        Args:
+            before: Only plans made before this moment, by the clock.
+        """
+        for key in [key for key, at in self._expected.items() if at < before]:
+            self.created(key)
+        for key in [key for key, at in self._leaving.items() if at < before]:
+            self.deleted(key)
 
     def reconcile(self) -> "Reconciliation":
         """Begin to compare with a LIST; at most one at a time."""
@@ -144,17 +158,19 @@ class Reconciliation:
         return found
 
     def finish(self) -> int:
-        """Forget what the complete LIST did not show.
+        """Forget what the complete LIST did not show, and plans that have grown old.
 
         Returns:
             How many known keys turned out not to exist.
         """
         inventory = self._inventory
-        gone = self._unseen - (inventory._touched or set())
-        inventory._touched = None
+        touched, inventory._touched = inventory._touched or set(), None
+        gone = self._unseen - touched
         for key in gone:
             inventory.deleted(key)
         oldest = inventory._clock() - EXPECTATION_SECONDS
         for key in [key for key, at in inventory._expected.items() if at < oldest]:
             inventory.not_created(key)
+        for key in [key for key, at in inventory._leaving.items() if at < oldest and key not in touched]:
+            inventory.not_deleted(key)
         return len(gone)

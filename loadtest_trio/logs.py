@@ -7,6 +7,7 @@ and then only counted; `summarise_floods` says how many were held back, so nothi
 import json
 import sys
 from collections import Counter
+from collections.abc import Callable
 from datetime import UTC
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 _SHOWN_PER_FLOOD = 5
 _MOST_FLOODS = 1000
+_LONGEST_TEXT = 10_000
 _HIDDEN_IN_TEXT = frozenset(
     {"by_operation", "s3", "redis", "histograms", "ledger", "_aws", "settings", "machine"}
 )
@@ -29,20 +31,37 @@ _METRICS_TEXT = (
 )
 
 
-def configure(*, json: bool, level: str = "INFO", stream: TextIO | None = None) -> None:
+def configure(
+    *,
+    json: bool,
+    level: str = "INFO",
+    stream: TextIO | None = None,
+    on_broken: Callable[[], object] | None = None,
+) -> None:
     """Send the log to a stream, replacing whatever was configured before.
 
     Args:
         json: One JSON object a line; otherwise readable text.
         level: The least severe level that is written.
         stream: Where to; stdout when None.
+        on_broken: Called once when the stream takes nothing more; lines then vanish. None: it raises.
     """
     render = render_json if json else render_text
     target = stream or sys.stdout
 
+    broken = False
+
     def write(message: "Message") -> None:
-        target.write(render(message.record))
-        target.flush()
+        nonlocal broken
+        try:
+            if not broken:
+                target.write(render(message.record))
+                target.flush()
+        except OSError:
+            if on_broken is None:
+                raise
+            broken = True
+            on_broken()
 
     logger.remove()
     logger.add(write, level=level, format="{message}", catch=False)
@@ -54,9 +73,14 @@ def event(name: str, level: str = "INFO", **fields: Any) -> None:
     Args:
         name: The value of ``event``, in snake case.
         level: DEBUG, INFO, WARNING or ERROR.
-        **fields: JSON-serialisable; they stand flat beside ``timestamp`` and ``level``.
+        **fields: JSON-serialisable; they stand flat beside ``timestamp`` and ``level``. A text of more than
+            10,000 characters is cut: keys and errors may come from anywhere.
     """
-    logger.bind(**fields).log(level, name)
+    logger.bind(**{key: _cut(value) for key, value in fields.items()}).log(level, name)
+
+
+def _cut(value: Any) -> Any:
+    return f"{value[:_LONGEST_TEXT]}…" if isinstance(value, str) and len(value) > _LONGEST_TEXT else value
 
 
 def debug_enabled() -> bool:

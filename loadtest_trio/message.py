@@ -37,6 +37,7 @@ class Message:
         phase: Why it was scheduled.
         created_at: When it was *due*, in Unix seconds; 0 when somebody else enqueued it without saying.
         retries: How often it has been put back after a transient failure.
+        attempts: How often the work has failed in earlier deliveries, outages of S3 left out.
         params: What the operation needs besides the key; CREATE: ``{"uuids": n}``.
     """
 
@@ -46,6 +47,7 @@ class Message:
     phase: Phase = Phase.STEADY
     created_at: float = 0.0
     retries: int = 0
+    attempts: int = 0
     params: dict[str, Any] = attrs.field(factory=dict)
 
     def encode(self) -> bytes:
@@ -58,15 +60,17 @@ class Message:
                 "phase": self.phase,
                 "created_at": self.created_at,
                 "retries": self.retries,
+                "attempts": self.attempts,
                 "params": self.params,
             }
         )
 
-    def retried(self) -> "Message":
-        """Return the same message with one more retry on its account."""
-        return attrs.evolve(self, retries=self.retries + 1)
+    def put_back(self, *, retries: int, attempts: int) -> "Message":
+        """Return the same message with another account of what was tried."""
+        return attrs.evolve(self, retries=retries, attempts=attempts)
 
 
+_LONGEST_DETAIL = 300  # it may quote the element, which may be of any size
 _LARGEST = 2**53  # what counts on from here still fits into JSON, and into the dead record
 
 
@@ -119,4 +123,4 @@ def decode(element: bytes) -> Message:
         return _converter.structure(_object(fields, None), Message)
     except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
         detail = f"field {error} is missing" if isinstance(error, KeyError) else str(error)
-        raise MalformedMessageError(f"not a message: {detail}") from error
+        raise MalformedMessageError(f"not a message: {detail[:_LONGEST_DETAIL]}") from error

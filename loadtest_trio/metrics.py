@@ -33,7 +33,8 @@ class Observer(Protocol):
         Args:
             kind: The kind of call: an S3 request (``GET``, ``PUT``, ``DELETE``, ``LIST``, ``HEAD``) or
                 a Redis call (``enqueue``, ``claim``, ``settle`` and so on).
-            seconds: How long it took, from the first byte sent to the last byte received.
+            seconds: How long it took, from the call to the last byte received; an S3 request's signature
+                and connection are included.
             size: Body bytes moved (S3) or elements moved (Redis).
             error: What went wrong, or None.
         """

@@ -13,7 +13,7 @@ from loadtest_trio.machine import ProcessMeter
 from loadtest_trio.message import Operation
 from loadtest_trio.metrics import Metrics
 from loadtest_trio.redis_service import QueueSnapshot
-from loadtest_trio.settings import MetricsFormat, Settings
+from loadtest_trio.settings import MetricsFormat, Role, Settings
 from loadtest_trio.vitals import Vitals
 
 _SNAPSHOT_SECONDS = 2.0  # a line does not wait longer for Redis; it then carries the last known queue
@@ -46,11 +46,12 @@ class Reporter:
     Args:
         settings: Interval, mix and format.
         queue: Where the snapshot comes from.
-        inventory: How many objects are known.
+        inventory: How many objects are known; None in a process that does not schedule.
         metrics: What was counted.
         vitals: Where it shows that it makes progress.
         limits: What the ECS task may use.
         phase: The scheduler's phase now.
+        schedule_lag: How late the scheduler is now, in seconds.
         wall: Unix seconds.
     """
 
@@ -59,11 +60,12 @@ class Reporter:
         *,
         settings: Settings,
         queue: _Queue,
-        inventory: Inventory,
+        inventory: Inventory | None,
         metrics: Metrics,
         vitals: Vitals,
         limits: TaskLimits,
         phase: Callable[[], str],
+        schedule_lag: Callable[[], float],
         wall: Callable[[], float],
     ) -> None:
         self._settings = settings
@@ -73,6 +75,7 @@ class Reporter:
         self._vitals = vitals
         self._limits = attrs.asdict(limits)
         self._phase = phase
+        self._schedule_lag = schedule_lag
         self._wall = wall
         self._meter = ProcessMeter()
         self._started = trio.current_time()
@@ -88,10 +91,10 @@ class Reporter:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self.probe)
             task_status.started()
-            ticks = 0
+            began, ticks = trio.current_time(), 0
             while True:
                 ticks += 1
-                await trio.sleep_until(self._started + ticks * self._settings.log_interval_seconds)
+                await trio.sleep_until(began + ticks * self._settings.log_interval_seconds)
                 await self.write()
 
     async def write(self) -> None:
@@ -99,7 +102,11 @@ class Reporter:
         line = await self.measure()
         if self._settings.metrics_format is MetricsFormat.EMF:
             line |= emf.header(
-                line, self._settings.metrics_namespace, self._settings.queue_name, self._wall()
+                line,
+                namespace=self._settings.metrics_namespace,
+                service=self._settings.queue_name,
+                role="main" if Role.SCHEDULER in self._settings.roles else "workers",
+                unix_seconds=self._wall(),
             )
         logs.event("metrics", **line)
 
@@ -131,6 +138,7 @@ class Reporter:
 
     def _line(self) -> dict[str, Any]:
         now, snapshot = trio.current_time(), self._snapshot
+        self._metrics.peak("schedule_lag", self._schedule_lag())
         return {
             **self.totals(),
             "phase": self._phase(),
@@ -140,7 +148,7 @@ class Reporter:
             "dead": snapshot.dead,
             "snapshot_age_seconds": round(now - self._snapshot_at, 3),
             "rate_per_second": self._rate(now),
-            "objects": self._inventory.objects,
+            "objects": None if self._inventory is None else self._inventory.objects,
             **self._meter.read(),
             **self._limits,
             "loop_lag_ms": self._metrics.collect_peak_ms("loop_lag"),

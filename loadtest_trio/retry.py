@@ -42,4 +42,7 @@ RECONNECT = Backoff(base=0.05, cap=1.0)
 """Between attempts at one Redis call."""
 
 ATTEMPTS_IN_PLACE = 4
-"""How often a worker tries before it puts the message back."""
+"""How many attempts count before a worker puts the message back."""
+
+MOST_IN_PLACE = 60
+"""How many attempts, with those that an outage excuses, before a worker turns to another message."""

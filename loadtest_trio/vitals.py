@@ -2,7 +2,8 @@
 
 Two different questions. A *task* that makes no progress is stuck: the process should be replaced (503).
 A *backend* that does not answer is an outage: the process is doing its job by waiting (200, degraded).
-So nobody counts as stuck during an outage, and everybody's time starts anew when it ends.
+So nobody counts as stuck during an outage, and its time counts for nobody. (It must not start everybody's
+time anew: a backend that comes and goes would then hide a task that is stuck.)
 """
 
 from collections.abc import Callable
@@ -73,15 +74,15 @@ class Vitals:
             if before is None:
                 return False
             del self._outages[name]
-            self._beats = dict.fromkeys(self._beats, self._clock())
+            self._leave_out(before.since)
             return True
         self._outages[name] = _Outage(before.since if before else self._clock(), str(error))
         return before is None
 
-    def outage_seconds(self, name: str) -> float:
-        """Return for how long a backend has not answered; 0 when it does."""
+    def outage_since(self, name: str) -> float | None:
+        """Return since when a backend has not answered; None while it does."""
         outage = self._outages.get(name)
-        return self._clock() - outage.since if outage else 0.0
+        return outage.since if outage else None
 
     def read(self) -> Health:
         """Return the present state of everything."""
@@ -89,3 +90,8 @@ class Vitals:
         degraded = {name: outage.reason for name, outage in self._outages.items()}
         stuck = {task: now - at for task, at in self._beats.items() if now - at > self._stall_seconds}
         return Health({} if degraded else stuck, degraded)
+
+    def _leave_out(self, since: float) -> None:
+        """Let the time from `since` to now count for nobody."""
+        now = self._clock()
+        self._beats = {task: min(now, at + now - since) for task, at in self._beats.items()}

@@ -46,7 +46,45 @@ terraform_init() {
   run "${tf[@]}" init -input=false ${TF_PLUGIN_DIR:+"-plugin-dir=$TF_PLUGIN_DIR"} >&2
 }
 
-# output NAME: one output of what is deployed, or NAME in angle brackets in a dry run.
+# output NAME: one output of what is deployed, or NAME in angle brackets in a dry run. Fails when there is none; for a state
+# without any, Terraform prints a warning in its place and calls that a success.
 output() {
-  if [ -n "$dry_run" ]; then printf '<%s>' "$1"; else "${tf[@]}" output -raw "$1"; fi
+  local value
+  if [ -n "$dry_run" ]; then printf '<%s>' "$1"; return; fi
+  value=$("${tf[@]}" output -raw "$1") || return
+  case $value in '' | *"No outputs found"*) return 1 ;; esac
+  printf '%s' "$value"
+}
+
+# pairs NAME: a map among the outputs, a line for each entry: key, tab, value.
+pairs() {
+  "${tf[@]}" output -json "$1" | python3 -c 'import json, sys; [print(*pair, sep="\t") for pair in json.load(sys.stdin).items()]'
+}
+
+# locate: set repository, registry, region and name from what is deployed; fails when that is nothing. The registry's address is
+# the one output that even an interrupted first deployment has, and both region and name are in it.
+# shellcheck disable=SC2034  # for the caller
+locate() {
+  repository=$(output repository_url 2>/dev/null) || return
+  registry=${repository%%/*}
+  name=${repository#*/}
+  region=${registry#*.ecr.}
+  region=${region%%.*}
+}
+
+# make_plan ARGUMENTS: save a plan in the file $plan; set platform, image_tag and place (region and name) to what its variables
+# say, and summary to what a person should read.
+# shellcheck disable=SC2034  # for the caller
+make_plan() {
+  local answer
+  "${tf[@]}" plan -input=false -out="$plan" "$@" >/dev/null
+  answer=$("${tf[@]}" show -json "$plan" | python3 "$root/scripts/plan_summary.py")
+  read -r platform image_tag place <<<"$answer"
+  summary=$(tail -n +2 <<<"$answer")
+}
+
+# A saved plan holds secrets: it lies in a file of its own for as long as the script runs.
+plan_file() {
+  plan=$(mktemp)
+  trap 'rm -f "$plan"' EXIT
 }

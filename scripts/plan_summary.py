@@ -1,7 +1,7 @@
-"""Summarise a Terraform plan for scripts/deploy: the image's platform, the changes, and what they cost.
+"""Summarise a Terraform plan for scripts/deploy and scripts/destroy: what will change, and what it costs.
 
-Reads `terraform show -json PLAN` from standard input. The first line printed is the platform, for the
-script; the rest is for the person who has to say yes.
+Reads `terraform show -json PLAN` from standard input. The first line printed is for the script: the image's
+platform, its tag, region and name. The rest is for the person who has to say yes.
 """
 
 import json
@@ -9,35 +9,51 @@ import sys
 from collections import Counter
 from typing import Any
 
-PLATFORMS = {"X86_64": "linux/amd64", "ARM64": "linux/arm64"}
+ARCHITECTURES = {"X86_64": "amd64", "ARM64": "arm64"}
+NAMES = {"create": "create", "update": "update", "delete/create": "replace", "create/delete": "replace"}
+UNKNOWN = {"s3_requests": "unknown: in saturate mode the rate is what one vCPU can do"}
 
 
-def changes(plan: dict[str, Any]) -> str:
-    """Return how many resources are created, updated, replaced and deleted, as one line."""
-    kinds = Counter("/".join(item["change"]["actions"]) for item in plan.get("resource_changes", []))
-    names = {"create": "create", "update": "update", "delete/create": "replace", "create/delete": "replace"}
-    counts = Counter({names.get(kind, kind): n for kind, n in kinds.items() if kind not in {"no-op", "read"}})
-    return "plan: " + (", ".join(f"{n} to {kind}" for kind, n in sorted(counts.items())) or "no changes")
+def for_script(plan: dict[str, Any]) -> str:
+    """Return platform, image tag, region and name, as the plan's variables decide them."""
+    values = {name: item.get("value") for name, item in plan["variables"].items()}
+    architecture = ARCHITECTURES[values["cpu_architecture"]]
+    return f"linux/{architecture} {values['image_tag']}-{architecture} {values['region']} {values['name']}"
 
 
-def costs(plan: dict[str, Any]) -> list[str]:
+def changes(plan: dict[str, Any]) -> list[str]:
+    """Return how much is created, updated, replaced and deleted, and by address what is lost."""
+    kinds = {
+        item["address"]: NAMES.get(kind, kind)
+        for item in plan.get("resource_changes", [])
+        if (kind := "/".join(item["change"]["actions"])) not in {"no-op", "read"}
+    }
+    counts = sorted(Counter(kinds.values()).items())
+    lost = [f"  {kind}s {address}" for address, kind in kinds.items() if kind in {"delete", "replace"}]
+    return ["plan: " + (", ".join(f"{n} to {kind}" for kind, n in counts) or "no changes"), *sorted(lost)]
+
+
+def costs(outputs: dict[str, Any]) -> list[str]:
     """Return the estimate by service and for the run, as lines."""
-    values = {name: item.get("value") for name, item in plan["planned_values"]["outputs"].items()}
+    values = {name: item.get("value") for name, item in outputs.items()}
     parts = {**values["cost_usd_a_day"], "the whole run": values.get("cost_usd_a_run")}
+    missing = {"the whole run": "unknown: a part of it is", **UNKNOWN}
     return [
         f"estimate a day, at prices of {values['prices_as_of']}:",
         *(
-            f"  {part:<14}" + ("unknown: not in prices.json" if usd is None else f"${usd:8.2f}")
+            f"  {part:<14}"
+            + (missing.get(part, "unknown: not in prices.json") if usd is None else f"${usd:8.2f}")
             for part, usd in parts.items()
         ),
     ]
 
 
 def main() -> None:
-    """Read the plan, print the platform and the summary."""
+    """Read the plan, print the summary; a plan that destroys everything costs nothing."""
     plan = json.load(sys.stdin)
-    architecture = plan["variables"]["cpu_architecture"]["value"]
-    sys.stdout.write("\n".join([PLATFORMS[architecture], changes(plan), *costs(plan)]) + "\n")
+    outputs = plan["planned_values"].get("outputs", {})
+    lines = [for_script(plan), *changes(plan), *(costs(outputs) if "cost_usd_a_day" in outputs else [])]
+    sys.stdout.write("\n".join(lines) + "\n")
 
 
 if __name__ == "__main__":

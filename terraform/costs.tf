@@ -1,5 +1,6 @@
 # What a day costs, before anything is spent: scripts/deploy prints it from the plan. An estimate from the dated price table
-# that `python -m loadtest_trio preflight` shares (loadtest_trio/preflight/prices.json), for the schedule's rate (in saturate mode: whatever one vCPU reaches; measure and scale the S3 lines).
+# that `python -m loadtest_trio preflight` shares (loadtest_trio/preflight/prices.json), for the schedule's rate. In saturate
+# mode nobody knows the rate before it is measured, so the S3 requests, the largest part, have no price.
 locals {
   prices   = jsondecode(file("${path.module}/../loadtest_trio/preflight/prices.json"))
   run_days = var.run_hours / 24
@@ -10,7 +11,7 @@ locals {
 
   network_day = 24 * (local.public ?
     local.prices.public_ipv4_hour * (1 + var.worker_task_count) :
-    local.prices.interface_endpoint_hour * length(local.interface_endpoints) * var.availability_zone_count
+    local.prices.interface_endpoint_hour * length(local.interface_endpoints) * local.zone_count
   )
 
   # null when prices.json does not know the node type: an unknown price must not look like a low one.
@@ -21,7 +22,7 @@ locals {
   )
 
   observability_day = 24 / local.prices.hours_a_month * (
-    local.prices.custom_metric_month * length(local.metric_names) +
+    local.prices.custom_metric_month * length(local.metric_names) * length(local.services) +
     local.prices.alarm_month * length(local.alarms) +
     local.prices.dashboard_month +
     local.prices.secret_month * 2
@@ -34,10 +35,12 @@ locals {
   }
   share = { for operation in ["READ", "UPDATE", "CREATE", "DELETE"] : operation => lookup(local.weights, operation, 0) / sum(values(local.weights)) }
 
+  saturate     = lower(local.environment.SCHEDULER_MODE) == "saturate"
   messages_day = 86400 * tonumber(local.environment.SCHEDULER_MESSAGES_PER_SECOND)
   gets_day     = local.messages_day * (local.share.READ + local.share.UPDATE)
   puts_day     = local.messages_day * (local.share.UPDATE + max(local.share.CREATE, local.share.DELETE))
-  s3_day       = local.gets_day / 1000 * local.prices.s3_get_1000 + local.puts_day / 1000 * local.prices.s3_put_1000 # DELETE is free
+  s3_rate_day  = local.gets_day / 1000 * local.prices.s3_get_1000 + local.puts_day / 1000 * local.prices.s3_put_1000 # DELETE is free
+  s3_day       = local.saturate ? null : local.s3_rate_day
 
   cost_parts_day = {
     fargate       = local.fargate_day

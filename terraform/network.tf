@@ -19,6 +19,8 @@ data "aws_availability_zones" "available" {
 }
 
 locals {
+  zone_count          = var.availability_zones == null ? var.availability_zone_count : length(var.availability_zones)
+  zones               = var.availability_zones == null ? data.aws_availability_zones.available.names : var.availability_zones
   public              = var.network == "public"
   interface_endpoints = local.public ? [] : ["ecr.api", "ecr.dkr", "logs", "secretsmanager"]
 }
@@ -39,10 +41,10 @@ resource "aws_default_security_group" "this" {
 }
 
 resource "aws_subnet" "this" {
-  count = var.availability_zone_count
+  count = local.zone_count
 
   vpc_id            = aws_vpc.this.id
-  availability_zone = data.aws_availability_zones.available.names[count.index]
+  availability_zone = local.zones[count.index]
   cidr_block        = cidrsubnet(var.vpc_cidr, 4, count.index)
 
   tags = { Name = "${var.name}-${var.network}-${count.index}" }
@@ -55,7 +57,7 @@ resource "aws_route_table" "this" {
 }
 
 resource "aws_route_table_association" "this" {
-  count = var.availability_zone_count
+  count = local.zone_count
 
   subnet_id      = aws_subnet.this[count.index].id
   route_table_id = aws_route_table.this.id

@@ -1,5 +1,6 @@
 # The metrics come from the log lines: METRICS_FORMAT=emf wraps the ten-second line in the embedded metric format and CloudWatch
-# makes metrics of it (19 x $0.30 a month, by the hour: $0.19 a day), one sample each ten seconds and task.
+# makes metrics of it (19 x $0.30 a month, by the hour: $0.19 a day), one sample each ten seconds and task. The dimension `role`
+# keeps the main task apart from tasks that only work (as many metrics again), or an average would be of neither.
 resource "aws_cloudwatch_log_group" "this" {
   name              = "/ecs/${var.name}"
   retention_in_days = var.log_retention_days
@@ -8,8 +9,16 @@ resource "aws_cloudwatch_log_group" "this" {
 locals {
   metrics_namespace = local.environment.METRICS_NAMESPACE
 
-  # [namespace, metric, dimension name, dimension value]: how a dashboard names a metric.
-  metric = { for name in local.metric_names : name => [local.metrics_namespace, name, "service", var.queue_name] }
+  # [namespace, metric, dimension name, dimension value, ...]: how a dashboard names a metric.
+  metric = {
+    for role in keys(local.services) : role => {
+      for name in local.metric_names : name => [local.metrics_namespace, name, "service", var.queue_name, "role", role]
+    }
+  }
+
+  # Half of what the main task is to do of the schedule. Below 0 falls nothing, so in saturate mode only silence goes off.
+  expected_rate  = local.saturate ? 0 : tonumber(local.environment.SCHEDULER_MESSAGES_PER_SECOND) / (1 + var.worker_task_count)
+  rate_threshold = coalesce(var.alarm_thresholds.rate_per_second, local.expected_rate / 2)
 
   metric_names = [
     "cpu_percent", "dead", "delayed", "end_to_end_p99_ms", "errors", "in_flight", "loop_lag_ms", "memory_mb",
@@ -32,7 +41,7 @@ locals {
 
   # `errors` is a running total, so its alarm looks at the difference from minute to minute.
   alarms = {
-    rate         = { metric = "rate_per_second", below = true, threshold = var.alarm_thresholds.rate_per_second, minutes = 5, text = "Fewer messages a second than announced, or no log lines" }
+    rate         = { metric = "rate_per_second", below = true, threshold = local.rate_threshold, minutes = 5, text = "Fewer messages a second than announced, or no log lines" }
     queue_length = { metric = "queue_length", threshold = var.alarm_thresholds.queue_length, minutes = 5, text = "The backlog is growing: the workers do not keep up" }
     errors       = { metric = "errors", expression = "DIFF(m)", threshold = var.alarm_thresholds.errors_per_minute, minutes = 1, text = "Errors a minute" }
     dead         = { metric = "dead", threshold = var.alarm_thresholds.dead_letters, minutes = 1, text = "A message was given up" }
@@ -59,7 +68,7 @@ resource "aws_cloudwatch_dashboard" "this" {
           view    = "timeSeries"
           period  = 60
           stat    = "Average"
-          metrics = [for name in widget.metrics : local.metric[name]]
+          metrics = concat([for metrics in values(local.metric) : [for name in widget.metrics : metrics[name]]]...)
           yAxis   = { left = { min = 0 } }
         }
       }
@@ -89,7 +98,7 @@ resource "aws_cloudwatch_metric_alarm" "this" {
       metric_name = each.value.metric
       stat        = try(each.value.below, false) ? "Average" : "Maximum"
       period      = 60
-      dimensions  = { service = var.queue_name }
+      dimensions  = { service = var.queue_name, role = "main" }
     }
   }
 

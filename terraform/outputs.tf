@@ -10,7 +10,7 @@ output "repository_url" {
 
 output "image_tag" {
   description = "Tag of the image that is deployed."
-  value       = var.image_tag
+  value       = local.image_tag
 }
 
 output "cluster" {
@@ -21,6 +21,11 @@ output "cluster" {
 output "services" {
   description = "Names of the ECS services: main, and workers when there are any."
   value       = { for key, service in aws_ecs_service.this : key => service.name }
+}
+
+output "task_definitions" {
+  description = "ECS service -> task definition it is to run; scripts/deploy waits until it does."
+  value       = { for service in aws_ecs_service.this : service.name => service.task_definition }
 }
 
 output "bucket" {
@@ -49,12 +54,12 @@ output "run_stops_at" {
 }
 
 output "cost_usd_a_day" {
-  description = "Estimate by service, from prices.json; null where it has no price."
+  description = "Estimate by service, from prices.json; null where it has no price, or where saturate mode leaves the rate open."
   value       = { for part, usd in local.cost_parts_day : part => usd == null ? null : floor(usd * 100 + 0.5) / 100 }
 }
 
 output "cost_usd_a_run" {
-  description = "Estimate for run_hours; null where prices.json lacks a price."
+  description = "Estimate for run_hours; null where a part of it is."
   value       = anytrue([for usd in values(local.cost_parts_day) : usd == null]) ? null : floor(sum(values(local.cost_parts_day)) * local.run_days * 100 + 0.5) / 100
 }
 

@@ -37,10 +37,12 @@ resource "aws_secretsmanager_secret" "redis_token" {
 
 # 64 hexadecimal digits out of 244 random bits. Write-only: the value goes to Secrets Manager and nowhere else, so that it may
 # differ in every plan. (The data source aws_secretsmanager_random_password has the password for its id, which Terraform prints.)
+# The token lives as long as the deployment; destroy and deploy give a new one. Rotating it in place is not built: ElastiCache
+# wants two changes for it, ROTATE and then SET, and a task reads the secret only when it starts.
 resource "aws_secretsmanager_secret_version" "redis_token" {
   secret_id                = aws_secretsmanager_secret.redis_token.id
   secret_string_wo         = sha256("${uuid()}${uuid()}")
-  secret_string_wo_version = 1 # to rotate: terraform apply -replace=aws_secretsmanager_secret_version.redis_token
+  secret_string_wo_version = 1
 }
 
 data "aws_secretsmanager_secret_version" "redis_token" {
@@ -62,7 +64,7 @@ resource "aws_elasticache_replication_group" "this" {
 
   num_cache_clusters         = 1 + var.redis_replicas
   automatic_failover_enabled = var.redis_replicas > 0
-  multi_az_enabled           = var.redis_replicas > 0 && var.availability_zone_count > 1
+  multi_az_enabled           = var.redis_replicas > 0 && local.zone_count > 1
 
   at_rest_encryption_enabled = true
   transit_encryption_enabled = true

@@ -12,6 +12,12 @@ locals {
       workers = { name = "${var.name}-workers", roles = "worker", count = var.worker_task_count }
     },
   )
+
+  # `once` is for a command by hand (preflight, tune): the same task, whose lines stand apart from those of the run.
+  tasks = merge(local.services, { once = { name = "${var.name}-once", roles = "scheduler,worker", count = 0 } })
+
+  # The architecture is part of the tag: tags are immutable, and the same commit for the other one is another image.
+  image_tag = "${var.image_tag}-${ { X86_64 = "amd64", ARM64 = "arm64" }[var.cpu_architecture]}"
 }
 
 resource "aws_ecs_cluster" "this" {
@@ -24,7 +30,7 @@ resource "aws_ecs_cluster" "this" {
 }
 
 resource "aws_ecs_task_definition" "this" {
-  for_each = local.services
+  for_each = local.tasks
 
   family                   = each.value.name
   requires_compatibilities = ["FARGATE"]
@@ -41,10 +47,10 @@ resource "aws_ecs_task_definition" "this" {
 
   container_definitions = jsonencode([{
     name                   = "loadtest"
-    image                  = "${aws_ecr_repository.this.repository_url}:${var.image_tag}"
+    image                  = "${aws_ecr_repository.this.repository_url}:${local.image_tag}"
     essential              = true
     user                   = "10001:10001"
-    readonlyRootFilesystem = true
+    readonlyRootFilesystem = each.key != "once" # tune writes its report into a folder
     stopTimeout            = local.stop_timeout_seconds
     linuxParameters        = { capabilities = { drop = ["ALL"] } }
     # A connection a worker and a few for Redis: far below this, which only ends the worry.
@@ -55,16 +61,18 @@ resource "aws_ecs_task_definition" "this" {
     ]
     secrets = [{ name = "REDIS_ENDPOINT", valueFrom = aws_secretsmanager_secret.redis_endpoint.arn }]
 
-    # ECS ignores the image's HEALTHCHECK. Three failures in 30 s replace the task; the first minute may fail.
+    # ECS ignores the image's HEALTHCHECK. Three failures, 90 s, replace the task; the first minute may fail. Not more often:
+    # each check starts a Python on the one vCPU that is being measured.
     healthCheck = {
       command     = ["CMD", "python", "-m", "loadtest_trio", "check"]
-      interval    = 10
+      interval    = 30
       timeout     = 5
       retries     = 3
       startPeriod = 60
     }
 
-    # non-blocking: a slow log service must not stall the loop that is being measured. 25 MB is an hour of lines.
+    # non-blocking: a slow log service must not stall the loop that is being measured. 25 MB is eleven hours
+    # of metrics lines, 6 KB each.
     logConfiguration = {
       logDriver = "awslogs"
       options = {
@@ -88,11 +96,17 @@ resource "aws_ecs_service" "this" {
   launch_type     = "FARGATE"
   propagate_tags  = "SERVICE"
 
-  # Stop the old task before the new one starts: two at once would not be one vCPU. A replacement that fails is rolled back.
+  # Tell the old task to stop before the new one starts, and roll back a new one that fails. ECS does not wait for the old one's
+  # end: a replacement overlaps with what still drains, for stopTimeout at most. Two schedulers lose no message, but they are not
+  # one vCPU, so scripts/deploy waits until no task is left before it applies.
   deployment_minimum_healthy_percent = 0
   deployment_maximum_percent         = 100
-  availability_zone_rebalancing      = "DISABLED" # it needs a maximum above 100
-  wait_for_steady_state              = var.wait_for_steady_state
+  availability_zone_rebalancing      = "DISABLED"                # it needs a maximum above 100
+  wait_for_steady_state              = var.wait_for_steady_state # a service that was rolled back is steady, too
+
+  # Each run is a deployment of its own, which is completed, failed or rolled back: scripts/deploy looks which.
+  force_new_deployment = true
+  triggers             = { run = var.run_id }
 
   deployment_circuit_breaker {
     enable   = true
@@ -114,5 +128,12 @@ resource "aws_ecs_service" "this" {
     aws_scheduler_schedule.stop,
     aws_secretsmanager_secret_version.redis_endpoint,
     aws_vpc_endpoint.interface,
+    aws_vpc_endpoint.s3,
+    aws_vpc_security_group_egress_rule.task_to_endpoints,
+    aws_vpc_security_group_egress_rule.task_to_internet,
+    aws_vpc_security_group_egress_rule.task_to_redis,
+    aws_vpc_security_group_egress_rule.task_to_s3,
+    aws_vpc_security_group_ingress_rule.endpoints_from_task,
+    aws_vpc_security_group_ingress_rule.redis_from_task,
   ]
 }

@@ -6,7 +6,7 @@ terraform {
     # The only provider: the Redis token comes from Secrets Manager, the clock from Terraform itself.
     aws = {
       source  = "hashicorp/aws"
-      version = "~> 5.100"
+      version = "5.100.0" # exactly, since no lock file comes with the module
     }
   }
 

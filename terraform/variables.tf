@@ -54,6 +54,17 @@ variable "availability_zone_count" {
   }
 }
 
+variable "availability_zones" {
+  description = "Names of the zones to use, to avoid one that lacks the Redis node type; null: the first availability_zone_count."
+  type        = list(string)
+  default     = null
+
+  validation {
+    condition     = var.availability_zones == null || try(contains([1, 2, 3], length(distinct(var.availability_zones))) && length(distinct(var.availability_zones)) == length(var.availability_zones) && alltrue([for zone in var.availability_zones : startswith(zone, var.region)]), false)
+    error_message = "availability_zones must be 1 to 3 different zones of the region, such as [\"us-east-1b\"]."
+  }
+}
+
 variable "bucket_name" {
   description = "Name of the bucket to create; null: NAME-ACCOUNT-REGION."
   type        = string
@@ -138,11 +149,11 @@ variable "redis_replicas" {
 }
 
 variable "image_tag" {
-  description = "Tag of the image in the registry; scripts/deploy sets it. Tags are immutable, so a new image needs a new tag."
+  description = "Tag of the image in the registry, without the architecture that is added to it; scripts/deploy sets it. Tags are immutable, so a new image needs a new tag."
   type        = string
 
   validation {
-    condition     = can(regex("^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$", var.image_tag)) && var.image_tag != "latest"
+    condition     = can(regex("^[A-Za-z0-9_][A-Za-z0-9_.-]{0,121}$", var.image_tag)) && var.image_tag != "latest"
     error_message = "image_tag must be a registry tag and not latest: a run must say which code it ran."
   }
 }
@@ -192,7 +203,7 @@ variable "settings" {
 }
 
 variable "queue_name" {
-  description = "Name of the queue in Redis (QUEUE_NAME), and the dimension `service` of every metric."
+  description = "Name of the queue in Redis (QUEUE_NAME), and the dimension `service` of every metric; the other, `role`, is main or workers."
   type        = string
   default     = "loadtest"
 
@@ -259,9 +270,9 @@ variable "alarm_email" {
 }
 
 variable "alarm_thresholds" {
-  description = "When the alarms go off: rate below, the others above. Each must hold for 5 minutes; errors and dead letters for one."
+  description = "When the alarms of the main task go off: rate below, the others above. Each must hold for 5 minutes; errors and dead letters for one. rate_per_second null: half of the main task's share of SCHEDULER_MESSAGES_PER_SECOND; in saturate mode only silence."
   type = object({
-    rate_per_second   = optional(number, 50)
+    rate_per_second   = optional(number)
     queue_length      = optional(number, 10000)
     errors_per_minute = optional(number, 60)
     dead_letters      = optional(number, 0)
@@ -272,13 +283,13 @@ variable "alarm_thresholds" {
   default = {}
 
   validation {
-    condition     = alltrue([for threshold in values(var.alarm_thresholds) : threshold >= 0]) && var.alarm_thresholds.memory_percent <= 100
+    condition     = alltrue([for threshold in values(var.alarm_thresholds) : coalesce(threshold, 0) >= 0]) && var.alarm_thresholds.memory_percent <= 100
     error_message = "alarm_thresholds must be 0 or more, and memory_percent at most 100."
   }
 }
 
 variable "wait_for_steady_state" {
-  description = "Let apply wait until the task is healthy, and fail when it never is."
+  description = "Let apply wait until the service is steady, which it also is after a rollback. scripts/deploy waits by itself, and knows the difference."
   type        = bool
-  default     = true
+  default     = false
 }

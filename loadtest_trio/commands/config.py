@@ -3,12 +3,14 @@
 import argparse
 import sys
 from collections.abc import Mapping
+from typing import Any
 
+import attrs
 from rich.console import Console
 from rich.table import Table
 
-from loadtest_trio.commands.exits import OK, complain
-from loadtest_trio.settings import SETTINGS, load
+from loadtest_trio.commands.exits import BAD_CONFIGURATION, OK, complain
+from loadtest_trio.settings import SETTINGS, Settings, look
 
 MEANING = "Show every setting: value, source, default, meaning."
 _WIDTH_IN_A_PIPE = 220
@@ -19,12 +21,16 @@ def add_options(_: argparse.ArgumentParser) -> None:
 
 
 def execute(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
-    """Print the table; secrets are masked."""
-    loaded = load(environ, options.config)
+    """Print the table, secrets masked, whatever can be used and whatever cannot."""
+    survey = look(environ, options.config)
+    faulty = {fault.name for fault in survey.faults}
     table = Table("setting", "value", "source", "default", "meaning", box=None, pad_edge=False)
-    for info in SETTINGS:
-        value = info.shown(getattr(loaded.settings, info.name.lower()))
-        table.add_row(info.name, value, loaded.sources[info.name], info.default_text, info.meaning)
+    fields: tuple[attrs.Attribute[Any], ...] = attrs.fields(Settings)
+    for field, info in zip(fields, SETTINGS, strict=True):
+        value = survey.values.get(field.name, field.default)
+        shown = "(fault)" if info.name in faulty else info.shown(value)
+        table.add_row(info.name, shown, survey.sources[info.name], info.default_text, info.meaning)
     width = None if sys.stdout.isatty() else _WIDTH_IN_A_PIPE
     Console(width=width, highlight=False, markup=False).print(table)
-    return complain(OK, *loaded.warnings)
+    code = BAD_CONFIGURATION if survey.faults else OK
+    return complain(code, *map(str, survey.faults), *survey.warnings)

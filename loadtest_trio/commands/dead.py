@@ -2,6 +2,8 @@
 
 import argparse
 import json
+import os
+import secrets
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -19,7 +21,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the four actions."""
     actions = parser.add_subparsers(required=True, dest="action", metavar="list|show|requeue|purge")
     listing = actions.add_parser("list", help="the newest first, one a line")
-    listing.add_argument("--limit", type=int, default=20, metavar="N", help="at most N (20)")
+    listing.add_argument("--limit", type=_at_least_one, default=20, metavar="N", help="at most N (20)")
     showing = actions.add_parser("show", help="one whole, as JSON")
     showing.add_argument("id")
     requeuing = actions.add_parser("requeue", help="put one or all back on the queue")
@@ -27,6 +29,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     which.add_argument("id", nargs="?")
     which.add_argument("--all", action="store_true")
     actions.add_parser("purge", help="delete them all for good")
+
+
+def _at_least_one(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("must be 1 or more")
+    return number
 
 
 def execute(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
@@ -37,7 +46,7 @@ def execute(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
         redis = RedisService(
             url=settings.redis_endpoint,
             queue_name=settings.queue_name,
-            consumer="dead-letters",
+            consumer=f"dead-letters-{os.getpid()}-{secrets.token_hex(4)}",
             backoff=lambda _: 1.0,
         )
         try:
@@ -52,8 +61,8 @@ def execute(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
 async def _list(letters: DeadLetters, options: argparse.Namespace) -> int:
     count = await letters.count()
     for letter in await letters.page(limit=options.limit):
-        sys.stdout.write(f"{_when(letter)}  {letter.id}  {letter.operation} {letter.key}  ")
-        sys.stdout.write(f"attempts={letter.attempts}  {letter.error}\n")
+        said = (letter.id, f"{letter.operation} {letter.key}", f"attempts={letter.attempts}", letter.error)
+        sys.stdout.write("  ".join((_when(letter), *map(_printable, said))) + "\n")
     sys.stdout.write(f"{count} dead letters, {min(count, options.limit)} shown\n")
     return OK
 
@@ -86,6 +95,11 @@ async def _requeue(letters: DeadLetters, options: argparse.Namespace) -> int:
 async def _purge(letters: DeadLetters, _: argparse.Namespace) -> int:
     sys.stdout.write(f"{await letters.purge()} deleted\n")
     return OK
+
+
+def _printable(text: str) -> str:
+    """Return a text that no terminal takes for commands, whoever put it on the list."""
+    return text if text.isprintable() else ascii(text)
 
 
 def _when(letter: DeadLetter) -> str:

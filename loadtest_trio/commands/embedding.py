@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from loadtest_trio.embedded import EmbeddedBackends, RedisServer, S3Server
 from loadtest_trio.settings import SETTINGS, Loaded, load
 
-_PLACEHOLDERS = {"REDIS_ENDPOINT": "redis://localhost", "S3_BUCKET": "placeholder"}
+_OF_OTHER_KEYS = ("AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN")
 
 
 @contextmanager
@@ -34,14 +34,17 @@ def configured(
     if not options.embedded:
         yield load(environ, options.config), environ
         return
-    load({**_PLACEHOLDERS, **environ}, options.config)
-    with ExitStack() as servers:
-        dictated = _start(servers, environ)
-        yield load(environ, options.config, dictated), {**environ, **dictated}
-
-
-def _start(servers: ExitStack, environ: Mapping[str, str]) -> dict[str, str]:
     own_redis, own_s3 = _is_set("REDIS_ENDPOINT", environ), _is_set("S3_ENDPOINT_URL", environ)
+    placeholders = {} if own_redis else {"REDIS_ENDPOINT": "redis://localhost"}
+    load(environ, options.config, placeholders if own_s3 else {**placeholders, "S3_BUCKET": "placeholder"})
+    with ExitStack() as servers:
+        dictated = _start(servers, own_redis, own_s3)
+        # Our S3 knows no session, and a token beside its keys would make it refuse them.
+        kept = environ if own_s3 else {k: v for k, v in environ.items() if k not in _OF_OTHER_KEYS}
+        yield load(environ, options.config, dictated), {**kept, **dictated}
+
+
+def _start(servers: ExitStack, own_redis: bool, own_s3: bool) -> dict[str, str]:
     if not own_redis and not own_s3:
         return servers.enter_context(EmbeddedBackends.start()).environment()
     dictated = {}

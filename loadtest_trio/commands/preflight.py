@@ -2,7 +2,7 @@
 
 import argparse
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from random import Random
 
@@ -24,17 +24,24 @@ from loadtest_trio.preflight import (
     load_prices,
     predict,
     total,
+    unknown,
 )
-from loadtest_trio.settings import Settings, load
+from loadtest_trio.settings import SchedulerMode, Settings, load
 from loadtest_trio.vitals import Vitals
 
 MEANING = "Check Redis and S3, and predict requests, bytes and dollars of the configured run."
 _SECONDS_A_DAY = 86_400.0
+_HINT = "--rate gives the rate of saturate mode, --prices a price"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add what the prediction needs beyond the settings."""
-    parser.add_argument("--rate", type=float, metavar="N", help="messages a second (the schedule's)")
+    parser.add_argument(
+        "--rate",
+        type=float,
+        metavar="N",
+        help="messages a second (the schedule's; in saturate mode nobody else knows)",
+    )
     parser.add_argument(
         "--prices", type=Path, metavar="FILE.json", help="prices to use instead of the table's"
     )
@@ -45,11 +52,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
-    """Print findings and prediction; fails on a failed finding, or above `MAX_COST_USD`."""
+    """Print findings and prediction; fails on a failed finding, or unless it is sure of `MAX_COST_USD`."""
     settings = load(environ, options.config).settings
     prices = load_prices(options.prices)
     plan = Plan(
-        rate=options.rate or settings.scheduler_messages_per_second,
+        rate=options.rate or _scheduled_rate(settings),
         seconds=settings.run_duration_seconds or _SECONDS_A_DAY,
         memory_gb=options.memory_gb,
         architecture=options.architecture,
@@ -61,10 +68,23 @@ def execute(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
     console = Console(highlight=False, markup=False)
     _print_findings(console, findings)
     _print_prediction(console, plan, positions, f"{prices['region']}, {prices['as_of']}")
-    limit = settings.max_cost_usd
-    if limit is not None and total(positions) > limit:
-        return complain(FAILED, f"the run would cost ${total(positions):.2f}, above MAX_COST_USD={limit:g}")
-    return FAILED if any(finding.grade is Grade.FAILED for finding in findings) else OK
+    complaints = [] if settings.max_cost_usd is None else list(_objections(settings.max_cost_usd, positions))
+    failed = complaints or any(finding.grade is Grade.FAILED for finding in findings)
+    return complain(FAILED if failed else OK, *complaints)
+
+
+def _scheduled_rate(settings: Settings) -> float | None:
+    """Return the rate that the settings announce: none in saturate mode, where one vCPU decides it."""
+    saturate = settings.scheduler_mode is SchedulerMode.SATURATE
+    return None if saturate else settings.scheduler_messages_per_second
+
+
+def _objections(limit: float, positions: list[Position]) -> Iterator[str]:
+    """Yield why a run may not pass under `MAX_COST_USD`: too dear, or nobody knows what it costs."""
+    if total(positions) > limit:
+        yield f"the run would cost ${total(positions):.2f}, above MAX_COST_USD={limit:g}"
+    for what in unknown(positions):
+        yield f"MAX_COST_USD={limit:g} is set, but the price of {what} is unknown ({_HINT})"
 
 
 async def _check(settings: Settings, environ: Mapping[str, str]) -> list[Finding]:
@@ -92,12 +112,17 @@ def _print_findings(console: Console, findings: list[Finding]) -> None:
 
 
 def _print_prediction(console: Console, plan: Plan, positions: list[Position], prices: str) -> None:
-    console.print(f"\n{plan.rate:g} messages/s for {plan.seconds / 3600:g} h on AWS ({prices}; an estimate)")
+    rate = "an unknown rate (saturate mode: measure it, then give --rate)"
+    if plan.rate is not None:
+        rate = f"{plan.rate:g} messages/s"
+    console.print(f"\n{rate} for {plan.seconds / 3600:g} h on AWS ({prices}; an estimate)")
     table = Table("service", "what", box=None, pad_edge=False)
     for column in ("quantity", "unit", "USD"):
         table.add_column(column, justify="left" if column == "unit" else "right")
     for position in positions:
+        quantity = "unknown" if position.quantity is None else f"{position.quantity:,.1f}"
         usd = "unknown" if position.usd is None else f"{position.usd:.2f}"
-        table.add_row(position.service, position.what, f"{position.quantity:,.1f}", position.unit, usd)
-    table.add_row("total", "", "", "", f"{total(positions):.2f}")
+        table.add_row(position.service, position.what, quantity, position.unit, usd)
+    least = "at least " if unknown(positions) else ""
+    table.add_row("total", "", "", "", f"{least}{total(positions):.2f}")
     console.print(table)

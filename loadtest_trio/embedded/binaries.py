@@ -34,5 +34,5 @@ def find_binary(distribution: str, name: str, *, setting: str) -> Path:
             return path
     raise EmbeddedUnavailableError(
         f"no embedded {name} for {platform.system()} {platform.machine()} (package {distribution!r}): "
-        f"run without --embedded and set {setting} to a server of your own"
+        f"set {setting} to a server of your own"
     )

@@ -1,7 +1,7 @@
 """Before money is spent: can the backends do it, and what will it cost?"""
 
 from loadtest_trio.preflight.checks import Finding, Grade, check_redis, check_s3
-from loadtest_trio.preflight.cost import Plan, Position, predict, total
+from loadtest_trio.preflight.cost import Plan, Position, predict, total, unknown
 from loadtest_trio.preflight.prices import load_prices
 
 __all__ = [
@@ -14,4 +14,5 @@ __all__ = [
     "load_prices",
     "predict",
     "total",
+    "unknown",
 ]

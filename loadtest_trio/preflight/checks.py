@@ -13,6 +13,9 @@ from loadtest_trio.redis_service import RedisService, ServerInfo
 from loadtest_trio.s3 import S3Service
 
 _ROUNDS = 20
+# Within a region Redis takes a millisecond and S3 some tens: what is slower than this is far away, or ill.
+_REDIS_SECONDS = 0.005
+_S3_SECONDS = 0.2
 _PROBE = b"loadtest_trio preflight\n"
 
 
@@ -81,7 +84,7 @@ async def check_s3(s3: S3Service, prefix: str) -> list[Finding]:
             if not isinstance(error, S3DeniedError):
                 break  # the other requests would only say the same
         else:
-            findings.append(Finding(what, Grade.OK, f"{1000 * seconds:.1f} ms"))
+            findings.append(_judge_latency(what, seconds, _S3_SECONDS, f"{1000 * seconds:.1f} ms"))
     return findings
 
 
@@ -98,4 +101,10 @@ async def _timed(call: Callable[[], Awaitable[object]]) -> float:
 
 def _latency(what: str, seconds: list[float]) -> Finding:
     detail = f"median {1000 * median(seconds):.2f} ms, worst of {len(seconds)} {1000 * max(seconds):.2f} ms"
-    return Finding(what, Grade.OK, detail)
+    return _judge_latency(what, median(seconds), _REDIS_SECONDS, detail)
+
+
+def _judge_latency(what: str, seconds: float, most: float, detail: str) -> Finding:
+    if seconds <= most:
+        return Finding(what, Grade.OK, detail)
+    return Finding(what, Grade.WARNING, f"{detail}: above {1000 * most:g} ms; is it in another region?")

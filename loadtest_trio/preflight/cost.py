@@ -24,7 +24,7 @@ class Plan:
     """What is not a setting of the service but costs money all the same; by default what terraform/ builds.
 
     Attributes:
-        rate: Steady messages a second.
+        rate: Steady messages a second; None when nobody knows, as in saturate mode before a measurement.
         seconds: Duration of the run.
         memory_gb: Memory of the Fargate task; it has one vCPU.
         architecture: ``X86_64`` or ``ARM64``.
@@ -35,7 +35,7 @@ class Plan:
         secrets: In Secrets Manager.
     """
 
-    rate: float
+    rate: float | None
     seconds: float
     memory_gb: float = 2.0
     architecture: str = "X86_64"
@@ -53,14 +53,14 @@ class Position:
     Attributes:
         service: Whom AWS bills it under.
         what: What is counted.
-        quantity: How much of it.
+        quantity: How much of it; None when it hangs on a rate that nobody knows.
         unit: Of the quantity.
-        usd: What it costs; None when the price table does not know.
+        usd: What it costs; None when the quantity or its price is unknown.
     """
 
     service: str
     what: str
-    quantity: float
+    quantity: float | None
     unit: str
     usd: float | None
 
@@ -98,12 +98,17 @@ def total(positions: list[Position]) -> float:
     return sum(position.usd or 0.0 for position in positions)
 
 
+def unknown(positions: list[Position]) -> list[str]:
+    """Return what is in no sum, since its quantity or price is unknown."""
+    return [f"{position.service} {position.what}" for position in positions if position.usd is None]
+
+
 def _s3(settings: Settings, plan: Plan, prices: dict[str, Any]) -> list[Position]:
-    messages = plan.rate * plan.seconds
+    messages = None if plan.rate is None else plan.rate * plan.seconds
     share = {op: settings.steady_state_distribution.share(op) / 100 for op in Operation}
     refills = max(0.0, share[Operation.DELETE] - share[Operation.CREATE])
-    gets = messages * (share[Operation.READ] + share[Operation.UPDATE])
-    puts = messages * (share[Operation.UPDATE] + share[Operation.CREATE] + refills)
+    gets = _times(messages, share[Operation.READ] + share[Operation.UPDATE])
+    puts = _times(messages, share[Operation.UPDATE] + share[Operation.CREATE] + refills)
     pages = -(-settings.precondition_max_objects // _KEYS_A_PAGE)
     lists = plan.seconds / settings.inventory_reconcile_seconds * pages
     size = _mean_bytes(settings)
@@ -112,9 +117,9 @@ def _s3(settings: Settings, plan: Plan, prices: dict[str, Any]) -> list[Position
         _position("S3", "GET requests", gets, "requests", get_usd),
         _position("S3", "PUT requests", puts, "requests", put_usd),
         _position("S3", "LIST requests", lists, "requests", put_usd),
-        _position("S3", "DELETE requests", messages * share[Operation.DELETE], "requests", 0.0),
-        _position("S3", "downloaded, same region", gets * size / _GB, "GB", 0.0),
-        _position("S3", "uploaded", puts * size / _GB, "GB", 0.0),
+        _position("S3", "DELETE requests", _times(messages, share[Operation.DELETE]), "requests", 0.0),
+        _position("S3", "downloaded, same region", _times(gets, size / _GB), "GB", 0.0),
+        _position("S3", "uploaded", _times(puts, size / _GB), "GB", 0.0),
     ]
 
 
@@ -125,8 +130,13 @@ def _node_hour(plan: Plan, prices: dict[str, Any]) -> float | None:
     return price * (1.0 - float(prices["valkey_discount"]))
 
 
-def _position(service: str, what: str, quantity: float, unit: str, price: float | None) -> Position:
-    return Position(service, what, quantity, unit, None if price is None else quantity * price)
+def _position(service: str, what: str, quantity: float | None, unit: str, price: float | None) -> Position:
+    free = price == 0.0  # whatever the quantity
+    return Position(service, what, quantity, unit, 0.0 if free else _times(quantity, price))
+
+
+def _times(quantity: float | None, factor: float | None) -> float | None:
+    return None if quantity is None or factor is None else quantity * factor
 
 
 def _mean_bytes(settings: Settings) -> float:

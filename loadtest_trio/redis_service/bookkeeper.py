@@ -1,6 +1,9 @@
 """Notices that Redis has lost data, and has the books say so."""
 
+import time
 from collections.abc import Callable
+
+import trio
 
 from loadtest_trio.redis_service.books import LossWatch
 from loadtest_trio.redis_service.channel import Channel
@@ -11,13 +14,16 @@ class Bookkeeper:
 
     Args:
         channel: The way to Redis.
-        on_data_loss: Told how many messages Redis has forgotten, by the process that finds it out.
+        on_data_loss: Told when Redis has forgotten what was known here, with the number of messages
+            that were counted as lost by this process: 0 when another one was first.
     """
 
     def __init__(self, channel: Channel, on_data_loss: Callable[[int], None]) -> None:
         self._channel = channel
         self._on_data_loss = on_data_loss
         self._watch = LossWatch()
+        self._number = time.time_ns() // 1000
+        self._repairing = trio.Lock()
 
     @property
     def suspicious(self) -> bool:
@@ -29,11 +35,16 @@ class Bookkeeper:
         self._watch.saw(books)
 
     async def repair(self) -> None:
-        """Compare with the books of the moment; when messages are missing, book and tell them as lost."""
-        remembered = self._watch.remembered
-        if remembered is None or not self._watch.suspicious:
+        """If Redis was away, compare with the books of the moment; what is missing is counted and told."""
+        if not self._watch.suspicious:
             return
-        books, lost, first = await self._channel.script("repair", *remembered.fields())
-        self._watch.repaired(books)
-        if first or lost > 0:
-            self._on_data_loss(lost)
+        async with self._repairing:
+            remembered = self._watch.remembered
+            if remembered is None or not self._watch.suspicious:
+                return  # another task was faster
+            books, lost, less = await self._channel.script("repair", self._number, *remembered.fields())
+            # Only now: a repair that was cancelled may have been done, and gets its answer next time.
+            self._number += 1
+            self._watch.repaired(books)
+        if less:
+            self._on_data_loss(max(0, lost))

@@ -1,8 +1,9 @@
 """The books of the queue as remembered here, to notice when Redis itself has forgotten something.
 
-Every script replies with the books as they stood when it ran. Replies may be handled out of order
-(several threads), so what looks like a step back is only a suspicion; repair.lua compares with the
-books of the moment and decides.
+Every script replies with the books as they stood when it ran. Each life of the server has an epoch of
+its own, so another epoch than the one remembered says that the server was away and may have come back
+with less. Replies may be handled out of order (several threads): it is only a suspicion, and repair.lua
+compares with the books of the moment and decides.
 """
 
 import attrs
@@ -26,9 +27,14 @@ class Books:
         return cls(epoch or b"", *(int(counter or 0) for counter in counters))
 
     def newer_than(self, other: "Books") -> bool:
-        """Whether this was read later; within one epoch all counters but `lost` only grow."""
-        return self.created + self.processed + self.missed + self.purged >= (
-            other.created + other.processed + other.missed + other.purged
+        """Whether this was read later; within one epoch all counters but `lost` only grow.
+
+        When the server is back with an older past, claims and settlements still say the old epoch until
+        something begins the new one. `created` has not grown then, and what is remembered is kept.
+        """
+        return self.created >= other.created and (
+            self.created + self.processed + self.missed + self.purged
+            >= other.created + other.processed + other.missed + other.purged
         )
 
     def fields(self) -> tuple[bytes | int, ...]:
@@ -41,7 +47,7 @@ class LossWatch:
 
     Attributes:
         remembered: The latest books, or None before the first reply.
-        suspicious: Whether books were seen since that do not follow from those remembered.
+        suspicious: Whether books of another epoch were seen since.
     """
 
     def __init__(self) -> None:
@@ -54,7 +60,7 @@ class LossWatch:
         known = self.remembered
         if known is None:
             self.remembered = books
-        elif books.epoch != known.epoch or books.created < known.created:
+        elif books.epoch != known.epoch:
             self.suspicious = True
         elif books.newer_than(known):
             self.remembered = books

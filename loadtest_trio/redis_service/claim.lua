@@ -1,16 +1,12 @@
 #!lua flags=allow-oom
 -- ARGV: consumer, heartbeat time to live (ms), claim number, limit, retries to promote at most
--- Reply: books, server time of the claim (ms), elements, times each was reaped (empty: none was).
+-- Reply: books, server time of the claim (ms), elements.
 -- Message i of claim c gets the token "c.i". The claim number last seen is a repeat after a lost reply
 -- and gets the same batch again (nil for what was reaped meanwhile). An earlier number comes out of a
--- connection that was given up long ago: nobody would hear of what it claimed.
+-- connection that was given up long ago: nobody would hear of what it claimed. Neither is a sign of life.
+-- How often a message was delivered in vain stands in DELIVERIES; see reap.lua.
 
 local MOST = 1000 -- tokens have four digits, and unpack() has a limit too
-
-local function reaped_before(elements)
-  if #elements == 0 or redis.call('EXISTS', DELIVERIES) == 0 then return {} end
-  return redis.call('HMGET', DELIVERIES, unpack(elements))
-end
 
 local function token(number, i)
   return string.format('%s.%04d', number, i)
@@ -26,22 +22,17 @@ local function promote(time, most)
 end
 
 local function repeated(last)
-  if ARGV[3] ~= last[1] then
-    return redis.error_reply('ERR outdated claim: do two processes use the same consumer name?')
-  end
-  local elements, reaped = {}, {}
-  for i = 1, tonumber(last[2]) do
-    elements[i] = redis.call('HGET', INFLIGHT, token(last[1], i))
-    reaped[i] = elements[i] and redis.call('HGET', DELIVERIES, elements[i])
-  end
-  return {books(), tonumber(last[3]), elements, reaped}
+  if ARGV[3] ~= last[1] then error(OUTDATED) end
+  local elements = {}
+  for i = 1, tonumber(last[2]) do elements[i] = redis.call('HGET', INFLIGHT, token(last[1], i)) end
+  return {books(), tonumber(last[3]), elements}
 end
 
-local time = clock()
-beat(time, tonumber(ARGV[2]))
 local last = redis.call('HMGET', SESSION, 'claim', 'claimed', 'claimed_at')
 if last[1] and tonumber(ARGV[3]) <= tonumber(last[1]) then return repeated(last) end
 
+local time = clock()
+beat(time, tonumber(ARGV[2]))
 promote(time, tonumber(ARGV[5]))
 local elements = redis.call('RPOP', QUEUE, math.min(tonumber(ARGV[4]), MOST)) or {}
 if #elements > 0 then
@@ -54,4 +45,4 @@ if #elements > 0 then
 end
 redis.call('HSET', SESSION, 'claim', ARGV[3], 'claimed', #elements, 'claimed_at', time)
 redis.call('PEXPIRE', SESSION, SESSION_MS)
-return {books(), time, elements, reaped_before(elements)}
+return {books(), time, elements}

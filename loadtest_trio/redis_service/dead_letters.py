@@ -1,11 +1,13 @@
 """The dead list: what could not be processed, with the reason, and the ways out of it."""
 
+import time
 from base64 import b64decode, b64encode
 from hashlib import sha256
 from typing import Any
 
 import attrs
 import orjson
+import trio
 
 from loadtest_trio.errors import MalformedMessageError
 from loadtest_trio.message import decode
@@ -15,6 +17,11 @@ PAGE = 100
 """Records read or moved by one call."""
 
 LONGEST_ERROR = 1000
+
+_KINDS: dict[str, Any] = {
+    "id": str, "operation": str, "key": str, "attempts": int, "error": str, "time": int | float
+}  # fmt: skip
+_YEAR_10000 = 253_402_300_800  # in Unix seconds: no calendar goes further
 
 
 @attrs.frozen
@@ -46,19 +53,14 @@ class DeadLetter:
         """Read a record; one that is not ours is its own element and says so."""
         try:
             fields = orjson.loads(record)
+            if not all(isinstance(fields[name], kind) for name, kind in _KINDS.items()):
+                raise TypeError
+            if not 0 <= fields["time"] < _YEAR_10000:
+                raise ValueError
             element = (
                 fields["element"].encode() if "element" in fields else b64decode(fields["element_base64"])
             )
-            return cls(
-                id=fields["id"],
-                operation=fields["operation"],
-                key=fields["key"],
-                attempts=fields["attempts"],
-                error=fields["error"],
-                time=fields["time"],
-                element=element,
-                record=record,
-            )
+            return cls(**{name: fields[name] for name in _KINDS}, element=element, record=record)
         except (ValueError, TypeError, KeyError, AttributeError):
             return cls(
                 _id_of(record), "", "", 0, "not a dead record: somebody else put it here", 0.0, record, record
@@ -98,7 +100,8 @@ def dead_record(element: bytes, *, error: str, attempts: int, time: float) -> by
 class DeadLetters:
     """Lists, requeues and purges what ended on the dead list.
 
-    Each move is one script: a crash in between leaves a message on one list or the other.
+    Each move is one script: a crash in between leaves a message on one list or the other. Moves are
+    numbered as settlements are, so that one whose reply got lost is not done twice.
 
     Args:
         channel: The way to Redis.
@@ -108,6 +111,8 @@ class DeadLetters:
     def __init__(self, channel: Channel, key: bytes) -> None:
         self._channel = channel
         self._key = key
+        self._number = time.time_ns() // 1000
+        self._moving = trio.Lock()
 
     async def count(self) -> int:
         """Return how many there are."""
@@ -133,7 +138,7 @@ class DeadLetters:
     async def requeue(self, id: str) -> bool:  # noqa: A002  # what the record calls it
         """Put the message with this id back on the queue, its retries at 0; return whether there was one."""
         letter = await self.find(id)
-        return letter is not None and await self._move([letter]) == 1
+        return letter is not None and await self._requeue([letter]) == 1
 
     async def requeue_all(self) -> int:
         """Put all that are on the list now back on the queue, oldest first; return how many went."""
@@ -143,16 +148,22 @@ class DeadLetters:
             if not records:
                 break
             left -= len(records)
-            moved += await self._move([DeadLetter.parse(record) for record in reversed(records)])
+            moved += await self._requeue([DeadLetter.parse(record) for record in reversed(records)])
         return moved
 
     async def purge(self) -> int:
         """Delete them all for good; return how many. The books count them as purged."""
-        return int((await self._channel.script("purge"))[1])
+        return await self._move("purge")
 
-    async def _move(self, letters: list[DeadLetter]) -> int:
-        arguments = [part for letter in letters for part in (letter.record, letter.renewed())]
-        return int((await self._channel.script("requeue", *arguments))[1])
+    async def _requeue(self, letters: list[DeadLetter]) -> int:
+        return await self._move(
+            "requeue", *(part for each in letters for part in (each.record, each.renewed()))
+        )
+
+    async def _move(self, script: str, *arguments: bytes) -> int:
+        async with self._moving:
+            self._number += 1
+            return int((await self._channel.script(script, self._number, *arguments))[1])
 
 
 def _fields(element: bytes) -> dict[str, Any]:

@@ -1,9 +1,13 @@
 #!lua flags=allow-oom
--- ARGV: consumer
--- Reply: books before the purge, messages removed from the dead list for good.
+-- ARGV: consumer, move number
+-- Reply: books, messages removed from the dead list for good.
 
-local found = books()
-local purged = redis.call('LLEN', DEAD)
-redis.call('UNLINK', DEAD)
-count('purged', purged)
-return {found, purged}
+local function purge()
+  local purged = redis.call('LLEN', DEAD)
+  redis.call('UNLINK', DEAD)
+  count('purged', purged)
+  return purged
+end
+
+local answer = answer_to('move', ARGV[2]) or keep_answer('move', ARGV[2], purge())
+return {books(), answer}

@@ -1,5 +1,6 @@
 #!lua flags=allow-oom
--- ARGV: consumer (who reaps), heartbeat time to live (ms), deliveries at most, messages to move at most
+-- ARGV: consumer (who reaps), heartbeat time to live (ms), deliveries at most, messages to move at most,
+-- number of its latest claim
 -- Reply: books, consumers removed, messages returned to the queue, poison: owner, token, element and
 -- deliveries of each message that was delivered too often.
 -- Poison stays where it is: bury.lua moves it once the caller has written its record, and a caller
@@ -7,6 +8,7 @@
 
 local time, ttl = clock(), tonumber(ARGV[2])
 local most, budget = tonumber(ARGV[3]), tonumber(ARGV[4])
+if retired(ARGV[5]) then return {books(), 0, 0, {}} end
 beat(time, ttl)
 local removed, returned, poison = 0, 0, {}
 

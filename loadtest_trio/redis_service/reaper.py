@@ -1,6 +1,7 @@
 """Takes the work of dead consumers back, and gives up what was delivered too often."""
 
 from collections.abc import Callable
+from typing import Any
 
 from loadtest_trio.redis_service.bookkeeper import Bookkeeper
 from loadtest_trio.redis_service.channel import Channel
@@ -35,10 +36,14 @@ class Reaper:
         self._max_deliveries = max_deliveries
         self._clock = clock
 
-    async def reap(self) -> ReapResult:
-        """Judge all consumers once; moves `MESSAGES_PER_CALL` at most."""
+    async def reap(self, latest_claim: int) -> ReapResult:
+        """Judge all consumers once; moves `MESSAGES_PER_CALL` at most.
+
+        Args:
+            latest_claim: Number of this consumer's latest claim, since whoever judges is heard, too.
+        """
         books, consumers, requeued, poison = await self._channel.script(
-            "reap", self._ttl_ms, self._max_deliveries, MESSAGES_PER_CALL, size=lambda reply: int(reply[2])
+            "reap", self._ttl_ms, self._max_deliveries, MESSAGES_PER_CALL, latest_claim, size=_returned
         )
         self._bookkeeper.saw(books)
         if not poison:
@@ -53,3 +58,7 @@ class Reaper:
         )
         self._bookkeeper.saw(books)
         return ReapResult(consumers + removed, requeued, buried)
+
+
+def _returned(reply: list[Any]) -> int:
+    return int(reply[2])

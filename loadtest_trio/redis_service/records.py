@@ -15,14 +15,10 @@ class Delivery:
     Attributes:
         token: Names this delivery of the message; settle or release it under this name.
         element: The list element, whatever bytes somebody enqueued.
-        deliveries: Which delivery this is; 1 for the first, more after its consumer was reaped.
-        claimed_at: When it was claimed, in Unix seconds of the Redis server's clock.
     """
 
     token: str
     element: bytes
-    deliveries: int
-    claimed_at: float
 
 
 class Outcome(StrEnum):
@@ -108,8 +104,8 @@ class QueueSnapshot:
         delayed: Waiting for their retry.
         dead: On the dead list.
         consumers: Consumers registered.
-        epoch: Names this life of the data; it changes when Redis comes back empty.
-        created: Messages enqueued, since the epoch of the books began.
+        epoch: Names this life of the server; it changes with every restart and failover.
+        created: Messages enqueued, those included that Redis itself forgot.
         processed: Messages settled as processed.
         missed: Messages settled as missed.
         purged: Messages deleted from the dead list for good.

@@ -1,49 +1,57 @@
 #!lua flags=allow-oom
--- ARGV: consumer, then the books that the caller remembers: epoch and counters
--- Reply: books as repaired, messages newly counted as lost, 1 if the caller is the first to tell.
+-- ARGV: consumer, repair number, then the books that the caller remembers: epoch and counters
+-- Reply: books as repaired, messages newly booked as lost, 1 if the caller knew of more than Redis kept.
 --
--- Two ways to lose data. Redis came back *empty*: the epoch is a new one. Redis came back with a
--- *past* of its own (a snapshot, a replica that lagged): the epoch is the same, `created` went back.
--- In the first case the remembered counters are added to those of the new life; in the second only
--- `created` is restored, since what was settled after that past is waiting again and will be counted
--- again. Either way what then lacks in the ledger is what was lost.
+-- A new epoch: the server has begun another life (see open_books). It came back with
+-- everything:       it had `created` at least as high as anybody remembers. Nothing to do.
+-- a past:           a snapshot, a replica that lagged. `created` is restored, and only that: what was
+--                   settled after that past is waiting again and will be counted again.
+-- nothing at all:   all counters are restored.
+-- What the restored counters say was created and do not account for is lost.
 --
--- Each process remembers; the first to come repairs. What it added is kept (`past_...`), so that one
--- that remembers later books of the same past adds only the difference, and none adds twice.
+-- Each process remembers, one less and another more, and none must add twice. So what is known of a past
+-- epoch is kept (PAST: its counters, and in `kept` what `created` was when this life began), and each adds
+-- only what it knows beyond that.
 
-local remembered = {epoch = ARGV[2]}
-for i, counter in ipairs(COUNTERS) do remembered[counter] = tonumber(ARGV[i + 2]) end
-
-local function number(field)
-  return tonumber(redis.call('HGET', LEDGER, field) or 0)
+local function number(key, field)
+  return tonumber(redis.call('HGET', key, field) or 0)
 end
 
-local function gap()
-  local accounted = redis.call('LLEN', QUEUE) + redis.call('ZCARD', RETRY) + redis.call('LLEN', DEAD)
-  for i = 2, #COUNTERS do accounted = accounted + number(COUNTERS[i]) end
-  return number('created') - accounted - in_flight()
+local function past_record(epoch)
+  redis.call('HSETNX', LEDGER, 'past', epoch) -- Redis is empty, and this is the first to remember
+  if redis.call('EXISTS', past_of(epoch)) == 1 then return past_of(epoch) end
+  -- An epoch that Redis knows nothing of, since it began after the past that came back: counters run
+  -- on from one epoch to the next and can be compared with those of that past.
+  return past_of(redis.call('HGET', LEDGER, 'past'))
 end
 
-local function add_lost(n, first)
-  count('lost', n)
-  return {books(), n, first and 1 or 0}
+local function unaccounted(past)
+  local sum = number(past, 'created')
+  for i = 2, #COUNTERS do sum = sum - number(past, COUNTERS[i]) end
+  return math.max(0, sum)
 end
 
-if books()[1] == remembered.epoch then
-  if number('created') >= remembered.created then return add_lost(0) end
-  redis.call('HSET', LEDGER, 'created', remembered.created)
-  return add_lost(math.max(0, gap()), true)
+local function repair(epoch, remembered)
+  if epoch == books()[1] then return '0 0' end
+  local past = past_record(epoch)
+  local kept = redis.call('HGET', past, 'kept')
+  local before = unaccounted(past)
+  for i, counter in ipairs(kept and {'created'} or COUNTERS) do
+    local news = remembered[i] - number(past, counter)
+    if news > 0 then
+      count(counter, news)
+      redis.call('HINCRBY', past, counter, news)
+    end
+  end
+  -- Later books may also say that more was done than the first to come knew: then less was lost.
+  local lost = unaccounted(past) - before
+  count('lost', lost)
+  return lost .. (kept and remembered[1] <= tonumber(kept) and ' 0' or ' 1')
 end
--- The life before this one is the one that the first detector remembers.
-local first = redis.call('HSETNX', LEDGER, 'past_epoch', remembered.epoch) == 1
-local past = redis.call('HGET', LEDGER, 'past_epoch')
-if past ~= remembered.epoch then return add_lost(0) end
-for _, counter in ipairs(COUNTERS) do
-  local news = math.max(0, remembered[counter] - number('past_' .. counter))
-  count(counter, news)
-  redis.call('HINCRBY', LEDGER, 'past_' .. counter, news)
-end
--- Later books may also say that more was done than the first detector knew: then less was lost.
-local lost = math.max(gap(), -number('past_gap'))
-redis.call('HINCRBY', LEDGER, 'past_gap', lost)
-return add_lost(lost, first)
+
+local remembered = {}
+for i = 1, #COUNTERS do remembered[i] = tonumber(ARGV[i + 3]) end
+open_books()
+local answer = answer_to('repair', ARGV[2]) or keep_answer('repair', ARGV[2], repair(ARGV[3], remembered))
+local lost, less = string.match(answer, '(%S+) (%S+)')
+return {books(), tonumber(lost), tonumber(less)}

@@ -49,11 +49,6 @@ class Keys:
         return tuple(f"{{{self.queue_name}}}:{name}".encode() for name in names)
 
     @property
-    def queue(self) -> bytes:
-        """The list that messages wait on."""
-        return self.all()[0]
-
-    @property
     def dead(self) -> bytes:
         """The list that messages end on when they cannot be processed."""
         return self.all()[4]

@@ -4,13 +4,16 @@ What holds, whatever is killed or cut off at whatever moment:
 
 1. Each step is one Lua script, so a message is in exactly one place (see common.lua for the map), and
    the books change together with the move they count.
-2. Every batch, claim and settlement has a number that grows. When a reply is lost the same number is
-   asked again, and the script knows it: nothing happens twice, and the answer is the same. Numbers are
-   comparable only when calls of a kind go one after the other, hence a lock for each kind.
+2. Every batch, claim, settlement, repair and move of dead letters has a number that grows. When a reply
+   is lost the same number is asked again, and the script knows it: nothing happens twice, and the answer
+   is the same. Numbers are comparable only when calls of a kind go one after the other, hence a lock for
+   each kind.
 3. A settlement acts on the in-flight record alone. A consumer that was reaped has none: its late
    settlement changes nothing and says so (stale).
 4. What a cancelled call claimed without anybody hearing of it is in the in-flight record but not among
    the tokens held here: the heartbeat returns it to the queue.
+5. Every life of the server has an epoch of its own, which begins before anything is enqueued in it
+   (see common.lua). Who remembers another epoch compares: what Redis forgot is counted as lost.
 
 Numbers start at the clock's microseconds, so that they keep growing across a restart under one name.
 """
@@ -64,10 +67,14 @@ class RedisService:
         observe: Told about every attempt of every call.
         heartbeat_ttl: A consumer that was silent for longer, in seconds, is dead. Beat at a third of it.
         max_deliveries: Deliveries of one message before a reaper sends it to the dead list.
-        threads: Calls under way at once.
+        threads: Calls under way at once. There are six kinds of callers (the scheduler, the intake, the
+            settler, the heartbeat, the reaper, the reporter), and none must wait for another's slow
+            call: a heartbeat that does is late, and its consumer is taken for dead.
         timeout: For connecting, for sending and between two parts of a reply, in seconds.
         on_outage: Told of every attempt that failed because Redis is away, and None when it is back.
-        on_data_loss: Told how many messages Redis has forgotten, once for each time it did.
+        on_data_loss: Told when Redis has forgotten what this process knew, with the number of messages
+            that were counted as lost by it: 0 when another process was first, or nothing was waiting.
+            Over all processes the numbers add up to what the books count as `lost`.
         clock: Unix seconds, for dead records.
         delay_seconds: Added to every call, in its thread: for the experiments of `tune`.
 
@@ -88,7 +95,7 @@ class RedisService:
         observe: Observer = _unobserved,
         heartbeat_ttl: float = 15.0,
         max_deliveries: int = 5,
-        threads: int = 4,
+        threads: int = 6,
         timeout: float = 5.0,
         on_outage: Callable[[RedisError | None], None] = _ignored,
         on_data_loss: Callable[[int], None] = _ignored,
@@ -106,7 +113,6 @@ class RedisService:
             on_outage=on_outage,
         )
         self.dead_letters = DeadLetters(self._channel, keys.dead)
-        self._queue_key = keys.queue
         self._all_keys = keys.all()
         self._ttl_ms = round(heartbeat_ttl * 1000)
         self._bookkeeper = Bookkeeper(self._channel, on_data_loss)
@@ -148,7 +154,10 @@ class RedisService:
                     "enqueue", self._batch, *part, size=_constant(len(part))
                 )
                 self._bookkeeper.saw(books)
-        return length if elements else await self.length()
+        if not elements:
+            return await self.length()
+        await self._bookkeeper.repair()
+        return length
 
     async def claim(self, limit: int) -> list[Delivery]:
         """Take up to `limit` messages (1,000 at most), due retries first.
@@ -161,15 +170,13 @@ class RedisService:
         async with self._claiming:
             self._claim += 1
             claim = str(self._claim)
-            books, time_ms, elements, reaped = await self._channel.script(
+            books, _, elements = await self._channel.script(
                 "claim", self._ttl_ms, claim, limit, PROMOTED_PER_CLAIM, size=_claimed
             )
             self._bookkeeper.saw(books)
-            claimed_at = time_ms / 1000
-            counts = reaped or [None] * len(elements)
             deliveries = [
-                Delivery(f"{claim}.{i:04d}", element, int(count or 0) + 1, claimed_at)
-                for i, (element, count) in enumerate(zip(elements, counts, strict=True), 1)
+                Delivery(f"{claim}.{i:04d}", element)
+                for i, element in enumerate(elements, 1)
                 if element is not None
             ]
             self._held.update([delivery.token for delivery in deliveries])
@@ -211,7 +218,7 @@ class RedisService:
 
     async def heartbeat(self) -> None:
         """Say that this consumer lives; call it every third of `heartbeat_ttl`."""
-        books, in_flight = await self._channel.script("heartbeat", self._ttl_ms)
+        books, in_flight = await self._channel.script("heartbeat", self._ttl_ms, self._claim)
         self._bookkeeper.saw(books)
         if in_flight > len(self._held):
             await self._return_strays()
@@ -223,10 +230,10 @@ class RedisService:
         Moves 500 messages a call at most. After an outage of Redis itself nobody is judged until
         everybody has had `heartbeat_ttl` to come back.
         """
-        return await self._reaper.reap()
+        return await self._reaper.reap(self._claim)
 
     async def retire(self) -> None:
-        """Leave: give back what is still in flight here, and stop being a consumer. Claim no more."""
+        """Leave: give back what is still in flight here, and stop being a consumer until the next claim."""
         async with self._claiming, self._settling:
             books, _ = await self._channel.script("retire", self._claim)
             self._bookkeeper.saw(books)
@@ -234,7 +241,10 @@ class RedisService:
 
     async def length(self) -> int:
         """Return how many messages wait on the queue."""
-        return int(await self._channel.command("length", b"LLEN", self._queue_key))
+        books, length = await self._channel.script("length")
+        self._bookkeeper.saw(books)
+        await self._bookkeeper.repair()
+        return int(length)
 
     async def snapshot(self) -> QueueSnapshot:
         """Return where all messages are, at one instant, data loss already accounted for."""
@@ -251,12 +261,12 @@ class RedisService:
         await self._channel.command("erase", b"DEL", *self._all_keys)
 
     async def server_seconds(self) -> float:
-        """Return how long the server has worked on our kinds of command, since it started.
+        """Return how long the server has worked on our scripts, since it started.
 
         Source: redis.io, "INFO", section commandstats. Commands inside scripts are part of EVALSHA.
         """
         reply = await self._channel.command("info", b"INFO", b"commandstats")
-        found = re.findall(rb"cmdstat_(?:evalsha|llen):calls=\d+,usec=(\d+)", reply)
+        found = re.findall(rb"cmdstat_evalsha:calls=\d+,usec=(\d+)", reply)
         return sum(map(int, found)) / 1e6
 
     def close(self) -> None:

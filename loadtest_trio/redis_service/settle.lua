@@ -2,12 +2,6 @@
 -- ARGV: consumer, settlement number, then token and action of each message. Actions:
 --   "p" processed, "m" missed, "r<delay ms>\n<element>" retry later, "d<record>" to the dead list.
 -- Reply: books, one character a message: "1" done, "0" stale (this consumer was reaped meanwhile).
--- A number seen last is a repeat after a lost reply and gets the same answer.
-
-local last = redis.call('HMGET', SESSION, 'settlement', 'answer')
-if last[1] and tonumber(ARGV[2]) <= tonumber(last[1]) then
-  return {books(), ARGV[2] == last[1] and last[2] or ''}
-end
 
 local time = clock()
 local some_reaped = redis.call('EXISTS', DELIVERIES) == 1
@@ -30,13 +24,15 @@ local function settle(token, action)
   return '1'
 end
 
-local answer = {}
-for i = 3, #ARGV, 2 do
-  answer[#answer + 1] = settle(ARGV[i], ARGV[i + 1])
+local function settle_all()
+  local answer = {}
+  for i = 3, #ARGV, 2 do
+    answer[#answer + 1] = settle(ARGV[i], ARGV[i + 1])
+  end
+  count('processed', settled.p)
+  count('missed', settled.m)
+  return table.concat(answer)
 end
-answer = table.concat(answer)
-count('processed', settled.p)
-count('missed', settled.m)
-redis.call('HSET', SESSION, 'settlement', ARGV[2], 'answer', answer)
-redis.call('PEXPIRE', SESSION, SESSION_MS)
+
+local answer = answer_to('settlement', ARGV[2]) or keep_answer('settlement', ARGV[2], settle_all())
 return {books(), answer}

@@ -2,6 +2,7 @@
 -- ARGV: consumer
 -- Reply: books, queued, in flight, delayed, dead, consumers: all of one instant.
 
+open_books()
 return {
   books(),
   redis.call('LLEN', QUEUE),

@@ -5,9 +5,11 @@ from collections.abc import Callable
 import httpx
 import trio
 
+_LISTING = b"list-type="
+
 
 class ObservedTransport(httpx.AsyncBaseTransport):
-    """Hands requests on, and tells when the answer to each GET began, where the inner transport knows.
+    """Hands requests on, and tells when the answer to each GET of an object began.
 
     Args:
         inner: Sends the requests; closed by `aclose`.
@@ -29,7 +31,7 @@ class ObservedTransport(httpx.AsyncBaseTransport):
             await trio.sleep(self._delay)
         response = await self._inner.handle_async_request(request)
         began = response.extensions.get("first_byte_at")
-        if began and request.method == "GET":
+        if began and request.method == "GET" and _LISTING not in request.extensions.get("target", b""):
             self._on_first_byte(began - started)
         return response
 

@@ -11,7 +11,7 @@ generators and a pure-Python parser. What S3 needs is small enough to read in on
 Invariants:
     * A slot is held in a ``try``/``finally``, and a connection is pooled only after a complete
       response, so a request that fails or is cancelled at any checkpoint closes its connection and
-      leaks neither (`tests/unit/s3/test_transport_cancel.py` cancels at each of them).
+      leaks neither (`tests/unit/s3/transport/test_transport_cancel.py` cancels at each of them).
     * A response is returned only when its body has arrived. Nothing is left to close.
     * A request is sent twice only on a reused connection, when no byte of an answer came back, and when
       the first attempt either sent nothing or can be repeated without harm (RFC 9110, 9.2.2).
@@ -151,7 +151,7 @@ class LeanTransport(httpx.AsyncBaseTransport):
         try:
             sock = await connect(host, port)
             return await open_tls(sock, self._tls_context(), host) if scheme == "https" else TcpStream(sock)
-        except OSError as error:
+        except (OSError, UnicodeError) as error:  # the latter: a host that is no name
             raise httpx.ConnectError(f"cannot connect to {scheme}://{host}:{port}: {error}") from error
 
     def _tls_context(self) -> ssl.SSLContext:

@@ -75,6 +75,7 @@ class Planner:
         self._min_objects = min_objects
         self._max_objects = max_objects
         self._numbers = count(1)
+        self._postponed: Operation | None = None
 
     @property
     def met(self) -> bool:
@@ -107,10 +108,19 @@ class Planner:
             due: The time they are due, in Unix seconds.
 
         Returns:
-            Up to `number` messages: an operation for which no object is known is left out.
+            Up to `number` messages. They end before an operation for which no object is known: it comes
+            first the next time. Were it left out, CREATEs would go on alone, past the nominal mix and the
+            bucket's bounds, for as long as an outage keeps all objects on the queue.
         """
-        drafts = (self._draft(self._mix.draw(), due, Phase.STEADY) for _ in range(number))
-        return [message for message in drafts if message]
+        batch: list[Message] = []
+        while len(batch) < number:
+            operation = self._postponed or self._mix.draw()
+            message = self._draft(operation, due, Phase.STEADY)
+            self._postponed = None if message else operation
+            if message is None:
+                break
+            batch.append(message)
+        return batch
 
     def _draft(self, operation: Operation, due: float, phase: Phase) -> Message | None:
         params = {}
@@ -124,4 +134,4 @@ class Planner:
             key = self._inventory.choose()
         if key is None:
             return None
-        return Message(f"{self._sender}-{next(self._numbers)}", operation, key, phase, due, 0, params)
+        return Message(f"{self._sender}-{next(self._numbers)}", operation, key, phase, due, params=params)

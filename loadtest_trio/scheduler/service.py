@@ -1,7 +1,7 @@
 """SchedulerService: decides what is due and puts it on the queue."""
 
 from collections.abc import AsyncIterator, Callable, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import trio
 
@@ -10,6 +10,7 @@ from loadtest_trio.errors import LoadtestError
 from loadtest_trio.inventory import Inventory
 from loadtest_trio.message import Message
 from loadtest_trio.metrics import Metrics
+from loadtest_trio.redis_service import QueueSnapshot
 from loadtest_trio.s3 import ListedObject
 from loadtest_trio.scheduler.pacer import Pacer
 from loadtest_trio.scheduler.planner import Planner
@@ -19,12 +20,14 @@ from loadtest_trio.vitals import Vitals
 _BATCH = 1000  # elements a call: bounds the time that one script holds the Redis server
 _POLL_SECONDS = 0.1  # how often saturate mode and unmet preconditions look again
 _LIST_RETRY_SECONDS = 1.0
+_SETTLING_SECONDS = 5.0  # in which this service surely hears of what it settled
+_LEAST_SECONDS = 5.0  # between two LISTs, however much is missing
 _LEAST_PAUSE = 20  # times as long as the LIST took
 
 
 class _Queue(Protocol):
     async def enqueue(self, elements: Sequence[bytes]) -> int: ...
-    async def length(self) -> int: ...
+    async def snapshot(self) -> QueueSnapshot: ...
 
 
 class _Bucket(Protocol):
@@ -65,7 +68,14 @@ class SchedulerService:
         self._metrics = metrics
         self._vitals = vitals
         self._wall = wall
+        self._pacer: Pacer | None = None
+        self._queued = 0
+        self._starving = trio.Event()
         self.phase = "precondition"
+
+    def lag(self) -> float:
+        """Return how late the next batch of rate mode is now, in seconds; it is while Redis is away."""
+        return max(0.0, trio.current_time() - self._pacer.next_tick) if self._pacer else 0.0
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Schedule until cancelled; started once the objects were listed.
@@ -86,6 +96,8 @@ class SchedulerService:
     async def _meet_preconditions(self) -> None:
         while not self._planner.met:
             room = await self._room()
+            if room <= 0:
+                self._say_full()
             await self._enqueue(self._planner.refills(self._wall(), room))
             await trio.sleep(_POLL_SECONDS)
         self.phase = "steady"
@@ -93,7 +105,7 @@ class SchedulerService:
 
     async def _keep_rate(self) -> None:
         settings = self._settings
-        pacer = Pacer(
+        pacer = self._pacer = Pacer(
             settings.scheduler_messages_per_second, settings.scheduler_interval_seconds, trio.current_time()
         )
         while True:
@@ -110,32 +122,40 @@ class SchedulerService:
         pause = min(_POLL_SECONDS, self._settings.scheduler_interval_seconds)
         while True:
             room = await self._room()
-            length = self._settings.max_queue_length - room
-            wanted = min(room, self._settings.scheduler_target_queue_length - length)
-            await self._enqueue(self._plan(max(0, wanted), self._wall(), room))
+            wanted = self._settings.scheduler_target_queue_length - self._queued
+            if wanted > room:
+                self._say_full()
+            await self._enqueue(self._plan(max(0, min(wanted, room)), self._wall(), room))
             await trio.sleep(pause)
 
     def _plan(self, number: int, due: float, room: int) -> list[Message]:
         batch = self._planner.steady(number, due)
-        self._metrics.totals["withheld"] += number - len(batch)
+        if len(batch) < number:
+            self._metrics.totals["withheld"] += number - len(batch)
+            self._starving.set()
         return batch + self._planner.refills(due, room - len(batch))
 
     def _admit(self, number: int, room: int) -> int:
         admitted = max(0, min(number, room))
         if admitted < number:
             self._metrics.totals["withheld"] += number - admitted
-            logs.failure(
-                "messages_withheld",
-                "withheld",
-                withheld=number - admitted,
-                max_queue_length=self._settings.max_queue_length,
-            )
+            self._say_full(withheld=number - admitted)
         return admitted
 
+    def _say_full(self, **fields: Any) -> None:
+        logs.failure(
+            "messages_withheld", "withheld", max_queue_length=self._settings.max_queue_length, **fields
+        )
+
     async def _room(self) -> int:
-        length = await self._queue.length()
+        # All that Redis has to keep, or an S3 that fails for hours would fill it with dead letters.
+        snapshot = await self._queue.snapshot()
         self._vitals.beat("scheduler")
-        return self._settings.max_queue_length - length
+        self._queued = snapshot.queued
+        if not snapshot.queued + snapshot.in_flight + snapshot.delayed:
+            # All that was enqueued has ended. What was not heard of here ended in another process.
+            self._inventory.conclude_plans(before=trio.current_time() - _SETTLING_SECONDS)
+        return self._settings.max_queue_length - snapshot.queued - snapshot.delayed - snapshot.dead
 
     async def _enqueue(self, messages: list[Message]) -> int:
         for begin in range(0, len(messages), _BATCH):
@@ -147,14 +167,17 @@ class SchedulerService:
         return len(messages)
 
     async def _keep_reconciled(self) -> None:
-        pause = self._settings.inventory_reconcile_seconds
+        interval, least = self._settings.inventory_reconcile_seconds, _LEAST_SECONDS
         while True:
-            await trio.sleep(pause)
+            # Without an object to choose the bucket is looked at early: another service may have filled it.
+            with trio.move_on_after(max(interval, least)):
+                await trio.sleep(least)
+                await self._starving.wait()
+            self._starving = trio.Event()
             began = trio.current_time()
             await self._reconcile()
             # The LIST of a million keys takes some ten seconds of CPU: it may have a twentieth of the time.
-            took = trio.current_time() - began
-            pause = max(self._settings.inventory_reconcile_seconds, _LEAST_PAUSE * took)
+            least = max(_LEAST_SECONDS, _LEAST_PAUSE * (trio.current_time() - began))
 
     async def _reconcile(self) -> None:
         while True:

@@ -1,6 +1,6 @@
 """Settings: what can be configured, where values come from, what is allowed."""
 
-from loadtest_trio.settings.load import Loaded, load
+from loadtest_trio.settings.load import Loaded, Survey, load, look
 from loadtest_trio.settings.model import SETTINGS, SettingInfo, Settings
 from loadtest_trio.settings.values import (
     Distribution,
@@ -24,7 +24,9 @@ __all__ = [
     "SchedulerMode",
     "SettingInfo",
     "Settings",
+    "Survey",
     "Transport",
     "load",
+    "look",
     "mask_url",
 ]

@@ -40,6 +40,23 @@ class Loaded:
     warnings: tuple[str, ...]
 
 
+@attrs.frozen
+class Survey:
+    """What was found, good and bad.
+
+    Attributes:
+        values: Field name -> value, of what can be used and is not a default.
+        sources: Variable name -> where its value came from.
+        faults: What cannot be used.
+        warnings: Sentences about variables that look like typing errors.
+    """
+
+    values: Mapping[str, Any]
+    sources: Mapping[str, str]
+    faults: tuple[SettingFault, ...]
+    warnings: tuple[str, ...]
+
+
 def load(
     environ: Mapping[str, str], file: Path | None = None, embedded: Mapping[str, str] | None = None
 ) -> Loaded:
@@ -59,6 +76,16 @@ def load(
     Raises:
         ConfigurationError: With every fault found.
     """
+    survey = look(environ, file, embedded)
+    if survey.faults:
+        raise ConfigurationError(list(survey.faults), survey.warnings)
+    return Loaded(Settings(**survey.values), survey.sources, survey.warnings)
+
+
+def look(
+    environ: Mapping[str, str], file: Path | None = None, embedded: Mapping[str, str] | None = None
+) -> Survey:
+    """Gather, structure and check every setting, as `load` does, and return also what cannot be used."""
     table, faults = _read_file(file)
     values: dict[str, Any] = {}
     sources: dict[str, str] = {}
@@ -75,9 +102,7 @@ def load(
         except (ValueError, TypeError, KeyError, AttributeError, OverflowError):
             faults.append(SettingFault(info.name, info.shown(raw), info.allowed, source))
     faults += _conflicts(values, sources)
-    if faults:
-        raise ConfigurationError(faults)
-    return Loaded(Settings(**values), sources, tuple(_likely_typos(environ)))
+    return Survey(values, sources, tuple(faults), tuple(_likely_typos(environ)))
 
 
 def _structure(field: "attrs.Attribute[Any]", raw: object) -> object:
@@ -140,6 +165,7 @@ def _conflicts(values: Mapping[str, Any], sources: Mapping[str, str]) -> Iterabl
 def _likely_typos(environ: Mapping[str, str]) -> Iterable[str]:
     known = [name for info in SETTINGS for name in (info.name, *info.aliases)]
     for name in sorted(environ):
-        close = [] if name in known else get_close_matches(name, known, n=1, cutoff=0.85)
+        aws_own = name.startswith("AWS_ENDPOINT_URL_")  # one for each service of AWS
+        close = [] if name in known or aws_own else get_close_matches(name, known, n=1, cutoff=0.85)
         if close:
             yield f"unknown variable {name}: did you mean {close[0]}?"

@@ -14,10 +14,11 @@ from loadtest_trio.settings.values import (
     Role,
     SchedulerMode,
     Transport,
+    is_redis_url,
+    is_s3_endpoint,
     mask_url,
     parse_distribution,
     show,
-    url_with,
 )
 
 T = TypeVar("T")
@@ -75,8 +76,8 @@ class Settings:
     redis_endpoint: str = option(
         REQUIRED,
         "Redis, as redis://[user:password@]host[:port][/database]; rediss:// for TLS.",
-        allowed="a redis:// or rediss:// URL with a host",
-        check=v.and_(v.min_len(1), url_with("redis", "rediss")),
+        allowed="redis://[user:password@]host[:port][/database], or rediss:// for TLS",
+        check=v.and_(v.min_len(1), is_redis_url),
         secret=True,
     )
     s3_bucket: str = option(
@@ -94,8 +95,8 @@ class Settings:
     s3_endpoint_url: str = option(
         "",
         "Another S3 than AWS: http(s)://host[:port]; path-style addressing. Empty: AWS.",
-        allowed="an http:// or https:// URL, or empty",
-        check=url_with("http", "https"),
+        allowed="an http:// or https:// URL without user, query and fragment, or empty",
+        check=is_s3_endpoint,
         aliases=("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"),
         secret=True,
     )
@@ -130,7 +131,9 @@ class Settings:
         1000, "The queue length that saturate mode keeps.", least=1, most=10_000_000
     )
     max_queue_length: int = whole(
-        100_000, "At this queue length the scheduler withholds messages and counts them.", least=1
+        100_000,
+        "At so many messages waiting, delayed or dead the scheduler withholds further ones and counts them.",
+        least=1,
     )
     precondition_min_objects: int = whole(100, "Below it, objects are created.", least=1)
     precondition_max_objects: int = whole(1000, "Above it, objects are deleted.", least=1)
@@ -151,7 +154,7 @@ class Settings:
         least=37,
         most=37_000_000,
     )
-    random_seed: int | None = whole(None, "Makes the schedule and the payloads repeatable.")
+    random_seed: int | None = whole(None, "Repeats the order of the operations and the sizes of new files.")
 
     # Work
     roles: frozenset[Role] = option(

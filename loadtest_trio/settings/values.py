@@ -3,8 +3,8 @@
 import re
 from collections.abc import Callable, Mapping
 from enum import StrEnum
-from typing import Any
-from urllib.parse import urlsplit
+from typing import Any, cast
+from urllib.parse import parse_qs, urlsplit
 
 import attrs
 from cattrs import Converter
@@ -155,12 +155,17 @@ def make_converter() -> Converter:
 
 
 def mask_url(url: object) -> str:
-    """Return a URL with everything before its last ``@`` hidden, whether or not it parses."""
-    return re.sub(r"(?s)^(\w+://)?.*@", r"\1***@", str(url))
+    """Return a URL with all that may be a secret hidden, whether or not it parses.
+
+    That is everything before its last ``@``, what follows a ``?``, and a password that lost its host.
+    """
+    shown = re.sub(r"(?s)^(\w+://)?.*@", r"\1***@", str(url))
+    shown = re.sub(r"(?s)\?.*", "?***", shown)
+    return re.sub(r"(?s)^(\w+://)?:.*", r"\1***", shown)
 
 
 def url_with(*schemes: str) -> Callable[[Any, "attrs.Attribute[str]", str], None]:
-    """Return an attrs validator: a URL with one of the schemes and a host, or empty."""
+    """Return an attrs validator: a URL with one of the schemes and a host that can be looked up, or empty."""
 
     def check(_: object, __: object, value: str) -> None:
         if not value:
@@ -168,8 +173,26 @@ def url_with(*schemes: str) -> Callable[[Any, "attrs.Attribute[str]", str], None
         parts = urlsplit(value)
         if parts.scheme not in schemes or not parts.hostname or (parts.port is not None and parts.port < 1):
             raise ValueError("not such a URL")
+        parts.hostname.encode("idna")  # raises for an empty or too long label; UnicodeError is a ValueError
 
     return check
+
+
+def is_redis_url(_: object, __: object, value: str) -> None:
+    """Check, as an attrs validator, what RedisService will accept (redis.io, "Redis URI")."""
+    url_with("redis", "rediss")(_, cast(Any, __), value)
+    parts = urlsplit(value)
+    allowed = {"ssl_ca_certs"} if parts.scheme == "rediss" else set()
+    if not re.fullmatch(r"/?\d*", parts.path) or set(parse_qs(parts.query, keep_blank_values=True)) - allowed:
+        raise ValueError("not such a URL")
+
+
+def is_s3_endpoint(_: object, __: object, value: str) -> None:
+    """Check, as an attrs validator, that an S3 endpoint has no user, query or fragment."""
+    url_with("http", "https")(_, cast(Any, __), value)
+    parts = urlsplit(value)
+    if parts.username is not None or parts.password is not None or parts.query or parts.fragment:
+        raise ValueError("not such a URL")
 
 
 def show(value: object) -> str:

@@ -7,8 +7,11 @@
        └──── backoff ◄── yes, or S3 is out ◄───────┤
                                                    └ no ─► retries left? ─► retry, else dead
 
-An outage is not the message's fault: while S3 does not answer anybody, attempts are free. A 500 or a
-503 is an answer and counts, so that a message that makes S3 fail cannot hold its worker for ever.
+An outage is not the message's fault: an attempt that began while S3 answered nobody, and during which it
+answered nobody, is free. One that made the outage known is not, or a message whose every request breaks
+would excuse itself, failure by failure, and hold its worker for ever. So an outage costs a message one
+attempt at most; and after many free ones it waits on the queue too, at no cost, while others are tried. A
+500 or a 503 is an answer and always counts.
 """
 
 from collections.abc import Awaitable, Callable
@@ -27,7 +30,7 @@ from loadtest_trio.errors import (
 from loadtest_trio.handlers import Handler
 from loadtest_trio.message import Message
 from loadtest_trio.redis_service import Outcome
-from loadtest_trio.retry import ATTEMPTS_IN_PLACE, IN_PLACE, PUT_BACK
+from loadtest_trio.retry import ATTEMPTS_IN_PLACE, IN_PLACE, MOST_IN_PLACE, PUT_BACK
 
 
 @attrs.frozen
@@ -36,14 +39,16 @@ class Result:
 
     Attributes:
         outcome: What becomes of the message.
-        attempts: How often it was tried in this delivery.
+        attempts: How many attempts count, in this and earlier deliveries.
         error: The last error, if any.
+        retries: How often it has been put back, this time included, for a retry.
         delay: Seconds until it is due again, for a retry.
     """
 
     outcome: Outcome
     attempts: int = 1
     error: LoadtestError | None = None
+    retries: int = 0
     delay: float = 0.0
 
 
@@ -55,17 +60,19 @@ class Attempts:
         handlers: Operation -> handler.
         max_retries: How often a message is put back before it is dead.
         rng: Jitter.
-        s3_is_out: Whether S3 answers nobody at present.
+        s3_out_since: Since when S3 answers nobody, in `clock`'s seconds; None while it answers.
         on_failure: Told about every failed attempt: message, number of the attempt, error.
         sleep: Waits, in seconds.
+        clock: Monotonic seconds.
     """
 
     handlers: Callable[[str], Handler | None]
     max_retries: int
     rng: Random
-    s3_is_out: Callable[[], bool]
+    s3_out_since: Callable[[], float | None]
     on_failure: Callable[[Message, int, LoadtestError], None]
     sleep: Callable[[float], Awaitable[object]] = trio.sleep
+    clock: Callable[[], float] = trio.current_time
 
     async def perform(self, message: Message) -> Result:
         """Work on a message until its delivery ends.
@@ -82,26 +89,30 @@ class Attempts:
         attempt = counted = 0
         while True:
             attempt += 1
+            began = self.clock()
             error = await _try(handler, message)
             if error is None:
-                return Result(Outcome.PROCESSED, attempt)
+                return Result(Outcome.PROCESSED, message.attempts + counted + 1)
             if isinstance(error, ObjectMissingError):
-                return Result(Outcome.MISSED, attempt, error)
+                return Result(Outcome.MISSED, message.attempts + counted + 1, error)
             self.on_failure(message, attempt, error)
-            counted += not self._excused(error)
-            if not error.retryable or counted >= ATTEMPTS_IN_PLACE:
-                return self._put_back(message, attempt, error)
+            counted += not self._excused(error, began)
+            if not error.retryable or counted >= ATTEMPTS_IN_PLACE or attempt >= MOST_IN_PLACE:
+                return self._put_back(message, message.attempts + counted, error)
             await self.sleep(IN_PLACE.delay(attempt, self.rng))
 
-    def _excused(self, error: LoadtestError) -> bool:
-        return isinstance(error, CredentialsError) or (
-            isinstance(error, S3UnreachableError) and self.s3_is_out()
-        )
+    def _excused(self, error: LoadtestError, began: float) -> bool:
+        if isinstance(error, CredentialsError):
+            return True
+        since = self.s3_out_since()
+        return isinstance(error, S3UnreachableError) and since is not None and since < began
 
     def _put_back(self, message: Message, attempts: int, error: LoadtestError) -> Result:
-        if not error.retryable or message.retries >= self.max_retries:
+        used_up = attempts >= ATTEMPTS_IN_PLACE * (message.retries + 1)
+        if not error.retryable or (used_up and message.retries >= self.max_retries):
             return Result(Outcome.DEAD, attempts, error)
-        return Result(Outcome.RETRY, attempts, error, PUT_BACK.delay(message.retries + 1, self.rng))
+        retries = message.retries + used_up
+        return Result(Outcome.RETRY, attempts, error, retries, PUT_BACK.delay(message.retries + 1, self.rng))
 
 
 async def _try(handler: Handler, message: Message) -> LoadtestError | None:

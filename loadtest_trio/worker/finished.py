@@ -41,7 +41,7 @@ def _settlement(delivery: Delivery, message: Message, result: Result, now: float
         case Outcome.MISSED:
             return Settlement.missed(delivery.token)
         case Outcome.RETRY:
-            return Settlement.retry(delivery.token, message.retried().encode(), result.delay)
-    attempts = message.retries + result.attempts
-    record = dead_record(delivery.element, error=str(result.error), attempts=attempts, time=now)
+            again = message.put_back(retries=result.retries, attempts=result.attempts)
+            return Settlement.retry(delivery.token, again.encode(), result.delay)
+    record = dead_record(delivery.element, error=str(result.error), attempts=result.attempts, time=now)
     return Settlement.dead(delivery.token, record)

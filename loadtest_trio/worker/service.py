@@ -65,7 +65,7 @@ class WorkerService:
     Args:
         queue: Where messages come from and are settled.
         attempts: Does a message's work, with its retries.
-        inventory: Told which objects came and went.
+        inventory: Told which objects came and went; None in a process that does not schedule.
         metrics: Where it counts.
         vitals: Where it shows that it makes progress.
         concurrency: Number of workers.
@@ -78,7 +78,7 @@ class WorkerService:
         *,
         queue: Queue,
         attempts: Attempts,
-        inventory: Inventory,
+        inventory: Inventory | None,
         metrics: Metrics,
         vitals: Vitals,
         concurrency: int,

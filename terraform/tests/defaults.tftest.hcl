@@ -20,7 +20,7 @@ run "defaults" {
 
   assert {
     condition     = aws_ecs_service.this["main"].deployment_maximum_percent == 100
-    error_message = "Two tasks must never run at once during a rollout."
+    error_message = "A rollout must tell the old task to stop before it starts the new one."
   }
 
   assert {
@@ -39,6 +39,31 @@ run "defaults" {
   assert {
     condition     = jsondecode(aws_ecs_task_definition.this["main"].container_definitions)[0].healthCheck.command == ["CMD", "python", "-m", "loadtest_trio", "check"]
     error_message = "The health check must be the service's own."
+  }
+
+  assert {
+    condition     = jsondecode(aws_ecs_task_definition.this["main"].container_definitions)[0].healthCheck.interval == 30
+    error_message = "A check costs CPU of the vCPU that is measured, so it must be seldom."
+  }
+
+  assert {
+    condition     = endswith(jsondecode(aws_ecs_task_definition.this["main"].container_definitions)[0].image, ":abc1234-amd64")
+    error_message = "The tag must tell the image for one architecture from that for the other."
+  }
+
+  assert {
+    condition     = jsondecode(aws_ecs_task_definition.this["once"].container_definitions)[0].logConfiguration.options.awslogs-stream-prefix == "once"
+    error_message = "The lines of a command by hand must not be among those of the run."
+  }
+
+  assert {
+    condition     = aws_ecs_service.this["main"].force_new_deployment && aws_ecs_service.this["main"].triggers.run == "first"
+    error_message = "A run must be a deployment of its own, so that ECS says how it went."
+  }
+
+  assert {
+    condition     = aws_cloudwatch_metric_alarm.this["rate"].threshold == 50
+    error_message = "Half of the schedule's 100 messages a second is worth an alarm."
   }
 
   assert {

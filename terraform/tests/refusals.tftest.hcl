@@ -48,8 +48,9 @@ run "combinations_that_do_not_exist" {
 
   variables {
     redis_engine_version = "7.1"                        # of redis, not of valkey
+    availability_zones   = ["eu-west-1a"]               # of another region
     settings             = { S3_PREFIX = "elsewhere/" } # the infrastructure decides it
   }
 
-  expect_failures = [var.redis_engine_version, var.settings]
+  expect_failures = [var.redis_engine_version, var.availability_zones, var.settings]
 }

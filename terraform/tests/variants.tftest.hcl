@@ -51,6 +51,24 @@ run "worker_tasks" {
     condition     = toset(keys(aws_scheduler_schedule.stop)) == toset(["main", "workers"])
     error_message = "The end of the run ends every task."
   }
+
+  assert {
+    condition     = aws_cloudwatch_metric_alarm.this["rate"].threshold == 12.5 # 100 messages a second over 4 tasks, half of it
+    error_message = "The main task does only its share when others help."
+  }
+
+  assert {
+    condition = alltrue([
+      for alarm in aws_cloudwatch_metric_alarm.this :
+      alltrue([for query in alarm.metric_query : query.metric[0].dimensions == tomap({ service = "loadtest", role = "main" }) if length(query.metric) > 0])
+    ])
+    error_message = "Alarms must look at the main task, not at an average over all."
+  }
+
+  assert {
+    condition     = length(setintersection(flatten(jsondecode(aws_cloudwatch_dashboard.this.dashboard_body).widgets[*].properties.metrics), ["main", "workers"])) == 2
+    error_message = "The dashboard must show workers beside the main task."
+  }
 }
 
 run "redis_with_a_replica_in_another_zone" {
@@ -69,6 +87,44 @@ run "redis_with_a_replica_in_another_zone" {
   assert {
     condition     = aws_elasticache_parameter_group.this.family == "redis7" && length(aws_subnet.this) == 2
     error_message = "The parameter group follows the engine."
+  }
+}
+
+run "a_zone_by_name" {
+  variables {
+    availability_zones = ["us-east-1c"]
+  }
+
+  assert {
+    condition     = length(aws_subnet.this) == 1 && aws_subnet.this[0].availability_zone == "us-east-1c"
+    error_message = "A zone that lacks the node type can be avoided."
+  }
+}
+
+run "arm64" {
+  variables {
+    cpu_architecture = "ARM64"
+  }
+
+  assert {
+    condition     = endswith(jsondecode(aws_ecs_task_definition.this["main"].container_definitions)[0].image, ":abc1234-arm64") && output.image_tag == "abc1234-arm64"
+    error_message = "The same commit for another architecture is another image."
+  }
+}
+
+run "saturate_mode" {
+  variables {
+    settings = { SCHEDULER_MODE = "saturate" }
+  }
+
+  assert {
+    condition     = output.cost_usd_a_day.s3_requests == null && output.cost_usd_a_run == null
+    error_message = "A rate that nobody knows must not be shown as a price."
+  }
+
+  assert {
+    condition     = aws_cloudwatch_metric_alarm.this["rate"].threshold == 0 && aws_cloudwatch_metric_alarm.this["rate"].treat_missing_data == "breaching"
+    error_message = "Without an announced rate only silence is worth an alarm."
   }
 }
 

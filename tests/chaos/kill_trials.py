@@ -122,7 +122,7 @@ def main() -> int:
         "figures": {**attrs.asdict(count), **attrs.asdict(audit)},
     }
     write_results(options.into, "kill-trials", results, [results["figures"]])
-    return 1 if audit.problems or audit.lost else 0
+    return 0 if audit.clean else 1
 
 
 def _options() -> argparse.Namespace:

@@ -122,7 +122,9 @@ async def expect(bottleneck: str, redis_url: str, s3_port: int, **settings: str)
         if named == bottleneck:
             return
     if waited > RESTLESS and bottleneck != "CPU":
-        pytest.skip(f"{named}: the service waited for a core {waited:.0%} of the time; others use this machine")
+        pytest.skip(
+            f"{named}: the service waited for a core {waited:.0%} of the time; others use this machine"
+        )
     pytest.fail(f"named {named}, not {bottleneck}")
 
 

@@ -96,7 +96,13 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("terraform", "scripts", "loadtest_trio", "requirements"):
         unwanted = shutil.ignore_patterns(".terraform*", "*.tfstate*", "*.tfvars", "__pycache__")
         shutil.copytree(ROOT / name, copy / name, ignore=unwanted)
-    for name in ("Containerfile", ".containerignore", ".gitignore", "pyproject.toml"):
+    for name in (
+        "Containerfile",
+        "Containerfile.dockerignore",
+        ".containerignore",
+        ".gitignore",
+        "pyproject.toml",
+    ):
         shutil.copy(ROOT / name, copy / name)
     who = ["-c", "user.name=test", "-c", "user.email=test@example.com"]
     for command in (["init", "-q"], ["add", "."], [*who, "commit", "-q", "-m", "a deployment"]):

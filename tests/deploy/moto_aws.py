@@ -7,6 +7,7 @@ added behaves as the ElastiCache and ECS API references say; nothing else of mot
 - deleting a replication group ends (moto leaves it in ``deleting`` for ever);
 - cache parameter groups, and DeleteCacheSubnetGroup;
 - a service reports its AvailabilityZoneRebalancing;
+- a service's deployment follows each update, and is completed at once;
 - FilterLogEvents heeds logStreamNamePrefix;
 - a security group rule keeps its description, whatever it refers to.
 """
@@ -19,7 +20,7 @@ from typing import Any
 
 from moto.core.responses import ActionResult, EmptyResult, PaginatedResult
 from moto.ec2.models.security_groups import SecurityGroupRule
-from moto.ecs.models import Service
+from moto.ecs.models import EC2ContainerServiceBackend, Service
 from moto.elasticache.exceptions import ElastiCacheException
 from moto.elasticache.models import ElastiCacheBackend, ReplicationGroup
 from moto.elasticache.responses import ElastiCacheResponse
@@ -31,6 +32,7 @@ Backend: Any = ElastiCacheBackend
 Group: Any = ReplicationGroup
 Response: Any = ElastiCacheResponse
 Rule: Any = SecurityGroupRule
+Ecs: Any = EC2ContainerServiceBackend
 EcsService: Any = Service
 Logs: Any = LogsResponse
 
@@ -160,8 +162,18 @@ def mend_subnet_groups() -> None:
 
 
 def mend_services() -> None:
-    """Report the zone rebalancing that this module asks for, which moto does not keep."""
+    """Report what this module asks for and moto does not keep: zone rebalancing, the updated deployment."""
     EcsService.availability_zone_rebalancing = "DISABLED"
+    update = Ecs.update_service
+
+    def update_with_deployment(self: Any, service_properties: dict[str, Any]) -> Any:
+        service = update(self, service_properties)
+        (deployment,) = service.deployments
+        deployment |= {"taskDefinition": service.task_definition, "rolloutState": "COMPLETED"}
+        deployment |= {"desiredCount": service.desired_count, "runningCount": service.running_count}
+        return service
+
+    Ecs.update_service = update_with_deployment
 
 
 def mend_security_group_rules() -> None:

@@ -57,7 +57,9 @@ def test_metrics_lines_are_metrics_for_cloudwatch(task_lines: dict[str, Any]) ->
     assert lines
     found = [set(extract(line)) for line in lines]  # a percentile is missing where nothing was processed
     assert all(found)
-    assert set.union(*found) == {("loadtest_trio", name, (("service", "ecs-test"),)) for name in UNITS}
+    assert set.union(*found) == {
+        ("loadtest_trio", name, (("service", "ecs-test"), ("role", "main"))) for name in UNITS
+    }
 
 
 def test_report_reads_the_lines(task_lines: dict[str, Any], tmp_path: Path) -> None:

@@ -1,8 +1,16 @@
-"""Fargate-lite: the task definition as it was applied, read back from ECS and run exactly so under podman.
+"""Fargate-lite: the task definition as it was applied, read back from ECS (moto) and run under podman.
 
-Changed are only the addresses that do not exist here: Redis (the secret's token stays), S3, and the health
-port, since the container shares this machine's network. The keys come from a credential endpoint and end
-within the run. FARGATE_LITE_SECONDS says how long it runs; by default two minutes.
+As defined: image name, CPU, memory, user, stop timeout, variables, secret's token, health command and its
+interval, read-only root, dropped capabilities. What differs from Fargate:
+
+- Redis and S3 are this machine's: other addresses, a bucket of another name, and a certificate authority
+  that is mounted and named in the URL. The container shares the machine's network: another health port.
+- Keys and limits come from stand-ins of the two endpoints; the keys end within the run.
+- The test runs the health check, not ECS: nothing is replaced. Podman keeps the log, not awslogs.
+- The definition's `ulimits` are left to the machine; `no-new-privileges` is added.
+- The image may stand on a base made from Debian's packages (scripts/container-base).
+
+FARGATE_LITE_SECONDS says how long it runs; by default two minutes.
 """
 
 import json

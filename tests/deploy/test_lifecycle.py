@@ -45,7 +45,7 @@ def test_deploy_builds_and_pushes_for_the_registry(deployed: str, checkout: Path
     assert "--platform linux/amd64" in build
     assert "--format docker" in build
     assert login.startswith("login --username AWS --password-stdin ")
-    assert push.endswith("/loadtest-trio:one")
+    assert push.endswith("/loadtest-trio:one-amd64")
 
 
 def test_service_runs_one_task_with_that_image(deployed: str, aws_client: Client) -> None:
@@ -55,7 +55,7 @@ def test_service_runs_one_task_with_that_image(deployed: str, aws_client: Client
     task = ecs.describe_task_definition(taskDefinition=service["taskDefinition"])["taskDefinition"]
     assert service["desiredCount"] == 1
     assert (task["cpu"], task["memory"]) == ("1024", "2048")
-    assert task["containerDefinitions"][0]["image"].endswith("/loadtest-trio:one")
+    assert task["containerDefinitions"][0]["image"].endswith("/loadtest-trio:one-amd64")
 
 
 def test_schedule_stops_the_service_after_24_hours(deployed: str, aws_client: Client) -> None:
@@ -121,8 +121,21 @@ def test_another_image_is_rolled_out(
     ecs = aws_client("ecs")
     (service,) = ecs.describe_services(cluster="loadtest-trio", services=["loadtest-trio"])["services"]
     task = ecs.describe_task_definition(taskDefinition=service["taskDefinition"])["taskDefinition"]
-    assert task["containerDefinitions"][0]["image"].endswith("/loadtest-trio:two")
+    assert task["containerDefinitions"][0]["image"].endswith("/loadtest-trio:two-amd64")
     assert output(checkout, aws_environment, "run_stops_at") > first_end
+    assert "replaces terraform_data.run" in result.stderr, "what is lost is told by its address"
+    assert "two-amd64, healthy" in result.stderr
+
+
+def test_another_region_is_refused(deployed: str, aws_script: Script) -> None:
+    """What is deployed in one region is neither built a second time in another nor looked for there."""
+    for arguments in (["deploy", "--yes", "--tag", "two"], ["destroy", "--yes"]):
+        result = aws_script(*arguments, "--", "-var", "region=eu-west-1")
+        assert result.returncode == 1
+        assert (
+            "is loadtest-trio in us-east-1, but the variables say loadtest-trio in eu-west-1" in result.stderr
+        )
+        assert "Creating..." not in result.stderr
 
 
 def test_collect_writes_the_lines_of_the_run(

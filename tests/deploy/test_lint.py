@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 from collections.abc import Callable
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
@@ -53,3 +54,34 @@ def test_shellcheck_has_nothing_to_say(find_tool: FindTool, script: str) -> None
     """The deployment's scripts are free of shellcheck's findings."""
     result = run(find_tool("shellcheck", "Debian package shellcheck"), "-x", f"scripts/{script}")
     assert result.returncode == 0, result.stdout
+
+
+IGNORED = (
+    ".venv",
+    ".git",
+    "terraform/terraform.tfstate",
+    "benchmarks",
+    "reports",
+    "tests",
+    "loadtest_trio/__pycache__",
+)
+
+
+def test_docker_and_podman_leave_out_the_same() -> None:
+    """Docker looks for the one name, podman for the other: two files, one content, and no link."""
+    ours, docker = ROOT / ".containerignore", ROOT / "Containerfile.dockerignore"
+    assert not docker.is_symlink()
+    assert docker.read_text() == ours.read_text()
+
+
+@pytest.mark.parametrize("path", IGNORED)
+def test_the_build_never_sees(path: str) -> None:
+    """Only what the image is made of is sent to the builder: the last pattern that matches decides."""
+    rows = [row for row in (ROOT / ".containerignore").read_text().splitlines() if row and row[0] != "#"]
+    names = [path, *map(str, Path(path).parents)]
+    verdict = False
+    for row in rows:
+        pattern = row.removeprefix("!").removeprefix("**/")
+        if any(fnmatch(name, pattern) or fnmatch(Path(name).name, pattern) for name in names):
+            verdict = not row.startswith("!")
+    assert verdict

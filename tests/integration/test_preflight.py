@@ -47,6 +47,28 @@ def test_preflight_refuses_a_run_above_the_limit(backends: dict[str, str]) -> No
     assert "MAX_COST_USD=0.5" in complaints
 
 
+@pytest.mark.parametrize(
+    ("arguments", "environ", "code"),
+    [
+        ((), {}, 0),
+        ((), {"MAX_COST_USD": "1000"}, 1),
+        (("--rate", "100"), {"MAX_COST_USD": "1000"}, 0),
+        (("--rate", "100", "--node-type", "cache.x99"), {"MAX_COST_USD": "1000"}, 1),
+    ],
+    ids=["no limit", "no rate", "rate given", "no price"],
+)
+def test_preflight_does_not_vouch_for_what_it_does_not_know(
+    backends: dict[str, str], arguments: tuple[str, ...], environ: dict[str, str], code: int
+) -> None:
+    """In saturate mode the rate, and so the cost, is unknown: MAX_COST_USD needs --rate, and every price."""
+    ended, output, complaints = run(
+        "preflight", *arguments, environ={**backends, "SCHEDULER_MODE": "saturate", **environ}
+    )
+    assert ended == code
+    assert ("unknown" in output) == (code == 1 or not arguments)
+    assert ("is unknown (--rate gives" in complaints) == (code == 1)
+
+
 def test_dead_letters_can_be_listed_shown_requeued_and_purged(
     backends: dict[str, str], redis_url: str
 ) -> None:

@@ -29,7 +29,8 @@ def backends(redis_url: str, s3_environment: dict[str, str], bucket: str) -> dic
 
 def test_an_embedded_run_fills_the_bucket_mixes_and_stops_in_order() -> None:
     """One command gives a steady load; SIGTERM ends it in time with every message accounted for."""
-    environ = {"LOG_INTERVAL_SECONDS": "1", "SHUTDOWN_GRACE_SECONDS": "10"}
+    # A token of the user's own belongs to the user's own keys.
+    environ = {"LOG_INTERVAL_SECONDS": "1", "SHUTDOWN_GRACE_SECONDS": "10", "AWS_SESSION_TOKEN": "stale"}
     with ServiceProcess("run", "--embedded", environ=environ) as service:
         health = service.wait_for("service_started")["health"]
         met = service.wait_for("precondition_met")
@@ -74,7 +75,7 @@ def test_saturate_mode_keeps_the_queue_at_its_target(backends: dict[str, str]) -
         **backends,
         "SCHEDULER_MODE": "saturate",
         "SCHEDULER_TARGET_QUEUE_LENGTH": "300",
-        "PRECONDITION_MIN_OBJECTS": "5",
+        "PRECONDITION_MIN_OBJECTS": "100",
         "WORKER_CONCURRENCY": "2",
         "LOG_INTERVAL_SECONDS": "0.5",
     }
@@ -129,7 +130,7 @@ def test_what_a_user_gets_wrong_is_one_clear_line(
     for name in naming:
         assert any(name in line for line in lines), lines
     assert all(line.startswith("loadtest_trio: ") for line in lines)
-    assert backends["AWS_SECRET_ACCESS_KEY"] not in "".join(lines)
+    assert environ["AWS_SECRET_ACCESS_KEY"] not in "".join(lines)
 
 
 def test_a_wrong_redis_password_is_said_without_showing_it(backends: dict[str, str]) -> None:
@@ -171,5 +172,5 @@ def test_embedded_starts_only_what_the_user_does_not_bring(
     with ServiceProcess("run", "--embedded", environ=environ) as service:
         assert service.wait() == 0
         started = service.events("service_started")[0]
-        assert service.complaints.count("embedded") == 0
+    assert started["settings"]["REDIS_ENDPOINT"].startswith("redis://***@127.0.0.1:")
     assert started["settings"]["S3_ENDPOINT_URL"] == s3_environment["S3_ENDPOINT_URL"]

@@ -52,6 +52,16 @@ class Audit:
     uncertain: int
     problems: list[str]
 
+    @property
+    def clean(self) -> bool:
+        """Whether, after a drain, each message has ended once, and everybody agrees on what there is.
+
+        A message that still waits somewhere has not ended: in the record of a consumer that nobody knows,
+        for example, from which nobody would fetch it.
+        """
+        ended = self.processed + self.missed + self.dead
+        return not (self.problems or self.lost or self.unexpected) and self.enqueued == ended
+
 
 @attrs.frozen
 class WorkDone:

@@ -55,6 +55,7 @@ class MemoryRedis:
         queue: Waiting elements; the right end goes out next.
         in_flight: Consumer -> token -> element.
         heard: Consumer -> when it was last heard.
+        retired: Consumers that have left and not claimed again.
         delayed: A heap of due time, serial number and element.
         dead: Dead records, newest first.
         deliveries: Element -> deliveries that ended with their consumer's death.
@@ -66,6 +67,7 @@ class MemoryRedis:
         self.queue: deque[bytes] = deque()
         self.in_flight: dict[str, dict[str, bytes]] = {}
         self.heard: dict[str, float] = {}
+        self.retired: set[str] = set()
         self.delayed: list[tuple[float, int, bytes]] = []
         self.dead: deque[bytes] = deque()
         self.deliveries: dict[bytes, int] = {}
@@ -226,14 +228,14 @@ class MemoryQueue:
 
     async def heartbeat(self) -> None:
         """Say that this consumer lives."""
-        await self._persist("heartbeat", lambda: self.redis.beat(self.consumer, self._ttl))
+        await self._persist("heartbeat", self._heartbeat)
 
     async def reap(self) -> ReapResult:
         """Give the messages of dead consumers back, and those delivered too often up."""
         return await self._persist("reap", self._reap)
 
     async def retire(self) -> None:
-        """Give everything back and stop being a consumer."""
+        """Give everything back and stop being a consumer until the next claim."""
         async with self._claiming, self._settling:
             await self._persist("retire", self._retire)
 
@@ -297,14 +299,15 @@ class MemoryQueue:
 
     def _claim(self, limit: int) -> list[Delivery]:
         redis, number = self.redis, next(self._numbers)
+        redis.retired.discard(self.consumer)
         redis.beat(self.consumer, self._ttl)
         redis.promote()
         record = redis.in_flight.setdefault(self.consumer, {})
-        now, deliveries = redis.clock(), []
+        deliveries = []
         for i in range(1, min(limit, _MOST_PER_CLAIM, len(redis.queue)) + 1):
             token, element = f"{number}.{i:04d}", redis.queue.pop()
             record[token] = element
-            deliveries.append(Delivery(token, element, redis.deliveries.get(element, 0) + 1, now))
+            deliveries.append(Delivery(token, element))
         return deliveries
 
     def _settle(self, settlement: Settlement) -> bool:
@@ -322,8 +325,14 @@ class MemoryQueue:
                 redis.counters[counted] += 1
         return True
 
+    def _heartbeat(self) -> None:
+        if self.consumer not in self.redis.retired:
+            self.redis.beat(self.consumer, self._ttl)
+
     def _reap(self) -> ReapResult:
         redis = self.redis
+        if self.consumer in redis.retired:
+            return ReapResult(0, 0, 0)
         redis.beat(self.consumer, self._ttl)
         now = redis.clock()
         if now - redis.serving_since < self._ttl:
@@ -350,3 +359,4 @@ class MemoryQueue:
     def _retire(self) -> None:
         self.redis.give_back(self.consumer, list(self.redis.in_flight.get(self.consumer, ())))
         self.redis.forget_consumer(self.consumer)
+        self.redis.retired.add(self.consumer)

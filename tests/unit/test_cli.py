@@ -7,6 +7,8 @@ import sys
 from collections.abc import Callable, Mapping
 from contextlib import redirect_stderr, redirect_stdout
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from importlib import import_module
+from pathlib import Path
 from threading import Thread
 
 import attrs
@@ -15,7 +17,7 @@ import trio
 
 from loadtest_trio import __version__
 from loadtest_trio.cli import main
-from loadtest_trio.commands import run
+from loadtest_trio.commands import check, run
 from loadtest_trio.errors import (
     BackendUnavailableError,
     ConfigurationError,
@@ -29,6 +31,7 @@ from loadtest_trio.errors import (
 from loadtest_trio.settings import SETTINGS, Loaded
 
 NEEDED = {"REDIS_ENDPOINT": "redis://localhost:1", "S3_BUCKET": "bucket"}
+ROOT = Path(__file__).parents[2]
 SECRET = "hunter2-s3cr3t"
 
 
@@ -100,6 +103,7 @@ def serving(monkeypatch: pytest.MonkeyPatch) -> Callable[[object], list[Loaded]]
         (S3DeniedError("denied"), 3),
         (LoadtestError("odd"), 1),
         (KeyboardInterrupt(), 0),
+        (BaseExceptionGroup("nursery", [BaseExceptionGroup("inner", [KeyboardInterrupt()])]), 0),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else None,
 )
@@ -157,7 +161,7 @@ def test_config_shows_everything_but_secrets(command: Callable[..., Ended]) -> N
         "config",
         S3_BUCKET="bucket",
         REDIS_ENDPOINT=f"redis://user:{SECRET}@host:1/2",
-        S3_ENDPOINT_URL=f"http://key:{SECRET}@s3:1",
+        S3_ENDPOINT_URL="http://s3:1",
         WORKER_CONCURENCY="5",
     )
     assert ended.code == 0
@@ -167,6 +171,22 @@ def test_config_shows_everything_but_secrets(command: Callable[..., Ended]) -> N
         assert info.name in ended.out
         assert info.meaning.split()[0] in ended.out
     assert "did you mean WORKER_CONCURRENCY" in ended.err
+
+
+def test_config_shows_what_there_is(command: Callable[..., Ended]) -> None:
+    """Also where settings are missing or wrong the table is shown, then the faults, with exit code 2."""
+    ended = command("config", WORKER_CONCURRENCY="none", LOG_LEVEL="DEBUG")
+    assert ended.code == 2
+    lines = {line.split()[0]: line for line in ended.out.splitlines()}
+    assert lines.keys() >= {info.name for info in SETTINGS}
+    assert "(fault)" in lines["WORKER_CONCURRENCY"]
+    assert "(fault)" in lines["REDIS_ENDPOINT"]
+    assert "DEBUG" in lines["LOG_LEVEL"]
+    assert [line.split()[1].split("=")[0] for line in ended.err.splitlines()] == [
+        "REDIS_ENDPOINT",
+        "S3_BUCKET",
+        "WORKER_CONCURRENCY",
+    ]
 
 
 def test_a_bad_secret_is_masked(command: Callable[..., Ended]) -> None:
@@ -208,6 +228,60 @@ def test_check_without_a_service(command: Callable[..., Ended]) -> None:
     ended = command("check", HEALTH_PORT=str(port))
     assert ended.code == 1
     assert f"no answer from http://127.0.0.1:{port}/health" in ended.err
+
+
+def test_check_reads_the_file_below_the_environment(command: Callable[..., Ended], tmp_path: Path) -> None:
+    """Where it asks comes from the environment, then from --config, then from the defaults."""
+    file = tmp_path / "s.toml"
+    file.write_text('health_host = "localhost"\nhealth_port = 1\n')
+    asked = command("check", "--config", str(file), HEALTH_PORT="2", HEALTH_ENDPOINT_PATH="")
+    assert "no answer from http://localhost:2/health" in asked.err
+
+
+@pytest.mark.parametrize(("port", "content"), [("http", ""), ("", "health_port =")])
+def test_check_with_bad_settings(
+    command: Callable[..., Ended], tmp_path: Path, port: str, content: str
+) -> None:
+    """A port that is none and a file that is no TOML are one line and exit code 2."""
+    file = tmp_path / "s.toml"
+    file.write_text(content)
+    ended = command("check", "--config", str(file), HEALTH_PORT=port)
+    assert ended.code == 2
+    assert "cannot tell where to ask" in ended.err
+
+
+def test_check_knows_the_defaults() -> None:
+    """Its own copy of three defaults is what the settings say."""
+    assert {
+        info.name: info.default_text for info in SETTINGS if info.name in check.DEFAULTS
+    } == check.DEFAULTS
+
+
+def test_check_imports_next_to_nothing() -> None:
+    """The health check runs on the CPU that is measured: none of the service's libraries is loaded for it."""
+    code = "import sys; from loadtest_trio.cli import main; main(['check']); print(*sys.modules)"
+    ended = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env={"HEALTH_PORT": "1"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    loaded = set(ended.stdout.split())
+    assert not loaded & {"trio", "httpx", "numpy", "redis", "quart", "attrs", "attr", "cattrs", "tomllib"}
+    assert {name for name in loaded if name.startswith("loadtest_trio.")} == {
+        f"loadtest_trio.{name}" for name in ("cli", "commands", "commands.check", "commands.exits")
+    }
+
+
+@pytest.mark.parametrize("name", ["run", "check", "config", "preflight", "dead", "tune", "report", "compare"])
+def test_every_command_explains_itself(command: Callable[..., Ended], name: str) -> None:
+    """A command's own help says what it is for, in the words of the list of commands."""
+    meaning = import_module(f"loadtest_trio.commands.{name}").MEANING
+    for shown in (command(name, "--help"), command("--help")):
+        assert shown.code == 0
+        assert meaning in " ".join(shown.out.split())
 
 
 def test_version_and_help(command: Callable[..., Ended]) -> None:

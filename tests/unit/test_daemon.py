@@ -169,7 +169,7 @@ async def test_a_crash_takes_the_same_way_out(
     assert run.books().keys() <= {"queued"}
 
 
-@pytest.mark.parametrize("kind", ["length", "claim", "settle", "heartbeat", "snapshot"])
+@pytest.mark.parametrize("kind", ["enqueue", "claim", "settle", "heartbeat", "snapshot"])
 async def test_a_refusal_by_redis_takes_the_same_way_out(
     autojump_clock: MockClock, log_lines: LogLines, kind: str
 ) -> None:

@@ -98,7 +98,7 @@ def tracked() -> list[Path]:
 
 
 # Put together here, so that this file does not find itself.
-MACHINES = re.compile(r"/(?:" + "|".join(("root", "home/[a-z]", "Users/[A-Z]", "work")) + r")/")
+MACHINES = re.compile(r"/(?:" + "|".join(("root", "home/[a-z]+", r"Users/\w+", "work")) + r")/")
 _REGISTRIES = ("py" + r"thonhosted\.org", "py" + r"pi\.org/simple", "index" + "-url", "artifact" + "ory")
 REGISTRIES = re.compile("|".join(_REGISTRIES))
 

@@ -12,7 +12,9 @@ CLOUDWATCH_UNITS = {"Count", "Count/Second", "Percent", "Megabytes", "Millisecon
 
 def test_the_header_follows_the_specification() -> None:
     """Whole milliseconds, at most 100 metrics and 30 dimensions a directive, and every target exists."""
-    fields = header(LINE, "name/space", "queue", 1_790_000_000.1239)
+    fields = header(
+        LINE, namespace="name/space", service="queue", role="main", unix_seconds=1_790_000_000.1239
+    )
     line = LINE | fields
     assert fields["_aws"]["Timestamp"] == 1_790_000_000_123
     (directive,) = fields["_aws"]["CloudWatchMetrics"]
@@ -24,12 +26,14 @@ def test_the_header_follows_the_specification() -> None:
     for metric in directive["Metrics"]:
         assert isinstance(line[metric["Name"]], int | float)
         assert metric["Unit"] in CLOUDWATCH_UNITS
-    assert fields["service"] == "queue"
+    assert (fields["service"], fields["role"]) == ("queue", "main")
 
 
 def test_what_is_unknown_is_left_out() -> None:
     """The format has no null: a field without a value is no metric of this line."""
-    (directive,) = header(LINE, "n", "q", 0)["_aws"]["CloudWatchMetrics"]
+    (directive,) = header(LINE, namespace="n", service="q", role="r", unix_seconds=0)["_aws"][
+        "CloudWatchMetrics"
+    ]
     names = [metric["Name"] for metric in directive["Metrics"]]
     assert "end_to_end_p99_ms" not in names
     assert sorted([*names, "end_to_end_p99_ms"]) == sorted(UNITS)

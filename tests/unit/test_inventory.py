@@ -49,7 +49,7 @@ class InventoryMachine(RuleBasedStateMachine):
         self.clock = Clock()
         self.inventory = Inventory(Random(1), self.clock)
         self.available: set[str] = set()
-        self.leaving: set[str] = set()
+        self.leaving: dict[str, float] = {}
         self.expected: dict[str, float] = {}
         self.real: set[str] = set()
         self.listing: Reconciliation | None = None
@@ -94,7 +94,7 @@ class InventoryMachine(RuleBasedStateMachine):
         if key is not None:
             assert key in self.available
             self.available.remove(key)
-            self.leaving.add(key)
+            self.leaving[key] = self.clock.now
             self.touched.add(key)
 
     @rule(key=keys)
@@ -103,15 +103,14 @@ class InventoryMachine(RuleBasedStateMachine):
         self.real.discard(key)
         self.inventory.deleted(key)
         self.available.discard(key)
-        self.leaving.discard(key)
+        self.leaving.pop(key, None)
         self.touched.add(key)
 
     @rule(key=keys)
     def delete_fails(self, key: str) -> None:
         """A DELETE's message is dead."""
         self.inventory.not_deleted(key)
-        if key in self.leaving:
-            self.leaving.remove(key)
+        if self.leaving.pop(key, None) is not None:
             self.available.add(key)
         self.touched.add(key)
 
@@ -120,9 +119,22 @@ class InventoryMachine(RuleBasedStateMachine):
         """The queue is lost."""
         self.inventory.forget_plans()
         self.touched |= {*self.expected, *self.leaving}
-        self.available |= self.leaving
+        self.available |= self.leaving.keys()
         self.expected.clear()
         self.leaving.clear()
+
+    @rule(age=st.sampled_from([0.5, 5.0]))
+    def queue_is_empty(self, age: float) -> None:
+        """Nothing is queued any more: old plans were carried out by somebody else."""
+        before = self.clock.now - age
+        self.inventory.conclude_plans(before)
+        done = {key for key, at in self.expected.items() if at < before}
+        self.expected = {key: at for key, at in self.expected.items() if key not in done}
+        self.available |= done - self.leaving.keys()
+        gone = {key for key, at in self.leaving.items() if at < before}
+        self.leaving = {key: at for key, at in self.leaving.items() if key not in gone}
+        self.available -= gone
+        self.touched |= done | gone
 
     @rule(key=keys)
     def stranger_creates(self, key: str) -> None:
@@ -144,7 +156,7 @@ class InventoryMachine(RuleBasedStateMachine):
     def list_begins(self) -> None:
         """A LIST is sent: its pages show the bucket of this moment, however late they are read."""
         self.listing = self.inventory.reconcile()
-        self.listed, self.known = set(self.real), self.available | self.leaving
+        self.listed, self.known = set(self.real), self.available | self.leaving.keys()
         self.touched = set()
 
     @precondition(lambda self: self.listing is not None)
@@ -164,14 +176,17 @@ class InventoryMachine(RuleBasedStateMachine):
         gone = self.known - self.listed - self.touched
         assert self.listing.finish() == len(gone)
         self.available -= gone
-        self.leaving -= gone
         oldest = self.clock.now - EXPECTATION_SECONDS
+        self.leaving = {key: at for key, at in self.leaving.items() if key not in gone}
+        stays = {key for key, at in self.leaving.items() if at < oldest and key not in self.touched}
+        self.available |= stays
+        self.leaving = {key: at for key, at in self.leaving.items() if key not in stays}
         self.expected = {key: at for key, at in self.expected.items() if at >= oldest}
         self.listing = None
 
     def _page(self, page: set[str]) -> None:
         assert self.listing is not None
-        new = {key for key in page - self.touched if key not in self.available | self.leaving}
+        new = {key for key in page - self.touched if key not in self.available | self.leaving.keys()}
         assert self.listing.see(page) == len(new)
         self.available |= new
         for key in new:
@@ -212,7 +227,7 @@ def test_strangers_are_found_and_missed() -> None:
 
 
 def test_an_expectation_ends() -> None:
-    """A CREATE that neither succeeded nor failed for a quarter of an hour is expected no more."""
+    """A CREATE that neither succeeded nor failed for twenty minutes is expected no more."""
     clock = Clock()
     inventory = stocked(clock=clock)
     inventory.expect("a")
@@ -222,6 +237,19 @@ def test_an_expectation_ends() -> None:
     clock.now = EXPECTATION_SECONDS + 1
     found(inventory, [])
     assert inventory.planned == 0
+
+
+def test_a_delete_that_nobody_carries_out_ends() -> None:
+    """A key whose DELETE is not heard of for twenty minutes, and which is still there, can be chosen."""
+    clock = Clock()
+    inventory = stocked("a", clock=clock)
+    assert inventory.take() == "a"
+    clock.now = EXPECTATION_SECONDS - 1
+    found(inventory, ["a"])
+    assert (inventory.choose(), inventory.planned) == (None, 0)
+    clock.now = EXPECTATION_SECONDS + 1
+    found(inventory, ["a"])
+    assert (inventory.choose(), inventory.planned) == ("a", 1)
 
 
 def test_an_empty_inventory_offers_nothing() -> None:

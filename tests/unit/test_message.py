@@ -120,7 +120,8 @@ def test_deep_nesting_is_refused() -> None:
         decode(b"[" * 100_000)
 
 
-def test_a_retry_changes_one_thing() -> None:
-    """A retried message is the same but for the number of its retries: its waiting began when it was due."""
-    message = Message("1", Operation.UPDATE, "k", Phase.STEADY, 5.0, 2, {"x": 1})
-    assert message.retried() == Message("1", Operation.UPDATE, "k", Phase.STEADY, 5.0, 3, {"x": 1})
+def test_a_retry_changes_the_account_only() -> None:
+    """A retried message is the same but for what was tried: its waiting began when it was due."""
+    message = Message("1", Operation.UPDATE, "k", Phase.STEADY, 5.0, 2, 5, {"x": 1})
+    again = message.put_back(retries=3, attempts=9)
+    assert again == Message("1", Operation.UPDATE, "k", Phase.STEADY, 5.0, 3, 9, {"x": 1})

@@ -44,6 +44,23 @@ async def work_through(service: InMemory, seconds: float) -> None:
                 nursery.start_soon(task.run)
 
 
+async def test_a_process_that_only_works_keeps_no_inventory(
+    autojump_clock: MockClock, log_lines: LogLines
+) -> None:
+    """What it creates is nobody's to reconcile here, so it would be remembered for ever: nothing is."""
+    service = await assemble_in_memory(settings(ROLES="worker"))
+    await service.queue.enqueue(
+        [b'{"id":"%d","operation":"CREATE","key":"loadtest/%d"}' % (i, i) for i in range(9)]
+    )
+    with trio.move_on_after(10.5):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(service.parts.worker.run)
+            nursery.start_soon(service.parts.reporter.run)
+    (line,) = log_lines.of("metrics")
+    assert (line["messages_processed"], line["objects"], line["phase"]) == (9, None, "steady")
+    assert (service.parts.inventory.objects, len(service.bucket.objects)) == (0, 9)
+
+
 async def test_the_books_balance_in_each_line(autojump_clock: MockClock, log_lines: LogLines) -> None:
     """Under load every line accounts for every message, and the totals agree with the ledger."""
     service = await assemble_in_memory(

@@ -53,7 +53,7 @@ def test_a_task_that_ended_is_not_stuck(vitals: Vitals, clock: Clock) -> None:
 
 
 def test_an_outage_is_not_a_stall(vitals: Vitals, clock: Clock) -> None:
-    """While a backend is away nobody counts as stuck, and everybody's time starts anew when it is back."""
+    """While a backend is away nobody counts as stuck, and the time of the outage counts for nobody."""
     vitals.beat("worker")
     assert vitals.backend("s3", ERROR)
     clock.now = 1000
@@ -65,6 +65,28 @@ def test_an_outage_is_not_a_stall(vitals: Vitals, clock: Clock) -> None:
     assert vitals.read().stuck == {"worker": 61}
 
 
+def test_a_backend_that_comes_and_goes_hides_nobody(vitals: Vitals, clock: Clock) -> None:
+    """A task that is stuck is found though every second is half an outage: the other halves count."""
+    vitals.beat("worker")
+    for second in range(130):
+        clock.now = second
+        vitals.backend("s3", ERROR)
+        clock.now = second + 0.5
+        vitals.backend("s3", None)
+    assert vitals.read().stuck == {"worker": 64.5}
+
+
+def test_a_beat_within_an_outage_is_not_moved_into_the_future(vitals: Vitals, clock: Clock) -> None:
+    """Time left out never makes a beat later than now."""
+    vitals.backend("s3", ERROR)
+    clock.now = 90
+    vitals.beat("worker")
+    clock.now = 100
+    vitals.backend("s3", None)
+    clock.now = 161
+    assert vitals.read().stuck == {"worker": 61}
+
+
 def test_an_outage_is_said_once(vitals: Vitals, clock: Clock) -> None:
     """Only the calls that begin and end an outage say so, and its length counts from its beginning."""
     assert not vitals.backend("redis", None)
@@ -72,11 +94,11 @@ def test_an_outage_is_said_once(vitals: Vitals, clock: Clock) -> None:
     assert vitals.backend("redis", ERROR)
     clock.now = 15
     assert not vitals.backend("redis", ERROR)
-    assert vitals.outage_seconds("redis") == 5
-    assert vitals.outage_seconds("s3") == 0
+    assert vitals.outage_since("redis") == 10
+    assert vitals.outage_since("s3") is None
     assert vitals.backend("redis", None)
     assert not vitals.backend("redis", None)
-    assert vitals.outage_seconds("redis") == 0
+    assert vitals.outage_since("redis") is None
 
 
 def test_outages_overlap(vitals: Vitals, clock: Clock) -> None:

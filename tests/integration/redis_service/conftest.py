@@ -74,6 +74,10 @@ class Bare:
         """The in-flight record of a consumer."""
         return dict(self.client.hgetall(f"{{{QUEUE}}}:inflight:{consumer}"))
 
+    def reaped(self) -> dict[bytes, int]:
+        """How often each element was delivered in vain."""
+        return {element: int(n) for element, n in self.client.hgetall(f"{{{QUEUE}}}:deliveries").items()}
+
     def keys(self) -> set[str]:
         """Names of the queue's keys, without the hash tag."""
         return {key.decode().partition(":")[2] for key in self.client.keys("*")}
@@ -122,23 +126,25 @@ class Proxy:
 
     async def _connect(self, client: trio.SocketStream) -> None:
         server = await trio.open_tcp_stream("127.0.0.1", self.upstream)
-        calls = 0
+        asked = False  # whether the next reply is one to a script call
 
         async def requests() -> None:
-            nonlocal calls
+            nonlocal asked
             async for data in client:
-                calls += data.count(b"EVALSHA")
+                asked |= b"EVALSHA" in data
                 await server.send_all(data)
 
         async def replies() -> None:
+            nonlocal asked
             async for data in server:
-                if calls and self.lose:
+                if asked and self.lose:
                     self.lose -= 1
                     break
-                if calls and self.truncate:
+                if asked and self.truncate:
                     self.truncate -= 1
                     await client.send_all(data[: len(data) // 2])
                     break
+                asked = False
                 await self._send(client, data)
 
         async def until_closed(pump: Callable[[], Awaitable[None]]) -> None:

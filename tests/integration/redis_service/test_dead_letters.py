@@ -2,6 +2,9 @@
 
 from typing import Any
 
+import pytest
+
+from loadtest_trio.errors import RedisRejectedError
 from loadtest_trio.message import Message, Operation, decode
 from loadtest_trio.redis_service import RedisService, Settlement, dead_record
 
@@ -28,7 +31,7 @@ async def test_pages_newest_first(make_service: Any) -> None:
     assert [letter.id for letter in await service.dead_letters.page(0, 2)] == ["m4", "m3"]
     assert [letter.id for letter in await service.dead_letters.page(4, 2)] == ["m0"]
     assert await service.dead_letters.page(5) == []
-    assert await service.dead_letters.page(0, 0) == []
+    assert await service.dead_letters.page(0, 0) == await service.dead_letters.page(0, -1) == []
 
 
 async def test_find_by_id(make_service: Any) -> None:
@@ -74,6 +77,17 @@ async def test_equal_letters_are_separate(make_service: Any) -> None:
     assert await service.dead_letters.count() == 1
     assert await service.dead_letters.requeue_all() == 1
     assert await service.length() == 2
+
+
+async def test_two_clients_under_one_name_are_noticed(make_service: Any) -> None:
+    """A move that would be taken for a repeat of the other client's is refused, not silently left undone."""
+    one, two = make_service("same"), make_service("same")
+    await bury(one, [message(1), message(2)])
+    assert await two.dead_letters.requeue("m1")
+    one.dead_letters._number = two.dead_letters._number - 10
+    with pytest.raises(RedisRejectedError, match="same consumer name"):
+        await one.dead_letters.requeue("m2")
+    assert await one.dead_letters.count() == 1
 
 
 async def test_purge(make_service: Any) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 import redis
 import trio
@@ -211,7 +212,7 @@ async def test_frozen_server(own_redis: RedisServer, service_of: Any, nursery: t
 async def test_empty_restart_is_told_once_with_the_number_lost(
     forgetful_redis: RedisServer, service_of: Any
 ) -> None:
-    """Two processes remember; one tells, and the books of both lives add up to a closed ledger."""
+    """Two processes remember; both are told, one with the number, and the books add up over both lives."""
     losses: list[tuple[str, int]] = []
     one, two = (
         service_of(
@@ -226,16 +227,16 @@ async def test_empty_restart_is_told_once_with_the_number_lost(
     await two.heartbeat()
     await in_thread(forgetful_redis.restart)
 
-    await two.enqueue([b"new"])
     await one.heartbeat()
     await two.heartbeat()
-    assert losses == [("one", 8)]
+    await two.enqueue([b"new"])
+    assert losses == [("one", 8), ("two", 0)]
     assert await one.settle([Settlement.processed(deliveries[2].token)]) == [False]
     snapshot = await two.snapshot()
     assert (snapshot.created, snapshot.processed, snapshot.missed, snapshot.lost) == (11, 1, 1, 8)
     assert (snapshot.queued, snapshot.surplus) == (1, 0)
     await one.heartbeat()
-    assert len(losses) == 1
+    assert len(losses) == 2
 
 
 async def test_later_memory_corrects_an_earlier_one(forgetful_redis: RedisServer, service_of: Any) -> None:
@@ -272,29 +273,183 @@ async def test_empty_restart_with_nothing_to_lose_is_told(
     assert (snapshot.created, snapshot.processed, snapshot.lost, snapshot.surplus) == (1, 1, 0, 0)
 
 
-async def test_restart_with_an_older_past(tmp_path: Path, service_of: Any) -> None:
-    """Redis comes back from an earlier snapshot: what was created since is lost, what was settled returns."""
-    losses: list[int] = []
-    with RedisServer.start(tmp_path, appendonly=False) as server:
-        service: RedisService = service_of(url=server.url, on_data_loss=losses.append)
-        await service.enqueue([b"1", b"2", b"3"])
-        (first,) = await service.claim(1)
-        with redis.Redis.from_url(server.url) as client:
-            client.save()
-        await service.settle([Settlement.processed(first.token)])
-        (second,) = await service.claim(1)
-        await service.enqueue([b"4", b"5"])
-        await in_thread(server.kill)
-        await in_thread(server.restart)
+@attrs.define
+class Forgetful:
+    """A server that falls back to the snapshot that was asked for last, and the services on it.
 
-        await service.heartbeat()
-        assert losses == [2]
-        snapshot = await service.snapshot()
-        assert (snapshot.created, snapshot.lost, snapshot.queued, snapshot.surplus) == (5, 2, 2, 0)
-        assert await service.settle([Settlement.processed(second.token)]) == [False]
-        await service.heartbeat()
-        elements = [delivery.element for delivery in await service.claim(9)]
-        assert elements == [b"1", b"2", b"3"]
+    Attributes:
+        server: The server.
+        losses: What each service was told, by its name.
+    """
+
+    server: RedisServer
+    make: Any
+    losses: dict[str, list[int]] = attrs.field(factory=dict)
+
+    def service(self, name: str) -> RedisService:
+        """Make a service that notes what it is told."""
+        told = self.losses.setdefault(name, [])
+        service: RedisService = self.make(name, url=self.server.url, on_data_loss=told.append)
+        return service
+
+    def save(self) -> None:
+        """Keep what is there now."""
+        with redis.Redis.from_url(self.server.url) as client:
+            client.save()
+
+    async def fall_back(self) -> None:
+        """Die, and come back with what was kept."""
+        await in_thread(self.server.kill)
+        await in_thread(self.server.restart)
+
+
+@pytest.fixture(params=[None, pytest.param(DEBIAN_REDIS, marks=needs_debian)], ids=["valkey", "redis7.0"])
+def forgetful(request: pytest.FixtureRequest, tmp_path: Path, service_of: Any) -> Iterator[Forgetful]:
+    """A server without an append-only file."""
+    with RedisServer.start(tmp_path, binary=request.param, appendonly=False) as server:
+        yield Forgetful(server, service_of)
+
+
+def some(number: int) -> list[bytes]:
+    return [b"%d" % n for n in range(number)]
+
+
+async def test_restart_with_an_older_past(forgetful: Forgetful) -> None:
+    """Redis comes back from an earlier snapshot: what was created since is lost, what was settled returns."""
+    service = forgetful.service("a")
+    await service.enqueue([b"1", b"2", b"3"])
+    (first,) = await service.claim(1)
+    forgetful.save()
+    await service.settle([Settlement.processed(first.token)])
+    (second,) = await service.claim(1)
+    await service.enqueue([b"4", b"5"])
+    await forgetful.fall_back()
+
+    await service.heartbeat()
+    assert forgetful.losses == {"a": [2]}
+    snapshot = await service.snapshot()
+    assert (snapshot.created, snapshot.lost, snapshot.queued, snapshot.surplus) == (5, 2, 2, 0)
+    assert await service.settle([Settlement.processed(second.token)]) == [False]
+    await service.heartbeat()
+    elements = [delivery.element for delivery in await service.claim(9)]
+    assert elements == [b"1", b"2", b"3"]
+
+
+@pytest.mark.parametrize("first_call", ["enqueue", "length", "heartbeat", "snapshot"])
+async def test_later_messages_do_not_hide_a_loss(forgetful: Forgetful, first_call: str) -> None:
+    """More messages than were lost come in at once; the loss is counted to the message, and told at once."""
+    service = forgetful.service("a")
+    await service.enqueue(some(50))
+    forgetful.save()
+    await service.enqueue(some(100))
+    await forgetful.fall_back()
+    if first_call != "enqueue":
+        await getattr(service, first_call)()
+        assert forgetful.losses == {"a": [100]}
+    await service.enqueue(some(120))
+    assert forgetful.losses == {"a": [100]}
+    snapshot = await service.snapshot()
+    assert (snapshot.created, snapshot.queued, snapshot.lost, snapshot.surplus) == (270, 170, 100, 0)
+
+
+async def test_work_upon_an_older_past_does_not_hide_a_loss(forgetful: Forgetful) -> None:
+    """A worker claims and settles before anybody has looked at the books of the server's new life."""
+    service = forgetful.service("a")
+    await service.enqueue(some(50))
+    forgetful.save()
+    await service.enqueue(some(10))
+    await forgetful.fall_back()
+    deliveries = await service.claim(50)
+    assert len(await service.settle([Settlement.processed(each.token) for each in deliveries])) == 50
+    await service.heartbeat()
+    assert forgetful.losses == {"a": [10]}
+    snapshot = await service.snapshot()
+    assert (snapshot.created, snapshot.processed, snapshot.lost, snapshot.surplus) == (60, 50, 10, 0)
+
+
+async def test_peer_enqueues_before_the_loss_is_noticed(forgetful: Forgetful) -> None:
+    """What others enqueue after the fall makes the number of lost messages neither smaller nor larger."""
+    one, idle, peer = (forgetful.service(name) for name in ("one", "idle", "peer"))
+    await one.enqueue(some(50))
+    await idle.heartbeat()
+    forgetful.save()
+    await one.enqueue(some(60))
+    late = forgetful.service("late")
+    await late.connect()
+    await one.enqueue(some(40))
+    await forgetful.fall_back()
+    await peer.enqueue(some(30))
+    await late.heartbeat()
+    await one.heartbeat()
+    await idle.heartbeat()
+    snapshot = await peer.snapshot()
+    assert (snapshot.created, snapshot.queued, snapshot.lost, snapshot.surplus) == (180, 80, 100, 0)
+    # `late` saw 110 messages and books what it knows of; `one` knows of 40 more; the others miss nothing.
+    assert forgetful.losses == {"late": [60], "one": [40], "idle": [], "peer": []}
+
+
+async def test_everybody_who_misses_something_is_told(forgetful: Forgetful) -> None:
+    """One books the loss; the other hears of it with 0, to forget its plans, and once."""
+    one, two = forgetful.service("one"), forgetful.service("two")
+    await one.enqueue(some(5))
+    forgetful.save()
+    await one.enqueue(some(3))
+    await two.heartbeat()
+    await forgetful.fall_back()
+    for _ in range(2):
+        await one.snapshot()
+        await two.snapshot()
+    assert forgetful.losses == {"one": [3], "two": [0]}
+    assert (await two.snapshot()).lost == 3
+
+
+async def test_two_falls_add_up(forgetful: Forgetful) -> None:
+    """Losses of several lives add up, also for who slept through one of them and when the repair is lost."""
+    one, sleeper = forgetful.service("one"), forgetful.service("sleeper")
+    await one.enqueue(some(50))
+    forgetful.save()
+    await one.enqueue(some(10))
+    await sleeper.enqueue(some(20))  # `one` never hears of these
+    await forgetful.fall_back()
+    await one.enqueue(some(1))
+    forgetful.save()
+    await one.enqueue(some(2))
+    await forgetful.fall_back()
+    await one.heartbeat()
+    await sleeper.heartbeat()
+    snapshot = await one.snapshot()
+    assert (snapshot.created, snapshot.queued, snapshot.lost, snapshot.surplus) == (83, 51, 32, 0)
+    assert forgetful.losses == {"one": [10, 2], "sleeper": [20]}
+
+
+async def test_fall_behind_the_last_fall(forgetful: Forgetful) -> None:
+    """The same snapshot comes back twice, without the repair of the first time: nothing is counted twice."""
+    service = forgetful.service("a")
+    await service.enqueue(some(50))
+    forgetful.save()
+    await service.enqueue(some(100))
+    await forgetful.fall_back()
+    await service.enqueue(some(30))
+    await forgetful.fall_back()
+    await service.heartbeat()
+    snapshot = await service.snapshot()
+    assert (snapshot.created, snapshot.queued, snapshot.lost, snapshot.surplus) == (180, 50, 130, 0)
+
+
+async def test_restart_with_everything_tells_nobody(own_redis: RedisServer, service_of: Any) -> None:
+    """A new epoch alone is no loss."""
+    losses: list[int] = []
+    one, two = (service_of(name, url=own_redis.url, on_data_loss=losses.append) for name in ("one", "two"))
+    await one.enqueue(some(5))
+    epoch = (await two.snapshot()).epoch
+    await in_thread(own_redis.kill)
+    await in_thread(own_redis.restart)
+    await two.enqueue(some(5))
+    await one.heartbeat()
+    snapshot = await one.snapshot()
+    assert (snapshot.created, snapshot.queued, snapshot.lost, snapshot.surplus) == (10, 10, 0, 0)
+    assert snapshot.epoch != epoch
+    assert losses == []
 
 
 async def test_replies_out_of_order_raise_no_false_alarm(make_service: Any) -> None:
@@ -303,7 +458,7 @@ async def test_replies_out_of_order_raise_no_false_alarm(make_service: Any) -> N
     service = make_service(on_data_loss=losses.append)
     await service.enqueue([b"1"])
     before = await service.snapshot()
-    service._bookkeeper._watch.saw([before.epoch.encode(), b"0", None, None, None, None])
+    service._bookkeeper._watch.saw([b"another epoch", b"0", None, None, None, None])
     assert service._bookkeeper._watch.suspicious
     assert await service.snapshot() == before
     assert not service._bookkeeper._watch.suspicious

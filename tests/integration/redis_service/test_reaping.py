@@ -16,12 +16,8 @@ async def test_work_of_a_dead_consumer_goes_back(make_service: Any, bare: Any) -
     await dead.claim(2)
     await bare.silence("dead", alive=alive)
     assert await alive.reap() == ReapResult(consumers=1, requeued=2, dead=0)
-    deliveries = await alive.claim(3)
-    assert [(delivery.element, delivery.deliveries) for delivery in deliveries] == [
-        (b"1", 2),
-        (b"2", 2),
-        (b"3", 1),
-    ]
+    assert bare.reaped() == {b"1": 1, b"2": 1}
+    assert [delivery.element for delivery in await alive.claim(3)] == [b"1", b"2", b"3"]
     assert await alive.reap() == ReapResult(0, 0, 0)
     snapshot = await alive.snapshot()
     assert (snapshot.consumers, snapshot.in_flight, snapshot.surplus) == (1, 3, 0)
@@ -49,8 +45,8 @@ async def test_release_does_not_raise_the_count(make_service: Any, bare: Any) ->
     await alive.reap()
     for _ in range(3):
         (delivery,) = await alive.claim(1)
-        assert delivery.deliveries == 2
         await alive.release([delivery.token])
+    assert bare.reaped() == {b"1": 1}
 
 
 async def test_late_settlement_is_stale(make_service: Any, bare: Any) -> None:
@@ -78,7 +74,7 @@ async def test_stalled_consumer_can_go_on(make_service: Any, bare: Any) -> None:
     await bare.silence("slow", alive=other)
     await other.reap()
     (delivery,) = await slow.claim(1)
-    assert delivery.deliveries == 2
+    assert bare.reaped() == {b"1": 1}
     assert await slow.settle([Settlement.processed(delivery.token)]) == [True]
 
 
@@ -90,7 +86,7 @@ async def test_poison_ends_on_the_dead_list(make_service: Any, bare: Any) -> Non
     for n in (1, 2, 3):
         victim = make_service(f"victim{n}")
         (delivery,) = await victim.claim(1)
-        assert (delivery.element, delivery.deliveries) == (poison, n)
+        assert (delivery.element, bare.reaped().get(poison, 0)) == (poison, n - 1)
         await bare.silence(f"victim{n}", alive=alive)
         assert await alive.reap() == ReapResult(1, int(n < 3), int(n == 3))
     (letter,) = await alive.dead_letters.page()
@@ -115,7 +111,8 @@ async def test_equal_elements_are_not_poison_by_number(make_service: Any, bare: 
     await dead.claim(10)
     await bare.silence("dead", alive=alive)
     assert await alive.reap() == ReapResult(1, 10, 0)
-    assert {delivery.deliveries for delivery in await alive.claim(10)} == {2}
+    assert bare.reaped() == {b"same": 1}
+    assert len(await alive.claim(10)) == 10
 
 
 async def test_reaping_is_bounded(make_service: Any, bare: Any) -> None:
@@ -157,13 +154,15 @@ async def test_heartbeat_keeps_a_consumer_alive(make_service: Any) -> None:
     await reaper.enqueue([b"1", b"2"])
     await dead.claim(1)
     (kept,) = await beating.claim(1)
-    reaped = 0
-    with trio.fail_after(10 * ttl):
-        while not reaped:
+    with trio.fail_after(60):
+        while True:
+            # A machine that stalls spoils nothing: when the last beat is that old, nobody is judged.
             await beating.heartbeat()
-            await trio.sleep(ttl / 6)
-            reaped = (await reaper.reap()).requeued
-    assert reaped == 1
+            result = await reaper.reap()
+            if result.requeued:
+                break
+            await trio.sleep(ttl / 30)
+    assert result == ReapResult(1, 1, 0)
     assert await beating.settle([Settlement.processed(kept.token)]) == [True]
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from loadtest_trio.errors import ConfigurationError
-from loadtest_trio.preflight import Plan, load_prices, predict, total
+from loadtest_trio.preflight import Plan, load_prices, predict, total, unknown
 from loadtest_trio.settings import Settings, load
 
 NEEDED = {"REDIS_ENDPOINT": "redis://localhost", "S3_BUCKET": "bucket"}
@@ -16,10 +16,17 @@ def settings(**changes: str) -> Settings:
     return load({**NEEDED, **changes}).settings
 
 
-def quantities(plan: Plan, **changes: str) -> dict[str, float]:
+def quantities(plan: Plan, **changes: str) -> dict[str, float | None]:
     return {
         position.what: position.quantity for position in predict(settings(**changes), plan, load_prices())
     }
+
+
+def test_without_a_rate_the_requests_have_no_price() -> None:
+    """What hangs on the rate is unknown, and is named; the rest is predicted all the same."""
+    positions = predict(settings(), Plan(rate=None, seconds=3600), load_prices())
+    assert unknown(positions) == ["S3 GET requests", "S3 PUT requests"]
+    assert total(positions) > 0
 
 
 def test_requests_follow_from_the_mix_and_its_refills() -> None:
@@ -47,7 +54,7 @@ def test_sizes_in_bytes_decide_the_traffic() -> None:
 def test_a_node_type_without_a_price_is_said_to_be_unknown() -> None:
     """An unknown price is shown as unknown, and does not count as free in silence."""
     positions = predict(settings(), Plan(rate=1, seconds=1, node_type="cache.x99"), load_prices())
-    assert [position.usd for position in positions if position.what == "cache.x99, valkey"] == [None]
+    assert unknown(positions) == ["ElastiCache cache.x99, valkey"]
 
 
 def test_valkey_is_cheaper_than_redis() -> None:

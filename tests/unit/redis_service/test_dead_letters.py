@@ -1,5 +1,7 @@
 """Dead records: any element goes in and comes out."""
 
+from datetime import UTC, datetime
+
 import orjson
 import pytest
 from hypothesis import given
@@ -45,6 +47,30 @@ def test_any_record_can_be_read(record: bytes) -> None:
 def test_record_of_a_wrong_shape(record: bytes) -> None:
     """JSON that is not a dead record is its own element."""
     assert DeadLetter.parse(record).element == record
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"time": "yesterday"},
+        {"time": None},
+        {"time": -1},
+        {"time": 1e300},
+        {"attempts": "3"},
+        {"id": 7},
+        {"operation": None},
+        {"key": ["k"]},
+        {"error": {}},
+        {"element": 5},
+    ],
+)
+def test_record_with_a_wrong_value(wrong: dict[str, object]) -> None:
+    """A record that looks like ours but holds what ours never do is shown as unreadable."""
+    record = orjson.dumps(orjson.loads(dead_record(b"x", error="e", attempts=1, time=1.0)) | wrong)
+    letter = DeadLetter.parse(record)
+    assert letter.id.startswith("unreadable-")
+    assert (letter.error, letter.element) == ("not a dead record: somebody else put it here", record)
+    datetime.fromtimestamp(letter.time, UTC)  # what a list of them shows
 
 
 def test_long_error_is_cut() -> None:

@@ -131,12 +131,20 @@ def test_a_key_is_deleted_once_and_then_left_alone() -> None:
             gone.add(message.key)
 
 
-def test_without_objects_only_creates_are_planned() -> None:
-    """An operation for which no object is known is left out."""
-    plan, _ = planner()
-    messages = plan.steady(100, 0)
-    assert {message.operation for message in messages} == {Operation.CREATE}
-    assert 5 < len(messages) < 15
+def test_without_objects_the_mix_waits() -> None:
+    """Where no object can be chosen nothing overtakes: CREATEs are bounded, and the mix does not shift."""
+    plan, inventory = planner()
+    messages = [message for tick in range(100) for message in plan.steady(100, tick)]
+    assert {message.operation for message in messages} <= {Operation.CREATE}
+    assert len(messages) < 5
+    for i in range(3000):
+        inventory.created(f"p/{i}")
+    messages += plan.steady(4000, 100)
+    counts = Counter(message.operation for message in messages)
+    assert sum(counts.values()) >= 4000
+    assert all(
+        abs(counts[operation] - len(messages) * share / 100) < 5 for operation, share in WEIGHTS.items()
+    )
 
 
 def test_met_is_about_what_exists_and_what_will() -> None:

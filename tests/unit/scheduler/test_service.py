@@ -110,6 +110,7 @@ async def test_falling_behind_is_made_good_and_told(autojump_clock: MockClock) -
         service.redis.go_away()
         await trio.sleep(30)
         assert len(service.redis.queue) == 100
+        assert service.parts.scheduler.lag() == pytest.approx(29.5)  # already while it lasts
         service.redis.come_back()
         await trio.sleep(5)
         due = Counter(each.created_at - UNIX_EPOCH for each in queued(service) if each.phase is Phase.STEADY)
@@ -131,11 +132,22 @@ async def test_a_full_queue_gets_no_more(autojump_clock: MockClock, log_lines: L
         assert len(service.redis.queue) == 150
 
 
-async def test_preconditions_respect_a_full_queue(autojump_clock: MockClock) -> None:
-    """Refills too stop at MAX_QUEUE_LENGTH."""
+async def test_preconditions_respect_a_full_queue(autojump_clock: MockClock, log_lines: LogLines) -> None:
+    """Refills too stop at MAX_QUEUE_LENGTH, and it is said."""
     async with scheduling(stocked(0), MAX_QUEUE_LENGTH=40) as service:
         await trio.sleep(10)
         assert len(service.redis.queue) == 40
+    assert log_lines.of("messages_withheld")[0]["max_queue_length"] == 40
+
+
+async def test_delayed_and_dead_messages_take_up_room(autojump_clock: MockClock) -> None:
+    """Whatever Redis has to keep counts: an S3 that fails for hours does not fill it with dead letters."""
+    async with scheduling(stocked(500), MAX_QUEUE_LENGTH=150) as service:
+        for _ in range(60):
+            service.redis.dead.append(b"dead")
+            service.redis.delay(b"delayed", 3600)
+        await trio.sleep(10)
+        assert len(service.redis.queue) == 30
 
 
 async def test_saturate_mode_keeps_the_queue_filled(autojump_clock: MockClock) -> None:
@@ -152,13 +164,14 @@ async def test_saturate_mode_keeps_the_queue_filled(autojump_clock: MockClock) -
             assert len(service.redis.queue) == 50
 
 
-async def test_saturate_mode_stays_below_the_limit(autojump_clock: MockClock) -> None:
-    """A target above MAX_QUEUE_LENGTH is not reached."""
+async def test_saturate_mode_stays_below_the_limit(autojump_clock: MockClock, log_lines: LogLines) -> None:
+    """A target above MAX_QUEUE_LENGTH is not reached, and it is said."""
     async with scheduling(
         stocked(500), SCHEDULER_MODE="saturate", SCHEDULER_TARGET_QUEUE_LENGTH=500, MAX_QUEUE_LENGTH=70
     ) as service:
         await trio.sleep(5)
         assert len(service.redis.queue) == 70
+    assert log_lines.of("messages_withheld")[0]["max_queue_length"] == 70
 
 
 async def test_it_waits_for_the_first_list(autojump_clock: MockClock, log_lines: LogLines) -> None:
@@ -195,7 +208,9 @@ async def test_a_failing_list_does_not_stop_the_schedule(autojump_clock: MockClo
 
 async def test_a_long_list_may_have_a_twentieth_of_the_time(autojump_clock: MockClock) -> None:
     """Where a LIST takes 20 s, the next one begins 400 s later, not INVENTORY_RECONCILE_SECONDS."""
-    async with scheduling(stocked(100), INVENTORY_RECONCILE_SECONDS=60) as service:
+    async with scheduling(
+        stocked(100), INVENTORY_RECONCILE_SECONDS=60, STEADY_STATE_DISTRIBUTION="READ:1"
+    ) as service:
         await trio.sleep(1)
         service.bucket.latency_of["LIST"] = 10.0  # each of a request's two legs
         before = service.bucket.requests["LIST"]
@@ -215,6 +230,36 @@ async def test_the_inventory_is_reconciled_periodically(autojump_clock: MockCloc
         bucket.objects["loadtest/ü +%"] = b""
         await trio.sleep(31)
         assert service.parts.inventory.objects == 151
+
+
+async def test_the_bucket_is_looked_at_when_nothing_is_left(autojump_clock: MockClock) -> None:
+    """Without an object to choose a LIST comes early, though not at once again and again."""
+    bucket = stocked(100)
+    async with scheduling(
+        bucket, STEADY_STATE_DISTRIBUTION="DELETE:1", PRECONDITION_MIN_OBJECTS=1
+    ) as service:
+        await trio.sleep(1.5)
+        assert (service.parts.inventory.choose(), bucket.requests["LIST"]) == (None, 1)
+        bucket.objects["loadtest/found"] = b""
+        await trio.sleep(4)
+        assert bucket.requests["LIST"] == 2
+        await trio.sleep(1)
+        assert b"loadtest/found" in b"".join(service.redis.queue)
+        await trio.sleep(50)
+        assert bucket.requests["LIST"] <= 13
+
+
+async def test_plans_end_with_the_queue(autojump_clock: MockClock) -> None:
+    """What another process worked off is known to be done a few seconds after nothing is queued any more."""
+    async with scheduling(stocked(0), PRECONDITION_MIN_OBJECTS=20) as service:
+        await trio.sleep(1)
+        assert (len(service.redis.queue), service.parts.inventory.objects) == (20, 0)
+        service.redis.queue.clear()
+        await trio.sleep(3)
+        assert service.parts.inventory.objects == 0
+        await trio.sleep(3)
+        assert service.parts.inventory.objects >= 20 - 3
+        assert service.parts.scheduler.phase == "steady"
 
 
 async def test_a_large_batch_goes_in_parts(autojump_clock: MockClock) -> None:

@@ -279,7 +279,14 @@ def test_a_distribution_as_a_table(tmp_path: Path) -> None:
 
 
 SECRET = "hunter2-s3cr3t"
-LEAKY = [f"redis://:{SECRET}@host", f"redis://user:{SECRET}@host:port", f"redis://a@b:{SECRET}@host/x y"]
+LEAKY = [
+    f"redis://:{SECRET}@host",
+    f"redis://user:{SECRET}@host:port",
+    f"redis://a@b:{SECRET}@host/x y",
+    f"redis://:{SECRET}",
+    f"redis://host/0?password={SECRET}",
+    f"rediss://host?ssl_ca_certs=x&password={SECRET}",
+]
 
 
 @pytest.mark.parametrize("url", [*LEAKY, f"http://u:{SECRET}@host", f"u:{SECRET}@host"])
@@ -294,6 +301,36 @@ def test_secrets_are_masked(url: str) -> None:
             texts = [repr(loaded), str(loaded.settings)]
             texts += [info.shown(getattr(loaded.settings, info.name.lower())) for info in SETTINGS]
         assert not [text for text in texts if SECRET in text]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"REDIS_ENDPOINT": "redis://h/abc"},
+        {"REDIS_ENDPOINT": "redis://h/0/x"},
+        {"REDIS_ENDPOINT": "redis://h?ssl_ca_certs=f"},
+        {"REDIS_ENDPOINT": "rediss://h?timeout=1"},
+        {"S3_ENDPOINT_URL": "http://a:pw@h"},
+        {"S3_ENDPOINT_URL": "http://h?x=1"},
+        {"S3_ENDPOINT_URL": "http://h#x"},
+        {"S3_ENDPOINT_URL": "http://a..b"},
+        {"S3_ENDPOINT_URL": f"http://{'a' * 64}.b"},
+    ],
+    ids=repr,
+)
+def test_addresses_that_the_backends_would_refuse(change: dict[str, str]) -> None:
+    """What the backends could not use is a fault of the settings, told together with the others."""
+    (name,) = change
+    with pytest.raises(ConfigurationError) as caught:
+        load({**NEEDED, **change, "WORKER_CONCURRENCY": "none"})
+    assert {fault.name for fault in caught.value.faults} == {name, "WORKER_CONCURRENCY"}
+
+
+def test_a_typing_error_is_told_with_the_faults() -> None:
+    """A missing setting and the variable that was meant for it are told together."""
+    with pytest.raises(ConfigurationError) as caught:
+        load({"S3_BUCKET": "bucket", "REDIS_ENDPIONT": "redis://h", "AWS_ENDPOINT_URL_SQS": "http://sqs"})
+    assert list(caught.value.hints) == ["unknown variable REDIS_ENDPIONT: did you mean REDIS_ENDPOINT?"]
 
 
 def test_settings_are_frozen() -> None:

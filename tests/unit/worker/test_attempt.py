@@ -21,7 +21,7 @@ from loadtest_trio.errors import (
 )
 from loadtest_trio.message import Message, Operation
 from loadtest_trio.redis_service import Outcome
-from loadtest_trio.retry import ATTEMPTS_IN_PLACE, IN_PLACE, PUT_BACK
+from loadtest_trio.retry import ATTEMPTS_IN_PLACE, IN_PLACE, MOST_IN_PLACE, PUT_BACK
 from loadtest_trio.worker import Attempts
 
 MESSAGE = Message("1", Operation.READ, "k")
@@ -35,7 +35,8 @@ class Script:
     calls: int = 0
     told: list[tuple[int, LoadtestError]] = attrs.field(factory=list)
     slept: list[float] = attrs.field(factory=list)
-    out: Callable[[], bool] = lambda: False
+    out_since: Callable[[], float | None] = lambda: None
+    now: float = 0.0
 
     async def handle(self, message: Message) -> None:
         """Fail, or not."""
@@ -48,6 +49,7 @@ class Script:
         """Wait without waiting."""
         await trio.lowlevel.checkpoint()
         self.slept.append(seconds)
+        self.now += seconds
 
     def attempts(self, max_retries: int = 3) -> Attempts:
         """Return the policy around it."""
@@ -55,9 +57,10 @@ class Script:
             handlers={"READ": self.handle}.get,
             max_retries=max_retries,
             rng=Random(1),
-            s3_is_out=lambda: self.out(),
+            s3_out_since=lambda: self.out_since(),
             on_failure=lambda message, attempt, error: self.told.append((attempt, error)),
             sleep=self.sleep,
+            clock=lambda: self.now,
         )
 
 
@@ -84,7 +87,7 @@ async def test_a_transient_fault_is_tried_again(error: LoadtestError) -> None:
     """After transient faults the same worker tries again, having told of each and waited a little."""
     script = Script([error] * 3)
     result = await script.attempts().perform(MESSAGE)
-    assert (result.outcome, result.attempts) == (Outcome.PROCESSED, 4)
+    assert (result.outcome, script.calls) == (Outcome.PROCESSED, 4)
     assert script.told == [(1, error), (2, error), (3, error)]
     assert len(script.slept) == 3
     assert all(0 <= seconds <= IN_PLACE.ceiling(i) for i, seconds in enumerate(script.slept, 1))
@@ -95,8 +98,10 @@ async def test_a_fault_that_stays_goes_back_to_the_queue(error: LoadtestError) -
     """After four attempts the message waits on the queue, longer each time it does so."""
     for retries in range(3):
         script = Script([error] * 10)
-        result = await script.attempts().perform(attrs.evolve(MESSAGE, retries=retries))
-        assert (result.outcome, result.attempts, script.calls) == (Outcome.RETRY, 4, ATTEMPTS_IN_PLACE)
+        message = attrs.evolve(MESSAGE, retries=retries, attempts=4 * retries)
+        result = await script.attempts().perform(message)
+        assert (result.outcome, script.calls) == (Outcome.RETRY, ATTEMPTS_IN_PLACE)
+        assert (result.retries, result.attempts) == (retries + 1, 4 * (retries + 1))
         assert result.error is error
         assert 0 <= result.delay <= PUT_BACK.ceiling(retries + 1)
 
@@ -104,8 +109,8 @@ async def test_a_fault_that_stays_goes_back_to_the_queue(error: LoadtestError) -
 async def test_retries_end() -> None:
     """A message that was put back as often as is allowed is dead after its next four attempts."""
     script = Script([S3ServerError("x")] * 10)
-    result = await script.attempts(max_retries=2).perform(attrs.evolve(MESSAGE, retries=2))
-    assert (result.outcome, result.attempts) == (Outcome.DEAD, 4)
+    result = await script.attempts(max_retries=2).perform(attrs.evolve(MESSAGE, retries=2, attempts=8))
+    assert (result.outcome, result.attempts) == (Outcome.DEAD, 12)
     none = await Script([S3ServerError("x")] * 10).attempts(max_retries=0).perform(MESSAGE)
     assert none.outcome is Outcome.DEAD
 
@@ -141,11 +146,51 @@ async def test_an_operation_nobody_handles() -> None:
 
 
 async def test_an_outage_is_not_the_messages_fault() -> None:
-    """While S3 answers nobody attempts are free: the message is neither put back nor dead."""
-    script = Script([S3UnreachableError("x")] * 500, out=lambda: True)
+    """While S3 answers nobody attempts are free: the message is not dead, whatever its retries."""
+    script = Script([S3UnreachableError("x")] * 50, out_since=lambda: -1.0)
     result = await script.attempts(max_retries=0).perform(MESSAGE)
-    assert (result.outcome, result.attempts) == (Outcome.PROCESSED, 501)
+    assert (result.outcome, result.attempts, script.calls) == (Outcome.PROCESSED, 1, 51)
     assert max(script.slept) <= IN_PLACE.cap
+
+
+async def test_a_long_outage_lets_others_be_tried() -> None:
+    """After many free attempts the message waits on the queue, at no cost; so it goes on for ever."""
+    script = Script([S3UnreachableError("x")] * 500, out_since=lambda: -1.0)
+    result = await script.attempts(max_retries=0).perform(attrs.evolve(MESSAGE, attempts=2))
+    assert (result.outcome, script.calls) == (Outcome.RETRY, MOST_IN_PLACE)
+    assert (result.retries, result.attempts) == (0, 2)
+
+
+async def test_the_attempt_that_makes_an_outage_known_counts() -> None:
+    """It may be the message itself that breaks its requests; only what follows is excused."""
+    script = Script([S3UnreachableError("x")] * 500)
+    script.out_since = lambda: 0.0
+    result = await script.attempts(max_retries=0).perform(MESSAGE)
+    assert (result.outcome, result.retries, result.attempts) == (Outcome.RETRY, 0, 1)
+
+
+async def test_a_message_that_breaks_every_request_ends() -> None:
+    """S3 answers the others all the while, so each failure begins an outage anew, and each one counts."""
+    script = Script([S3UnreachableError("x")] * 500)
+    script.out_since = lambda: script.now
+    deliveries, message = 0, MESSAGE
+    while (result := await script.attempts(max_retries=2).perform(message)).outcome is Outcome.RETRY:
+        deliveries += 1
+        message = message.put_back(retries=result.retries, attempts=result.attempts)
+    assert (result.outcome, deliveries, result.attempts, script.calls) == (Outcome.DEAD, 2, 12, 12)
+
+
+async def test_alone_too_it_ends() -> None:
+    """Where nobody else is there whom S3 could answer, each delivery costs one attempt: it ends later."""
+    deliveries, message = 0, MESSAGE
+    while True:
+        script = Script([S3UnreachableError("x")] * 500, out_since=lambda: 0.0)
+        result = await script.attempts(max_retries=1).perform(message)
+        deliveries += 1
+        if result.outcome is Outcome.DEAD:
+            break
+        message = message.put_back(retries=result.retries, attempts=result.attempts)
+    assert deliveries == 2 * ATTEMPTS_IN_PLACE
 
 
 async def test_credentials_that_cannot_be_renewed_are_an_outage() -> None:
@@ -156,17 +201,16 @@ async def test_credentials_that_cannot_be_renewed_are_an_outage() -> None:
 
 async def test_an_answer_counts_even_in_an_outage() -> None:
     """A 500 is an answer: a message that makes S3 fail cannot hold its worker for ever."""
-    script = Script([S3ServerError("x")] * 500, out=lambda: True)
+    script = Script([S3ServerError("x")] * 500, out_since=lambda: -1.0)
     assert (await script.attempts().perform(MESSAGE)).attempts == 4
 
 
 async def test_free_attempts_do_not_use_up_the_others() -> None:
     """What failed during the outage does not count after it."""
-    failures: list[Exception] = [S3UnreachableError("x")] * 6
-    script = Script(failures)
-    script.out = lambda: script.calls <= 3
+    script = Script([S3UnreachableError("x")] * 6)
+    script.out_since = lambda: -1.0 if script.calls <= 3 else None
     result = await script.attempts().perform(MESSAGE)
-    assert (result.outcome, result.attempts) == (Outcome.PROCESSED, 7)
+    assert (result.outcome, result.attempts, script.calls) == (Outcome.PROCESSED, 4, 7)
 
 
 async def test_cancellation_passes_through(autojump_clock: Any) -> None:

@@ -55,7 +55,7 @@ class Bench:
             handlers=lambda _: self.handle,
             max_retries=2,
             rng=Random(1),
-            s3_is_out=lambda: False,
+            s3_out_since=lambda: None,
             on_failure=lambda message, attempt, error: self.failures.append(error),
         )
         self.service = WorkerService(
@@ -208,7 +208,7 @@ async def test_retries_grow_up_to_the_dead_list(autojump_clock: MockClock) -> No
         await trio.sleep(60)
     assert bench.places() == {"dead": 1}
     letter = DeadLetter.parse(bench.redis.dead[0])
-    assert (letter.id, letter.operation, letter.key, letter.attempts) == ("1", "READ", "k", 6)
+    assert (letter.id, letter.operation, letter.key, letter.attempts) == ("1", "READ", "k", 12)
     assert letter.error == "it failed [code=InternalError status=500]"
     assert letter.time > UNIX_EPOCH
     assert orjson.loads(letter.element)["retries"] == 2
@@ -450,7 +450,7 @@ async def test_a_refusal_for_good_ends_the_service(autojump_clock: MockClock, ki
     bench.queue = queue
     bench.service = WorkerService(
         queue=queue,
-        attempts=Attempts(lambda _: slowly, 2, Random(1), lambda: False, lambda *_: None),
+        attempts=Attempts(lambda _: slowly, 2, Random(1), lambda: None, lambda *_: None),
         inventory=bench.inventory,
         metrics=bench.metrics,
         vitals=bench.vitals,
