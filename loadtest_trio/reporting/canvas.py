@@ -27,6 +27,37 @@ def figure(rows: int = 1, columns: int = 1, *, height: float = 3.6, width: float
     return new, axes[0] if len(axes) == 1 else axes
 
 
+def plain(text: object) -> str:
+    """Return a text from a log line as a label: what matplotlib would read as a formula is escaped."""
+    return str(text).replace("$", r"\$")
+
+
+def beside(panel: Any) -> None:
+    """Put a panel's legend to its right, where no curve is."""
+    panel.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
+
+
+def note_across(panel: Any, text: str, at: float, colour: str) -> None:
+    """Draw a horizontal dashed line and write on it what it means."""
+    panel.axhline(at, color=colour, linewidth=1, linestyle="--")
+    panel.text(0.01, at, text, transform=panel.get_yaxis_transform(), fontsize=7, color=colour, va="bottom")
+
+
+def note_upright(panel: Any, text: str, at: float, colour: str) -> None:
+    """Draw a vertical dashed line and write above the panel, where no point is, what it means."""
+    panel.axvline(at, color=colour, linewidth=1, linestyle="--")
+    panel.text(
+        at,
+        1.0,
+        text,
+        transform=panel.get_xaxis_transform(),
+        fontsize=7,
+        color=colour,
+        ha="center",
+        va="bottom",
+    )
+
+
 def save(drawn: Any, folder: Path, name: str, title: str) -> str:
     """Write a figure as PNG and return the Markdown that shows it.
 

@@ -2,10 +2,12 @@
 
 A difference is shown when the 95 % interval of the ratio B/A leaves 1 out. The interval comes from a
 block bootstrap over the runs' intervals. Where both runs have a calibration score, rates are divided
-by it and CPU times multiplied, so that runs on different machines can be compared.
+by it and CPU times multiplied, so that runs on different machines can be compared; how uncertain the scores
+are then widens the interval.
 """
 
 from collections.abc import Callable, Sequence
+from math import hypot
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,8 @@ from loadtest_trio.reporting.runs import Interval, Run, intervals, split
 from loadtest_trio.reporting.statistics import interval, resampled_means
 
 FEWEST_INTERVALS = 5
+_UNKNOWN_SPREAD = 0.05  # of a score whose line does not say: the best of a few milliseconds, as it was once
+_SEED = 11
 _PATHS = ("end_to_end_ms", "READ.service_ms", "UPDATE.service_ms", "CREATE.service_ms", "DELETE.service_ms")
 
 
@@ -63,7 +67,7 @@ def compare(a: Path, b: Path) -> str:
     ]
     headings = ("", f"A: {a.name}", f"B: {b.name}", "B/A", "from", "to", "B is")
     how = (
-        f"Normalised by the calibration scores ({runs[0].score:.3g} and {runs[1].score:.3g})."
+        f"Normalised by the calibration scores ({_said(runs[0])} and {_said(runs[1])})."
         if normalised
         else "Not normalised: not both runs have a calibration score, so the machines count too."
     )
@@ -82,14 +86,22 @@ def ratios_of(a: Run, b: Run) -> tuple[list[Ratio], bool]:
     """Return the figures of two runs, and whether they are normalised."""
     scores = (a.score, b.score)
     scale_a, scale_b = (s for s in scores if s) if all(scores) else (1.0, 1.0)
+    spread = hypot(_spread(a), _spread(b)) if all(scores) else 0.0
     spans = [intervals(run.steady, run.began) for run in (a, b)]
-    ratios = [
-        _ratio("messages a second", spans, (1 / scale_a, 1 / scale_b), _done, _seconds, more_is_better=True)
-    ]
+    scales = (1 / scale_a, 1 / scale_b)
+    ratios = [_ratio("messages a second", spans, scales, spread, _done, _seconds, more_is_better=True)]
     if all(each.cpu_seconds is not None for span in spans for each in span):
         scales = (1000 * scale_a, 1000 * scale_b)
-        ratios.append(_ratio("CPU ms a message", spans, scales, _cpu, _done, more_is_better=False))
+        ratios.append(_ratio("CPU ms a message", spans, scales, spread, _cpu, _done, more_is_better=False))
     return ratios, all(scores)
+
+
+def _spread(run: Run) -> float:
+    return _UNKNOWN_SPREAD if run.score_spread is None else run.score_spread
+
+
+def _said(run: Run) -> str:
+    return f"{run.score:.3g} ± {100 * _spread(run):.1f} %"
 
 
 def _done(each: Interval) -> float:
@@ -108,6 +120,7 @@ def _ratio(
     name: str,
     spans: Sequence[Sequence[Interval]],
     scales: tuple[float, float],
+    spread: float,
     of: Callable[[Interval], float],
     per: Callable[[Interval], float],
     *,
@@ -119,8 +132,10 @@ def _ratio(
         values, weights = [of(each) for each in span], [per(each) for each in span]
         samples.append(scale * resampled_means(values, weights, seed))
         means.append(scale * sum(values) / sum(weights))
-    with need("numpy").errstate(divide="ignore", invalid="ignore"):
-        low, high = interval(samples[1] / samples[0])
+    numpy = need("numpy")
+    with numpy.errstate(divide="ignore", invalid="ignore"):
+        scores = numpy.exp(numpy.random.default_rng(_SEED).normal(0, spread, len(samples[0])))
+        low, high = interval(samples[1] / samples[0] * scores)
     return Ratio(name, means[0], means[1], low, high, more_is_better)
 
 

@@ -1,15 +1,17 @@
 """The pictures that every run has: over time, latencies, mix."""
 
 from collections.abc import Sequence
+from itertools import groupby
+from math import nan
 from pathlib import Path
 from typing import Any
 
-from loadtest_trio.reporting.canvas import COLOURS, figure, save
+from loadtest_trio.reporting.canvas import COLOURS, beside, figure, plain, save
 from loadtest_trio.reporting.histograms import Distribution
-from loadtest_trio.reporting.reader import Line
 from loadtest_trio.reporting.runs import Run, intervals, number
 
 _OPERATIONS = ("READ", "UPDATE", "CREATE", "DELETE")
+_LEAST_ROOM = 0.025  # of the width, for the name of a stage
 _TICKS = (0, 50, 90, 99, 99.9, 99.99)
 
 
@@ -19,26 +21,48 @@ def over_time(run: Run, folder: Path, name: str) -> str:
         return ""
     drawn, panels = figure(4, 1, height=8.2, sharex=True)
     unit, label = _time_unit(run.seconds)
-    at = [(line["_at"] - run.began) / unit for line in run.metrics]
     places = (("queue_length", "waiting"), ("in_flight", "in flight"), ("delayed", "delayed"))
     for (field, meaning), colour in zip(places, COLOURS, strict=False):
-        panels[0].plot(at, _values(run.metrics, field), label=meaning, color=colour, linewidth=1)
+        panels[0].plot(*_curve(run, unit, field), label=meaning, color=colour, linewidth=1)
     panels[0].set_ylabel("messages")
-    panels[0].legend(ncols=3, fontsize=8, loc="upper right")
-    done = intervals(run.metrics, run.began)
-    panels[1].plot(
-        [each.at / unit for each in done], [each.rate for each in done], color=COLOURS[0], linewidth=1
-    )
+    beside(panels[0])
+    panels[1].plot(*_rates(run, unit), color=COLOURS[0], linewidth=1)
     panels[1].set_ylabel("messages/s done")
-    panels[2].plot(at, _values(run.metrics, "cpu_percent"), color=COLOURS[3], linewidth=1)
+    panels[2].plot(*_curve(run, unit, "cpu_percent"), color=COLOURS[3], linewidth=1)
     panels[2].set_ylabel("CPU, % of a core")
-    panels[3].plot(at, _values(run.metrics, "memory_mb"), color=COLOURS[4], linewidth=1)
+    panels[3].plot(*_curve(run, unit, "memory_mb"), color=COLOURS[4], linewidth=1)
     panels[3].set_ylabel("memory, MB")
     panels[3].set_xlabel(label)
     for panel in panels:
         panel.set_ylim(bottom=0)
     _shade_stages(run, panels, unit)
     return save(drawn, folder, name, "Queue, rate, CPU and memory over time")
+
+
+def _curve(run: Run, unit: float, field: str) -> tuple[list[float], list[float]]:
+    """Return a field over time, broken between stages: nothing was measured there."""
+    at: list[float] = []
+    values: list[float] = []
+    for before, line in zip([{}, *run.metrics], run.metrics, strict=False):
+        if before and before.get("stage") != line.get("stage"):
+            at.append(nan)
+            values.append(nan)
+        at.append((line["_at"] - run.began) / unit)
+        values.append(number(line, field, nan))
+    return at, values
+
+
+def _rates(run: Run, unit: float) -> tuple[list[float], list[float]]:
+    """Return messages done a second, broken between stages, in the middle of each interval."""
+    at: list[float] = []
+    values: list[float] = []
+    for _, lines in groupby(run.metrics, lambda line: line.get("stage")):
+        for each in intervals(list(lines), run.began):
+            at.append((each.at - each.seconds / 2) / unit)
+            values.append(each.rate)
+        at.append(nan)
+        values.append(nan)
+    return at, values
 
 
 def latency(distributions: dict[str, Distribution], folder: Path, name: str) -> str:
@@ -81,7 +105,7 @@ def _percentile_curves(panel: Any, curves: Sequence[tuple[str, Distribution]]) -
     panel.minorticks_off()
     panel.set_ylabel("milliseconds")
     if curves:
-        panel.legend(fontsize=8)
+        panel.legend(fontsize=8, loc="lower right")
 
 
 def mix(run: Run, folder: Path, name: str) -> str:
@@ -102,40 +126,41 @@ def mix(run: Run, folder: Path, name: str) -> str:
             color=COLOURS[shift > 0],
         )
         panel.bar_label(bars, fmt="%.1f", fontsize=8)
-    panel.set_xticks(range(len(operations)), list(operations))
+    panel.set_xticks(range(len(operations)), list(map(plain, operations)))
     panel.set_ylabel("% of steady messages")
-    panel.legend(fontsize=8)
+    beside(panel)
     return save(drawn, folder, name, "Nominal against achieved mix")
 
 
 def _shade_stages(run: Run, panels: Sequence[Any], unit: float) -> None:
-    """Shade every second stage; label each in the first panel."""
-    spans: dict[object, list[float]] = {}
-    kinds: dict[object, str] = {}
-    for line in run.metrics:
-        if "stage" in line:
-            spans.setdefault(line["stage"], []).append((line["_at"] - run.began) / unit)
-            kinds[line["stage"]] = str(line.get("stage_kind", ""))
-    before = ""
-    for place, (stage, at) in enumerate(spans.items()):
+    """Shade every second kind of stage; name each above the first panel, where there is room."""
+    spans = _spans(run, unit)
+    room = _LEAST_ROOM * max((end for _, _, end in spans), default=0.0)
+    free = -room
+    for place, (kind, begin, end) in enumerate(spans):
         for panel in panels:
             if place % 2:
-                panel.axvspan(at[0], at[-1], color="#000000", alpha=0.04, linewidth=0)
-        if kinds[stage] != before:
-            before = kinds[stage]
+                panel.axvspan(begin, end, color="#000000", alpha=0.05, linewidth=0)
+        if begin - free >= room or place == 0:
+            free = begin
             panels[0].annotate(
-                before,
-                (at[0], 1),
+                plain(kind),
+                (begin, 1),
                 xycoords=("data", "axes fraction"),
                 fontsize=7,
-                rotation=30,
+                rotation=45,
                 verticalalignment="bottom",
             )
 
 
-def _values(lines: Sequence[Line], field: str) -> list[float]:
-    values = (line.get(field) for line in lines)
-    return [float(value) if isinstance(value, int | float) else float("nan") for value in values]
+def _spans(run: Run, unit: float) -> list[tuple[str, float, float]]:
+    """Return each stretch of stages of one kind, with its beginning and end."""
+    staged = [line for line in run.metrics if "stage" in line]
+    spans = []
+    for kind, group in groupby(staged, lambda line: str(line.get("stage_kind") or "")):
+        at = [(line["_at"] - run.began) / unit for line in group]
+        spans.append((kind, at[0], at[-1]))
+    return spans
 
 
 def _time_unit(seconds: float) -> tuple[float, str]:

@@ -18,6 +18,7 @@ import attrs
 import orjson
 
 from loadtest_trio.errors import LoadtestError
+from loadtest_trio.reporting.shapes import well_formed
 
 Line = dict[str, Any]
 
@@ -143,4 +144,4 @@ def _parse(text: bytes) -> Line | None:
         line["_at"] = datetime.fromisoformat(line["timestamp"]).timestamp()
     except (ValueError, KeyError, TypeError):
         return None
-    return line
+    return line if well_formed(line) else None

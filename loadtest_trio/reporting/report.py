@@ -3,8 +3,8 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from loadtest_trio.reporting import pictures, sections, tuning_pictures, tuning_sections
-from loadtest_trio.reporting.histograms import Distribution, merge
+from loadtest_trio.reporting import pictures, sections, tuning_findings, tuning_pictures, tuning_sections
+from loadtest_trio.reporting.histograms import merge
 from loadtest_trio.reporting.markdown import Cell, duration, table
 from loadtest_trio.reporting.reader import read
 from loadtest_trio.reporting.runs import Run, intervals, split
@@ -29,20 +29,19 @@ def write_report(places: Sequence[Path], folder: Path) -> Path:
     reading = read(places)
     runs = split(reading.lines)
     folder.mkdir(parents=True, exist_ok=True)
-    merged = [merge(run.metrics) for run in runs]
+    damaged = [each for run in runs for each in merge(run.metrics).values()]
     parts = ["# Load test report", _history(runs)]
-    for number, (run, distributions) in enumerate(zip(runs, merged, strict=True), 1):
-        parts += _run(run, distributions, folder, f"run{number}" if len(runs) > 1 else "run", number)
-    damage = [each for distributions in merged for each in distributions.values()]
-    parts += ["## The log lines", sections.quality(reading, damage)]
+    for number, run in enumerate(runs, 1):
+        parts += _run(run, folder, f"run{number}" if len(runs) > 1 else "run", number)
+    parts += ["## The log lines", sections.quality(reading, damaged)]
     target = folder / "REPORT.md"
     target.write_text("\n\n".join(part for part in parts if part) + "\n", encoding="utf-8")
     return target
 
 
-def _run(
-    run: Run, distributions: dict[str, Distribution], folder: Path, prefix: str, number: int
-) -> list[str]:
+def _run(run: Run, folder: Path, prefix: str, number: int) -> list[str]:
+    # A search overloads the service on purpose: latencies of all its stages together say nothing.
+    distributions = merge(run.steady if run.is_tuning else run.metrics)
     what = "Saturation search" if run.is_tuning else "Run"
     began = (run.metrics or run.lines)[0]["timestamp"] if not run.started else run.started["timestamp"]
     parts = [f"## {what} {number}: {began}, {duration(run.seconds)}"]
@@ -53,10 +52,9 @@ def _run(
     parts += ["### Configuration and machine", sections.configuration(run)]
     parts += ["### Over time", pictures.over_time(run, folder, f"{prefix}-time")]
     parts += ["### Latencies", pictures.latency(distributions, folder, f"{prefix}-latency")]
-    parts += [sections.latencies(distributions)]
-    if not run.is_tuning:
-        parts += ["### Mix", pictures.mix(run, folder, f"{prefix}-mix"), sections.mix(run)]
-        parts += ["### Ledger", sections.books(run)]
+    parts += [sections.latencies(run, distributions)]
+    parts += ["### Mix", pictures.mix(run, folder, f"{prefix}-mix"), sections.mix(run)]
+    parts += ["### Ledger", sections.books(run)]
     return [*parts, "### Warnings and errors", sections.troubles(run)]
 
 
@@ -65,10 +63,10 @@ def _tuning(run: Run, folder: Path, prefix: str) -> list[str]:
         ("", tuning_sections.conclusion, None),
         ("Calibration", tuning_sections.calibration, None),
         ("Stages", tuning_sections.stages, tuning_pictures.search),
-        ("Throughput against concurrency", tuning_sections.scaling, tuning_pictures.scaling),
-        ("Bottleneck", tuning_sections.bottleneck, tuning_pictures.experiments),
+        ("Throughput against concurrency", tuning_findings.scaling, tuning_pictures.scaling),
+        ("Bottleneck", tuning_findings.bottleneck, tuning_pictures.experiments),
         ("Mitigation", tuning_sections.mitigation, None),
-        ("Cost per operation", tuning_sections.costs, tuning_pictures.costs),
+        ("Cost per operation", tuning_findings.costs, tuning_pictures.costs),
     )
     parts = []
     for title, words, picture in chapters:

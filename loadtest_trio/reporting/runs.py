@@ -70,28 +70,52 @@ class Run:
 
     @property
     def final(self) -> Line:
-        """The last line that carries totals."""
+        """The last line that carries totals; of a search, of the stage it found: each counts anew."""
         if "ledger" in self.stopped:
             return self.stopped
-        return self.metrics[-1] if self.metrics else {}
+        lines = self.steady if self.is_tuning else self.metrics
+        return lines[-1] if lines else {}
 
     @property
     def operations(self) -> dict[str, Line]:
-        """What was counted for each operation, as of the last metrics line."""
-        last = mapping(self.metrics[-1].get("by_operation")) if self.metrics else {}
+        """What was counted for each operation, as of the last line that carries totals."""
+        last = mapping(self.final.get("by_operation"))
+        if not last and self.metrics and not self.is_tuning:
+            last = mapping(self.metrics[-1].get("by_operation"))
         return {name: each for name, each in last.items() if isinstance(each, dict)}
 
     @property
     def steady(self) -> list[Line]:
         """The metrics lines after the preconditions were met; of a search, those at its saturation point."""
         steady = [line for line in self.metrics if line.get("phase", "steady") == "steady"]
-        return [line for line in steady if line.get("stage_kind", "confirm") == "confirm"]
+        if not self.is_tuning:
+            return steady
+        stage = self.best_stage
+        return [line for line in steady if stage is not None and line.get("stage") == stage]
+
+    @property
+    def best_stage(self) -> float | None:
+        """The stage of the saturation point: confirmed, else the one with the highest rate that passed."""
+        stages = [line for line in self.all("tune_stage") if line.get("stage") is not None]
+        if self.first("tune_saturation").get("confirmed", True):
+            windows = [line["stage"] for line in stages if line.get("kind") == "confirm"]
+            if windows:
+                return float(windows[-1])
+        passed = [line for line in stages if line.get("passed") and line.get("kind") != "confirm"]
+        best = max(passed, key=lambda line: number(line, "offered_per_second"), default={})
+        return best.get("stage")
 
     @property
     def score(self) -> float | None:
         """The machine's calibration score, where one was measured."""
         value = self.first("tune_calibrated").get("score", self.started.get("score"))
         return float(value) if isinstance(value, int | float) and value > 0 else None
+
+    @property
+    def score_spread(self) -> float | None:
+        """By how much the score may be off, as a share, where that is known."""
+        value = self.first("tune_calibrated").get("score_spread", self.started.get("score_spread"))
+        return float(value) if isinstance(value, int | float) and value >= 0 else None
 
     @property
     def troubles(self) -> Counter[str]:

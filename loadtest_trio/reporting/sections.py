@@ -22,6 +22,7 @@ def configuration(run: Run) -> str:
         ("Platform", str(machine.get("platform", "?"))),
         ("Versions", ", ".join(f"{name} {value}" for name, value in versions.items())),
         ("Calibration score", run.score),
+        ("Spread of the score, %", None if run.score_spread is None else 100 * run.score_spread),
     ]
     return f"{facts(about)}\n\n{table(('setting', 'value'), rows)}"
 
@@ -44,8 +45,9 @@ def overview(run: Run) -> str:
     return facts(lines)
 
 
-def latencies(distributions: dict[str, Distribution]) -> str:
+def latencies(run: Run, distributions: dict[str, Distribution]) -> str:
     """Percentiles of every latency, from merged histograms."""
+    stage = f" of stage {run.best_stage:g}, the saturation point" if run.is_tuning and run.steady else ""
     rows: list[list[Cell]] = []
     for path, each in sorted(distributions.items()):
         if each.count:
@@ -53,7 +55,7 @@ def latencies(distributions: dict[str, Distribution]) -> str:
     if not rows:
         return "The lines carry no histograms."
     headings = ("milliseconds", "count", "p50", "p90", "p99", "p99.9", "max")
-    return "Percentiles of the merged histograms of all lines.\n\n" + table(headings, rows)
+    return f"Percentiles of the merged histograms of all lines{stage}.\n\n" + table(headings, rows)
 
 
 def mix(run: Run) -> str:
@@ -95,7 +97,8 @@ def books(run: Run) -> str:
     if not places:
         return "No line carries the ledger."
     wrong = unbalanced(run)
-    balance = (
+    whose = f"Of stage {run.best_stage:g}; each stage has a queue of its own. " if run.is_tuning else ""
+    balance = whose + (
         f"It balances in all {len(run.metrics)} metrics lines."
         if not wrong
         else f"**It does not balance in {len(wrong)} of {len(run.metrics)} metrics lines**, first at "

@@ -1,6 +1,6 @@
-"""The sections of a report on a saturation search: stages, saturation, scaling, bottleneck, costs."""
+"""The sections of a report on a saturation search: conclusion, stages, calibration, mitigation."""
 
-from loadtest_trio.reporting.advice import advice
+from loadtest_trio.reporting.advice import CROWDED, advice
 from loadtest_trio.reporting.markdown import Cell, facts, table
 from loadtest_trio.reporting.reader import Line
 from loadtest_trio.reporting.runs import Run, mapping, number
@@ -11,31 +11,63 @@ def conclusion(run: Run) -> str:
     found, verdict = run.first("tune_saturation"), run.first("tune_verdict")
     sentences = []
     if found:
-        sentences.append(
-            f"**Saturation point{'' if found.get('confirmed', True) else ' (not confirmed)'}: "
-            f"{number(found, 'rate'):,.0f} messages a second** with "
-            f"{int(number(found, 'workers'))} workers "
-            f"({found.get('windows_passed')} of {found.get('windows')} windows confirmed it"
-            f"{'' if found.get('confirmed', True) else ': **not enough**, the machine was too restless'}; "
-            f"{number(found, 'failed_at'):,.0f} a second failed: {_listed(found)})."
-        )
+        sentences += [_saturation(found), _rate_to_set(found)]
     if verdict:
         sentences.append(f"**Bottleneck: {verdict.get('bottleneck')}.**")
-        sentences += [str(reason) for reason in verdict.get("because", [])]
-    return "\n\n".join(sentences) or "The search was interrupted before it came to a result."
+        sentences += verdict.get("because") or []
+    if not (found and verdict):
+        sentences.append("The search was interrupted before it was complete: this is what it had by then.")
+    return "\n\n".join(each for each in sentences if each)
 
 
-def _listed(line: Line) -> str:
-    reasons = line.get("reasons")
-    return "; ".join(map(str, reasons)) if isinstance(reasons, list) else ""
+def _saturation(found: Line) -> str:
+    failed = number(found, "failed_at")
+    limit = f"; {failed:,.0f} a second failed: {listed(found)}" if failed else ""
+    if not number(found, "rate"):
+        return f"**No saturation point: at no rate did the system keep up**{limit}."
+    confirmed = found.get("confirmed", True)
+    windows = f"{found.get('windows_passed')} of {found.get('windows')} windows"
+    how = f"{windows} confirmed it" if confirmed else f"not confirmed{_why_not(found, windows)}"
+    return (
+        f"**Saturation point{'' if confirmed else ' (not confirmed)'}: "
+        f"{number(found, 'rate'):,.0f} messages a second** with "
+        f"{number(found, 'workers'):.0f} workers ({how}{limit})."
+    )
+
+
+def _why_not(found: Line, windows: str) -> str:
+    """Say what was made of a confirmation; that the machine was restless, only where it waited for it."""
+    waited = number(found, "cpu_wait")
+    restless = (
+        f"; the process waited for a core {100 * waited:.0f} % of the time: the machine was too restless"
+        if waited >= CROWDED
+        else ""
+    )
+    tried = f", {windows} passed at the rate tried last" if number(found, "windows") else ""
+    return f"{tried}; it is the highest rate that passed a single step{restless}"
+
+
+def _rate_to_set(found: Line) -> str:
+    rate = number(found, "offered_per_second")
+    if not rate:
+        return ""
+    return (
+        f"The rate to set: `SCHEDULER_MESSAGES_PER_SECOND={f'{rate:.1f}' if rate < 10 else int(rate)}` "
+        f"({number(found, 'rate'):,.0f} a second done, refills included)."
+    )
+
+
+def listed(line: Line) -> str:
+    """Return the reasons of a line."""
+    return "; ".join(line.get("reasons") or [])
 
 
 def stages(run: Run) -> str:
     """Every stage of the search, as it went."""
-    rows = [_stage_row(line) for line in run.all("tune_stage")]
     headings = (
         "stage",
         "workers",
+        "nominal /s",
         "offered /s",
         "goodput /s",
         "CPU %",
@@ -45,15 +77,35 @@ def stages(run: Run) -> str:
         "errors %",
         "result",
     )
-    return table(headings, rows)
+    words = (
+        "Nominal is the rate that is set; offered is what was enqueued, refills of the bucket included; a "
+        "stage without a nominal rate is a closed loop, whose queue is kept filled."
+    )
+    rows = [_stage_row(line) for line in run.all("tune_stage")]
+    return "\n\n".join([words, *_loops(run), table(headings, rows)])
+
+
+def _loops(run: Run) -> list[str]:
+    """Explain why a closed loop does more than an open one, where it did."""
+    open_loop = number(run.first("tune_saturation"), "rate")
+    closed = number(run.first("tune_stage"), "goodput_per_second")
+    if not 0 < open_loop < closed:
+        return []
+    return [
+        f"The closed loop does more ({closed:,.0f} a second) than the open loop sustains "
+        f"({open_loop:,.0f}): its queue is never empty and may be long, so no worker ever waits for work and "
+        "no message's waiting counts, while the open loop has to absorb every slow moment without falling "
+        "behind and within the objective."
+    ]
 
 
 def _stage_row(line: Line) -> list[Cell]:
     passed = line.get("passed")
-    result = "" if passed is None else "passed" if passed else _listed(line) or "failed"
+    result = "" if passed is None else "passed" if passed else listed(line) or "failed"
     return [
         f"{line.get('stage')} {line.get('kind')} {line.get('change') or ''}".strip(),
         int(number(line, "workers")),
+        line.get("nominal_per_second"),
         line.get("offered_per_second"),
         line.get("goodput_per_second"),
         line.get("cpu_percent"),
@@ -65,103 +117,41 @@ def _stage_row(line: Line) -> list[Cell]:
     ]
 
 
-def scaling(run: Run) -> str:
-    """Throughput against concurrency: the fit of the Universal Scalability Law and Little's law."""
-    fit = run.first("tune_scaling")
-    if not fit:
-        return ""
-    bounds = mapping(fit.get("intervals"))
-    names = (("lambda", "λ, messages a second of one worker alone"), ("sigma", "σ, contention"))
-    rows: list[list[Cell]] = [
-        [meaning, fit.get(name), *bounds.get(name, (None, None))]
-        for name, meaning in (*names, ("kappa", "κ, coherency"))
-    ]
-    rows.append(["workers at the peak of the curve", fit.get("peak_workers"), None, None])
-    rows.append(["messages a second there", fit.get("peak_rate"), *bounds.get("peak_rate", (None, None))])
-    law = mapping(fit.get("littles_law"))
-    parts = [
-        "X(N) = λN / (1 + σ(N − 1) + κN(N − 1)), fitted to the sweep (N. J. Gunther, Universal Scalability "
-        "Law); intervals of 95 % by bootstrap over the intervals measured.",
-        table(("", "estimate", "from", "to"), rows),
-    ]
-    if law:
-        parts.append(
-            f"Little's law as a self-test of the instruments: messages counted in the system over "
-            f"throughput × mean time in it = **{number(law, 'ratio'):.2f}** "
-            f"({law.get('stages')} stages; 1 is perfect, {'passed' if law.get('passed') else 'NOT passed'})."
-        )
-    return "\n\n".join(parts)
-
-
-def bottleneck(run: Run) -> str:
-    """The evidence, the experiments and what follows from them."""
-    verdict = run.first("tune_verdict")
-    if not verdict:
-        return ""
-    evidence = mapping(verdict.get("evidence"))
-    parts = [
-        table(("evidence at saturation", "value"), [(k.replace("_", " "), v) for k, v in evidence.items()])
-    ]
-    experiments = [
-        (
-            f"{line.get('change')}",
-            line.get("before_per_second"),
-            line.get("after_per_second"),
-            line.get("elasticity"),
-            line.get("low"),
-            line.get("high"),
-        )
-        for line in run.all("tune_experiment")
-    ]
-    if experiments:
-        parts += [
-            "What throughput did when one thing was changed at a time. The elasticity is the relative change "
-            "of throughput over the relative change of that resource: 1 means it is all that counts, 0 "
-            "that it does not count.",
-            table(("change", "before /s", "after /s", "elasticity", "from", "to"), experiments),
-        ]
-    scores = mapping(verdict.get("scores"))
-    if scores:
-        ranked = sorted(scores, key=lambda name: -number(scores, name))
-        parts.append(table(("resource", "score, 0 to 1"), [(name, number(scores, name)) for name in ranked]))
-    return "\n\n".join(parts)
-
-
-def costs(run: Run) -> str:
-    """CPU a message by operation and by component, and what that predicts."""
-    line = run.first("tune_costs")
-    if not line:
-        return ""
-    components = mapping(line.get("components"))
-    names = sorted({name for split in components.values() for name in split})
-    rows: list[list[Cell]] = [
-        [operation, number(model, "total_us"), *(components.get(operation, {}).get(name) for name in names)]
-        for operation, model in mapping(line.get("operations")).items()
-    ]
-    parts = [
-        f"CPU microseconds a message at a mean file size of {number(line, 'mean_bytes'):,.0f} bytes.",
-        table(("operation", "total", *names), rows),
-    ]
-    predictions = [
-        (str(each.get("mix")), each.get("bytes"), each.get("cpu_us"), each.get("per_vcpu"))
-        for each in line.get("predictions") or []
-    ]
-    if predictions:
-        parts += [
-            "Predicted for other work, with a whole vCPU to itself:",
-            table(("mix", "file bytes", "CPU µs a message", "messages/s per vCPU"), predictions),
-        ]
-    return "\n\n".join(parts)
-
-
 def calibration(run: Run) -> str:
-    """What machine and backends can do without load."""
+    """What machine, client code and backends can do without load."""
     line = run.first("tune_calibrated")
-    hidden = {"timestamp", "level", "event", "_at", "stage", "uptime_seconds"}
-    return facts((name.replace("_", " "), value) for name, value in line.items() if name not in hidden)
+    hidden = {"timestamp", "level", "event", "_at", "stage", "uptime_seconds", "client_ceiling_per_second"}
+    ceiling = number(line, "client_ceiling_per_second")
+    said = (
+        f"- client-only ceiling: {ceiling:,.0f} messages a second of CPU, that is what the handlers, "
+        "payloads and signatures alone could do with an S3 that costs nothing\n"
+        if ceiling
+        else ""
+    )
+    return said + facts((name.replace("_", " "), value) for name, value in line.items() if name not in hidden)
 
 
 def mitigation(run: Run) -> str:
-    """What to do about the bottleneck."""
+    """What to do about the bottleneck, each step with what the experiment that bears on it changed."""
     verdict = run.first("tune_verdict")
-    return "\n".join(f"- {step}" for step in advice(str(verdict.get("bottleneck", "")))) if verdict else ""
+    made = {str(line.get("experiment")): _change(line) for line in run.all("tune_experiment")}
+    waited = number(mapping(verdict.get("evidence")), "cpu_wait")
+    steps = [
+        f"- {step}{made.get(experiment, '')}"
+        for step, experiment in advice(str(verdict.get("bottleneck", "")), waited)
+    ]
+    after = run.first("tune_next_verdict")
+    if after:
+        steps.append(
+            f"- With {number(after, 'workers'):.0f} workers the next bottleneck is "
+            f"{after.get('bottleneck')}: {' '.join(after.get('because') or [])}"
+        )
+    return "\n".join(steps)
+
+
+def _change(line: Line) -> str:
+    before, after = number(line, "before_per_second"), number(line, "after_per_second")
+    if not before:
+        return ""
+    gain = f"{before:,.0f} → {after:,.0f} a second, {after / before - 1:+.0%}"
+    return f" (Experiment: {line.get('change')}, {gain}.)"

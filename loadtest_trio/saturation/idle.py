@@ -10,6 +10,7 @@ import trio
 from loadtest_trio.assembly import Assembly, assemble
 from loadtest_trio.errors import LoadtestError
 from loadtest_trio.payload import uuid_lines
+from loadtest_trio.saturation.ceiling import client_ceiling
 from loadtest_trio.saturation.rig import evolved
 from loadtest_trio.settings import Settings
 from loadtest_trio.startup import check_backends
@@ -25,8 +26,9 @@ async def calibrate(settings: Settings, environ: Mapping[str, str]) -> dict[str,
     """Measure machine and backends without load.
 
     Returns:
-        The machine's `score`; `redis_round_trip_ms`, in the thread; `s3_first_byte_ms`, `s3_get_ms` and
-        `s3_put_ms` of one file of a usual size, one request at a time (medians).
+        The machine's `score` and `score_spread`; `client_ceiling_per_second`, of the client's code alone;
+        `redis_round_trip_ms`, in the thread; `s3_first_byte_ms`, `s3_get_ms` and `s3_put_ms` of one file
+        of a usual size, one request at a time (medians).
     """
     async with _opened(settings, environ) as parts:
         for _ in range(_CALLS):
@@ -39,7 +41,8 @@ async def calibrate(settings: Settings, environ: Mapping[str, str]) -> dict[str,
         measured = parts.metrics.collect(dict.fromkeys(parts.metrics.operations, 0.0))
     get, put = measured["s3"]["GET"], measured["s3"]["PUT"]
     return {
-        "score": calibration.score(),
+        **calibration.score(calibration.THOROUGH_SECONDS),
+        "client_ceiling_per_second": await client_ceiling(settings),
         "redis_round_trip_ms": measured["redis"]["length"]["latency_ms"]["p50"],
         "s3_first_byte_ms": get.get("first_byte_ms", {}).get("p50"),
         "s3_get_ms": get["latency_ms"]["p50"],

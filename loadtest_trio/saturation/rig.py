@@ -10,6 +10,7 @@ daemon runs, and what is measured is what their `Reporter` would write.
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, nullcontext
+from random import Random
 from typing import Any
 
 import attrs
@@ -59,6 +60,7 @@ class ServiceRig:
         self._expected_rate = 150.0
         self._running: Pieces | None = None
         self._last: Line = {}
+        self._jitter = Random(0)
 
     async def measure(self, step: Step) -> Observation:
         """Make one step and return what it showed, the warm-up left out."""
@@ -103,9 +105,11 @@ class ServiceRig:
         self._last = await self._line(step)
 
     async def _read(self, step: Step) -> AsyncIterator[Line]:
+        # Readings in step with the scheduler's batches would always find the queue just filled, or empty.
         began = trio.current_time()
         for number in range(1, max(1, round(step.seconds / _SLICE_SECONDS)) + 1):
-            await trio.sleep_until(began + number * _SLICE_SECONDS)
+            late = self._jitter.uniform(0, _TICK_SECONDS)
+            await trio.sleep_until(began + number * _SLICE_SECONDS + late)
             self._last = await self._line(step)
             logs.event("metrics", **self._last)
             yield self._last
@@ -165,7 +169,13 @@ def evolved(settings: Settings, step: Step, expected_rate: float) -> Settings:
 async def open_rig(
     settings: Settings, environ: Mapping[str, str], clock: Callable[[], float]
 ) -> AsyncIterator[ServiceRig]:
-    """Open a rig; the step under way ends with it, however it ends."""
+    """Open a rig; the step under way ends with it, however it ends.
+
+    Args:
+        settings: The user's.
+        environ: Where AWS credentials are looked for.
+        clock: When the search began, in Trio's clock; now, if it begins with the rig.
+    """
     async with trio.open_nursery() as nursery:
         rig = ServiceRig(settings, environ, nursery, clock())
         try:

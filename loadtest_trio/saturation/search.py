@@ -2,6 +2,7 @@
 
 import signal
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TextIO
@@ -71,7 +72,7 @@ async def search(
         try:
             async with trio.open_nursery() as nursery:
                 await nursery.start(_watch_signals, nursery.cancel_scope)
-                with TerminalProgress(console, trio.current_time, seconds) as progress:
+                with TerminalProgress(console, time.monotonic, seconds) as progress:
                     await _measure(loaded, environ, goal, progress)
                 reason = "complete"
                 nursery.cancel_scope.cancel()
@@ -98,10 +99,10 @@ def _weights(loaded: Loaded) -> Mapping[Any, float]:
 async def _measure(
     loaded: Loaded, environ: Mapping[str, str], goal: Goal, progress: TerminalProgress
 ) -> None:
-    settings = loaded.settings
+    settings, began = loaded.settings, trio.current_time()  # lines count from here: all of them are one run
     logs.event("tune_calibrated", **await calibrate(settings, environ))
     try:
-        async with open_rig(settings, environ, trio.current_time) as rig:
+        async with open_rig(settings, environ, lambda: began) as rig:
             await drive(tune(goal, trio.current_time), rig, progress)
     finally:
         await tidy(settings, environ)

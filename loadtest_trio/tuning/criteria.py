@@ -15,7 +15,7 @@ from loadtest_trio.tuning.steps import Observation
 
 _ONE_SIDED = 0.95
 _FEWEST_SLICES = 4
-_GROWTH = 0.02  # of the offered rate: slower growth is not worth the name within one step
+GROWTH_WORTH_A_NAME = 0.02  # of the offered rate; what a probe of a few seconds may ignore
 _FEWEST_FOR_P99 = 100
 
 
@@ -49,19 +49,24 @@ class Judgement:
     reasons: tuple[str, ...] = ()
 
 
-def judge(observation: Observation, limits: Limits, *, final: bool = False) -> Judgement:
+def judge(
+    observation: Observation, limits: Limits, *, final: bool = False, looks: int = 1, growth: float = 0.0
+) -> Judgement:
     """Judge one step.
 
     Args:
         observation: What it showed so far.
         limits: What it has to keep.
         final: Whether there is no more time: then the best guess counts.
+        looks: How often the step is judged in all. Who looks again and again sees growth by chance in
+            the end, so each look has to be surer (Bonferroni), and all of them together are 95 % sure.
+        growth: Slower growth of the backlog, as a share of what was offered, is let pass.
     """
     reasons = list(_broken(observation, limits))
-    low, middle, high = deficit(observation)
-    if low > 0 and middle > _GROWTH:
-        growth = middle * observation.offered
-        reasons.append(f"the backlog grows by {growth:.3g} messages a second (95 % sure of growth)")
+    low, middle, high = deficit(observation, looks)
+    if low > 0 and middle > growth:
+        faster = middle * observation.offered
+        reasons.append(f"the backlog grows by {faster:.3g} messages a second (95 % sure of growth)")
     if observation.goodput < limits.goodput * observation.offered and (final or reasons):
         share = observation.goodput / observation.offered
         reasons.append(f"goodput is {100 * share:.1f} % of what was offered")
@@ -83,11 +88,12 @@ def _broken(observation: Observation, limits: Limits) -> list[str]:
     return reasons
 
 
-def deficit(observation: Observation) -> tuple[float, float, float]:
+def deficit(observation: Observation, looks: int = 1) -> tuple[float, float, float]:
     """Return the growth of the backlog as a share of what was offered: lower bound, mean, upper bound.
 
-    Both bounds are one-sided at 95 % (Student's t over the slices). The changes of a stable queue undo
-    one another, so for it the bounds are wider than needed: errors are on the side of measuring on.
+    Both bounds are one-sided, at 95 % over all looks (Student's t over the slices). The changes of a
+    stable queue undo one another, so for it the bounds are wider than needed: errors are on the side of
+    measuring on.
     """
     changes = [(each.created - each.done) / each.seconds for each in observation.slices]
     offered = observation.offered
@@ -95,5 +101,5 @@ def deficit(observation: Observation) -> tuple[float, float, float]:
         return -1.0, 0.0, 1.0
     middle = fmean(changes) / offered
     error = stdev(changes) / offered / len(changes) ** 0.5
-    reach = float(need("scipy.stats").t.ppf(_ONE_SIDED, len(changes) - 1)) * error
+    reach = float(need("scipy.stats").t.ppf(1 - (1 - _ONE_SIDED) / looks, len(changes) - 1)) * error
     return middle - reach, middle, middle + reach

@@ -1,29 +1,36 @@
 """Small experiments: change one thing, see what throughput does. Pure.
 
-The elasticity of throughput to a resource is the relative change of the one over the relative change of
-the other, in logarithms. 1: it is all that counts. 0: it does not count. Each change is as large as the
-noise demands: a burn of 5 % of a core drowns in the 10 % by which one second differs from the next.
-
-The baseline is measured anew between the experiments, so that what drifts (a disk that fills, a noisy
-neighbour) does not pass for an effect.
+Each change is as large as the noise demands: a burn of 5 % of a core drowns in the 10 % by which one
+second differs from the next. The baseline is measured anew between the experiments, so that what drifts
+(a disk that fills, a noisy neighbour) does not pass for an effect.
 """
 
-from collections.abc import Callable, Iterable, Sequence
-from math import ceil, log, sqrt
-from statistics import stdev
-from typing import Any
+from collections.abc import Callable
+from functools import reduce
+from math import ceil
 
 import attrs
 
-from loadtest_trio.reporting.extras import need
-from loadtest_trio.reporting.statistics import interval, resampled_means
-from loadtest_trio.tuning.search import join, stage
-from loadtest_trio.tuning.steps import Finding, Handicap, Kind, Observation, Plan, Slice, Step, measured
+from loadtest_trio.tuning.elasticity import Elasticity, drift_of, elasticity, mean_rate
+from loadtest_trio.tuning.joined import join
+from loadtest_trio.tuning.stage import stage
+from loadtest_trio.tuning.steps import (
+    Finding,
+    Handicap,
+    Kind,
+    Observation,
+    Plan,
+    PlanInterruptedError,
+    Slice,
+    Step,
+    measured,
+)
 
 BURN = 0.25
 HALF = 0.5
 _LEAST_REDIS_MS, _LEAST_S3_MS = 1.0, 2.0
 _MORE_ROUNDS = 2
+_BASELINE_EVERY = 2  # experiments; and at both ends, so that one round has four
 
 
 @attrs.frozen
@@ -46,21 +53,6 @@ class Experiment:
     factor: float
 
 
-@attrs.frozen
-class Elasticity:
-    """What an experiment showed.
-
-    Attributes:
-        value: The elasticity.
-        low: Lower end of its 95 % interval.
-        high: Upper end.
-    """
-
-    value: float
-    low: float
-    high: float
-
-
 Clear = Callable[[Observation, dict[str, Elasticity]], bool]
 
 
@@ -71,23 +63,13 @@ def design(workers: int, baseline: Observation) -> list[Experiment]:
     more_redis, more_s3 = max(_LEAST_REDIS_MS, redis / 2), max(_LEAST_S3_MS, s3 / 2)
     more, fewer = max(workers + 1, ceil(1.25 * workers)), max(1, int(0.75 * workers))
     none = Handicap()
+    slow_redis, slow_s3 = Handicap(redis_seconds=more_redis / 1000), Handicap(s3_seconds=more_s3 / 1000)
+    redis_words, s3_words = f"+{more_redis:.3g} ms on Redis calls", f"+{more_s3:.3g} ms on S3 requests"
     found = [
         Experiment("cpu", f"{BURN:.0%} of a core burnt", workers, Handicap(cpu=BURN), 1 - BURN),
         Experiment("size", "half the file size", workers, Handicap(size=HALF), 1 / HALF),
-        Experiment(
-            "redis",
-            f"+{more_redis:.3g} ms on Redis calls",
-            workers,
-            Handicap(redis_seconds=more_redis / 1000),
-            redis / (redis + more_redis),
-        ),
-        Experiment(
-            "s3",
-            f"+{more_s3:.3g} ms on S3 requests",
-            workers,
-            Handicap(s3_seconds=more_s3 / 1000),
-            s3 / (s3 + more_s3),
-        ),
+        Experiment("redis", redis_words, workers, slow_redis, redis / (redis + more_redis)),
+        Experiment("s3", s3_words, workers, slow_s3, s3 / (s3 + more_s3)),
         Experiment("more workers", f"{more} instead of {workers} workers", more, none, more / workers),
     ]
     if fewer < workers:
@@ -96,103 +78,92 @@ def design(workers: int, baseline: Observation) -> list[Experiment]:
     return found
 
 
-def conduct(
-    workers: int, seconds: float, rounds: int, hurry: Callable[[], bool], clear: Clear = lambda _, __: True
-) -> Plan[tuple[Observation, dict[str, Elasticity]]]:
-    """Make all experiments, with baselines in between.
+@attrs.define
+class Trials:
+    """The experiments at one concurrency, and what they have shown so far.
 
     Args:
         workers: Concurrency of the baseline.
         seconds: Of each step.
-        rounds: How often each experiment is made, before anybody asks whether it is clear.
-        hurry: Whether time is running out; the first round is always completed.
-        clear: Whether what was found is clear; if not, up to two more rounds are made.
 
-    Returns:
-        The baseline, and each experiment's elasticity by name.
+    Attributes:
+        baselines: Each baseline step.
+        unchanged: Every step whose service had no handicap: its concurrency, and what it showed.
+        found: Each experiment's elasticity by name, as of the last whole round.
     """
-    baseline = yield from _step(Step(Kind.EXPERIMENT, seconds, workers, change="baseline"))
-    experiments = design(workers, baseline)
-    changed: dict[str, list[Slice]] = {each.name: [] for each in experiments}
-    baselines = [baseline.goodput]
-    found: dict[str, Elasticity] = {}
-    for number in range(rounds + _MORE_ROUNDS):
-        if number and (hurry() or (number >= rounds and clear(baseline, found))):
-            break
+
+    workers: int
+    seconds: float
+    baselines: list[Observation] = attrs.field(factory=list, init=False)
+    unchanged: list[tuple[int, Observation]] = attrs.field(factory=list, init=False)
+    found: dict[str, Elasticity] = attrs.field(factory=dict, init=False)
+    _made: dict[Experiment, list[Slice]] = attrs.field(factory=dict, init=False)
+
+    @property
+    def baseline(self) -> Observation:
+        """All baseline steps as one."""
+        return reduce(join, self.baselines)
+
+    def run(self, rounds: int, hurry: Callable[[], bool], clear: Clear = lambda _, __: True) -> Plan[None]:
+        """Make all experiments, with baselines in between; then, or when interrupted, tell of them.
+
+        Args:
+            rounds: How often each experiment is made, before anybody asks whether it is clear.
+            hurry: Whether time is running out; the first round is always completed.
+            clear: Whether what was found is clear; if not, up to two more rounds are made.
+        """
+        try:
+            yield from self._baseline()
+            for number in range(rounds + _MORE_ROUNDS):
+                if number and (hurry() or (number >= rounds and clear(self.baseline, self.found))):
+                    break
+                yield from self._round(number + 1)
+        except PlanInterruptedError:
+            yield from self._lines(self._elasticities(1))
+            raise
+        yield from self._lines(self.found)
+
+    def _round(self, number: int) -> Plan[None]:
+        experiments = list(self._made) or design(self.workers, self.baselines[0])
         for place, each in enumerate(experiments):
-            if place in (2, 4):
-                again = Step(Kind.EXPERIMENT, seconds, workers, change="baseline")
-                fresh = yield from _step(again)
-                baselines.append(fresh.goodput)
-                baseline = join(baseline, fresh)
-            step = Step(Kind.EXPERIMENT, seconds, each.workers, handicap=each.handicap, change=each.change)
-            changed[each.name] += (yield from _step(step)).slices
-        drift = _drift(baselines, number + 1)
-        found = {
-            each.name: elasticity(baseline.slices, changed[each.name], each.factor, drift)
-            for each in experiments
+            if place and place % _BASELINE_EVERY == 0:
+                yield from self._baseline()
+            seen = yield from self._measure(each.workers, each.handicap, each.change)
+            self._made.setdefault(each, []).extend(seen.slices)
+        yield from self._baseline()
+        self.found = self._elasticities(number)
+
+    def _baseline(self) -> Plan[None]:
+        self.baselines.append((yield from self._measure(self.workers, Handicap(), "baseline")))
+
+    def _measure(self, workers: int, handicap: Handicap, change: str) -> Plan[Observation]:
+        step = Step(Kind.EXPERIMENT, self.seconds, workers, handicap=handicap, change=change)
+        seen = yield from measured(step)
+        yield stage(step, seen)
+        if handicap == Handicap():
+            self.unchanged.append((workers, seen))
+        return seen
+
+    def _elasticities(self, rounds: int) -> dict[str, Elasticity]:
+        drift = drift_of([each.goodput for each in self.baselines], rounds)
+        return {
+            each.name: elasticity(self.baseline.slices, slices, each.factor, drift)
+            for each, slices in self._made.items()
         }
-    for each in experiments:
-        yield _line(each, baseline.slices, changed[each.name], found[each.name])
-    return baseline, found
+
+    def _lines(self, found: dict[str, Elasticity]) -> Plan[None]:
+        for each, slices in self._made.items():
+            yield _line(each, mean_rate(self.baseline.slices), mean_rate(slices), found[each.name])
 
 
-def _step(step: Step) -> Plan[Observation]:
-    observation = yield from measured(step)
-    yield stage(step, observation)
-    return observation
-
-
-def _drift(baselines: Sequence[float], rounds: int) -> float:
-    """Return by how much the baseline's wandering alone may explain a change, in logarithms, at 95 %.
-
-    Slices of one step say nothing about how steps differ from one another; the baselines do.
-    """
-    if len(baselines) < 2:
-        return 0.0
-    spread = stdev(log(max(rate, 0.5)) for rate in baselines)
-    return 1.96 * spread * sqrt(1 / rounds + 1 / len(baselines))
-
-
-def elasticity(
-    before: Sequence[Slice], after: Sequence[Slice], factor: float, drift: float = 0.0
-) -> Elasticity:
-    """Return the elasticity with its interval.
-
-    Args:
-        before: Slices of the baseline.
-        after: Slices of the experiment.
-        factor: By what the resource changed.
-        drift: See `_drift`; the interval is at least this wide either way.
-    """
-    numpy = need("numpy")
-    samples: list[Any] = [numpy.log(_means(part, seed)) for seed, part in enumerate((before, after))]
-    low, high = interval((samples[1] - samples[0]) / log(factor))
-    value, reach = log(mean_rate(after) / mean_rate(before)) / log(factor), drift / abs(log(factor))
-    return Elasticity(value, min(low, value - reach), max(high, value + reach))
-
-
-def mean_rate(slices: Iterable[Slice]) -> float:
-    """Return messages done a second; never 0, so that it has a logarithm."""
-    parts = list(slices)
-    return max(0.5, sum(each.done for each in parts)) / sum(each.seconds for each in parts)
-
-
-def _means(slices: Sequence[Slice], seed: int) -> Any:
-    done = [max(0.5, each.done) for each in slices]
-    return resampled_means(done, [each.seconds for each in slices], seed)
-
-
-def _line(
-    experiment: Experiment, before: Sequence[Slice], after: Sequence[Slice], found: Elasticity
-) -> Finding:
+def _line(experiment: Experiment, before: float, after: float, found: Elasticity) -> Finding:
     return Finding(
         "tune_experiment",
         {
             "experiment": experiment.name,
             "change": experiment.change,
-            "before_per_second": round(mean_rate(before), 2),
-            "after_per_second": round(mean_rate(after), 2),
+            "before_per_second": round(before, 2),
+            "after_per_second": round(after, 2),
             "factor": round(experiment.factor, 4),
             "elasticity": round(found.value, 3),
             "low": round(found.low, 3),

@@ -3,16 +3,21 @@
 from collections.abc import Callable
 
 from rich.console import Console
+from rich.live import Live
+from rich.spinner import Spinner
+from rich.text import Text
 
 from loadtest_trio.tuning.steps import Finding, Step
 
+_REFRESHES = 4  # a second: the thread that draws takes its time from the service
+
 
 class TerminalProgress:
-    """A line for each result, and the step under way beneath them.
+    """A line for each result, and the step under way beneath them, with the time left.
 
     Args:
         console: Where to; silent when it is no terminal.
-        clock: Monotonic seconds.
+        clock: Monotonic seconds; asked in the thread that draws, too.
         seconds: How long all of it takes at most.
     """
 
@@ -20,29 +25,44 @@ class TerminalProgress:
         self._console = console
         self._clock = clock
         self._ends = clock() + seconds
-        self._status = console.status("starting") if console.is_terminal else None
+        self._doing = "starting"
+        self._spinner = Spinner("dots")
+        # The display draws its content again and again, and each time asks for it: the time left goes on.
+        self._live = (
+            Live(console=console, get_renderable=self._shown, refresh_per_second=_REFRESHES)
+            if console.is_terminal
+            else None
+        )
 
     def __enter__(self) -> "TerminalProgress":
-        if self._status:
-            self._status.start()
+        if self._live:
+            self._live.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._status:
-            self._status.stop()
+        if self._live:
+            self._doing = "done"
+            self._live.stop()
 
     def step(self, step: Step) -> None:
-        """Show the step under way and the time left."""
-        if self._status:
-            left = max(0.0, self._ends - self._clock())
-            load = f"{step.rate:.0f}/s offered" if step.rate else "closed loop"
-            doing = f"{step.kind}: {load}, {step.workers} workers {step.change}"
-            self._status.update(f"{doing} · at most {left // 60:.0f}:{left % 60:02.0f} left")
+        """Show the step under way."""
+        load = f"{step.rate:.0f}/s offered" if step.rate else "closed loop"
+        self._doing = f"{step.kind}: {load}, {step.workers} workers {step.change}"
+
+    def _shown(self) -> Spinner:
+        self._spinner.update(text=Text(f"{self._doing} · at most {left(self._ends - self._clock())} left"))
+        return self._spinner
 
     def finding(self, finding: Finding) -> None:
         """Show what was found."""
-        if self._status:
+        if self._live:
             self._console.print(describe(finding), highlight=False, markup=False)
+
+
+def left(seconds: float) -> str:
+    """Return a time left as minutes and seconds."""
+    minutes, rest = divmod(max(0, round(seconds)), 60)
+    return f"{minutes}:{rest:02d}"
 
 
 def describe(finding: Finding) -> str:

@@ -6,7 +6,7 @@ from statistics import median
 from typing import Any
 
 from loadtest_trio.reporting.histograms import Distribution, merge
-from loadtest_trio.tuning.costs import OPERATIONS, Work
+from loadtest_trio.tuning.cost_model import OPERATIONS, Work
 from loadtest_trio.tuning.steps import Observation, Slice, Usage
 
 Line = Mapping[str, Any]
@@ -22,7 +22,7 @@ def observe(
     Args:
         lines: Two or more; the first only says where the span begins.
         workers: Concurrency.
-        profile: What a sampling profiler saw in the span; see `costs.Work`.
+        profile: What a sampling profiler saw in the span; see `cost_model.Work`.
     """
     first, last, span = lines[0], lines[-1], lines[1:]
     merged = merge(span)

@@ -1,31 +1,38 @@
-"""Throughput against concurrency: the sweep, and the Universal Scalability Law fitted to it. Pure.
+"""The Universal Scalability Law, fitted to every closed loop that was measured. Pure.
 
     X(N) = λN / (1 + σ(N − 1) + κN(N − 1))
 
 λ is what one worker does alone, σ the share that waits in line (contention), κ the cost of keeping
 workers in step (coherency), which makes throughput fall beyond N = √((1 − σ) / κ).
 Source: N. J. Gunther, "Guerrilla Capacity Planning", Springer 2007, chapter 4.
+
+The same concurrency measured twice does not give the same twice: the machine drifts from step to step, and
+the slices of one step know nothing of it. So every interval has two parts: the block bootstrap over slices,
+and Student's t with the spread that steps of equal concurrency showed beyond it.
 """
 
-from collections.abc import Callable, Sequence
-from math import inf, sqrt
+from collections.abc import Mapping, Sequence
+from math import inf, log, sqrt
+from statistics import fmean
 from typing import Any
 
 import attrs
 
 from loadtest_trio.reporting.extras import need
 from loadtest_trio.reporting.statistics import interval, resampled_means
-from loadtest_trio.tuning.search import stage
-from loadtest_trio.tuning.steps import Finding, Kind, Observation, Plan, Step, measured
+from loadtest_trio.tuning.steps import Finding, Observation
 
-MOST_WORKERS = 256
-_WORTHWHILE = 1.05  # a doubling that brings less than 5 % brings nothing
-_RESAMPLES = 100
+FEWEST = 5
+"""So many concurrencies have to be known: the law has three parameters, and two are left to disagree."""
+
+_RESAMPLES = 200
+_SEED = 17
+_NOTHING = 0.01  # a term that changes throughput by less, at the most workers, cannot be told from 0
 
 
 @attrs.frozen
 class Point:
-    """One concurrency of the sweep.
+    """One closed loop.
 
     Attributes:
         workers: Concurrency.
@@ -39,27 +46,6 @@ class Point:
     def rate(self) -> float:
         """Messages done a second."""
         return self.observation.goodput
-
-
-def sweep(seconds: float, hurry: Callable[[], bool], most: int = MOST_WORKERS) -> Plan[list[Point]]:
-    """Double the workers of a closed loop until two doublings in a row bring nothing.
-
-    Args:
-        seconds: Of each step.
-        hurry: Whether time is running out.
-        most: More workers are not tried.
-    """
-    points: list[Point] = []
-    workers, vain, best = 1, 0, 0.0
-    while workers <= most and vain < 2 and not (hurry() and len(points) >= 3):
-        step = Step(Kind.SWEEP, seconds, workers)
-        point = Point(workers, (yield from measured(step)))
-        yield stage(step, point.observation)
-        vain = 0 if point.rate > _WORTHWHILE * best else vain + 1
-        best = max(best, point.rate)
-        points.append(point)
-        workers *= 2
-    return points
 
 
 @attrs.frozen
@@ -106,41 +92,103 @@ def fit(workers: Sequence[float], rates: Sequence[float]) -> Curve:
 
 
 def scaling(points: Sequence[Point]) -> Finding | None:
-    """Return the line about the sweep: points, curve and their intervals; None with too few points."""
-    numpy = need("numpy")
-    usable = [point for point in points if point.rate > 0]
-    if len(usable) < 3:
+    """Return the line about concurrency: points, curve and their intervals.
+
+    Args:
+        points: Any number of each concurrency.
+
+    Returns:
+        None with too few different concurrencies.
+    """
+    levels = _levels(points)
+    if len(levels) < FEWEST:
         return None
-    workers = [point.workers for point in usable]
-    curve = fit(workers, [point.rate for point in usable])
-    samples = [_resampled(point, seed) for seed, point in enumerate(usable)]
-    curves = [fit(workers, rates) for rates in numpy.transpose(samples)]
-    best = min(curve.peak_workers, workers[-1])
+    workers = list(levels)
+    rates = [_pooled(steps) for steps in levels.values()]
+    samples = _samples(levels)
+    curve, curves = fit(workers, rates), [fit(workers, drawn) for drawn in zip(*samples, strict=True)]
+    shown = zip(workers, rates, samples, strict=True)
     return Finding(
-        "tune_scaling",
-        {
-            "points": [_shown(point, sample) for point, sample in zip(usable, samples, strict=True)],
-            "lambda": curve.lam,
-            "sigma": curve.sigma,
-            "kappa": curve.kappa,
-            "peak_workers": round(best, 1),
-            "peak_rate": curve.rate(best),
-            "intervals": {
-                "lambda": interval([each.lam for each in curves]),
-                "sigma": interval([each.sigma for each in curves]),
-                "kappa": interval([each.kappa for each in curves]),
-                "peak_rate": interval([each.rate(min(each.peak_workers, workers[-1])) for each in curves]),
-            },
-        },
+        "tune_scaling", {"points": [_shown(*each) for each in shown], **_told(curve, curves, workers[-1])}
     )
 
 
-def _resampled(point: Point, seed: int) -> Any:
-    slices = point.observation.slices
-    done, seconds = [max(each.done, 0.5) for each in slices], [each.seconds for each in slices]
-    return resampled_means(done, seconds, seed, _RESAMPLES)
+def _told(curve: Curve, curves: Sequence[Curve], most: int) -> dict[str, Any]:
+    """Return what the fit says; of the peak, only when it lies among the concurrencies measured."""
+    bounds = {
+        "lambda": interval([each.lam for each in curves]),
+        "sigma": interval([each.sigma for each in curves]),
+        "kappa": interval([each.kappa for each in curves]),
+    }
+    effects = {"sigma": most - 1, "kappa": most * (most - 1)}
+    vanishing = [name for name, effect in effects.items() if bounds[name][0] * effect < _NOTHING]
+    reached = curve.peak_workers <= most and "kappa" not in vanishing
+    told: dict[str, Any] = {
+        "lambda": curve.lam,
+        "sigma": curve.sigma,
+        "kappa": curve.kappa,
+        "not_distinguishable_from_0": vanishing,
+        "peak_reached": reached,
+        "peak_workers": round(curve.peak_workers, 1) if reached else None,
+        "peak_rate": curve.rate(curve.peak_workers) if reached else None,
+        "intervals": bounds,
+    }
+    if reached:
+        bounds["peak_workers"] = interval([min(each.peak_workers, most) for each in curves])
+        bounds["peak_rate"] = interval([each.rate(min(each.peak_workers, most)) for each in curves])
+    return told
 
 
-def _shown(point: Point, sample: Any) -> dict[str, Any]:
+def _levels(points: Sequence[Point]) -> dict[int, list[Observation]]:
+    levels: dict[int, list[Observation]] = {}
+    for point in sorted(points, key=lambda point: point.workers):
+        if point.rate > 0:
+            levels.setdefault(point.workers, []).append(point.observation)
+    return levels
+
+
+def _pooled(steps: Sequence[Observation]) -> float:
+    return sum(each.goodput * each.seconds for each in steps) / sum(each.seconds for each in steps)
+
+
+def _samples(levels: Mapping[int, Sequence[Observation]]) -> list[Any]:
+    """Return what each level's rate may be: slices resampled, times what steps differ by beyond that."""
+    numpy, rng = need("numpy"), need("numpy").random.default_rng(_SEED)
+    drift, freedom = between_steps(list(levels.values()))
+    drawn = []
+    for seed, steps in enumerate(levels.values()):
+        slices = [part for step in steps for part in step.slices]
+        means = resampled_means(
+            [max(each.done, 0.5) for each in slices], [each.seconds for each in slices], seed, _RESAMPLES
+        )
+        wander = rng.standard_t(freedom, _RESAMPLES) * drift / sqrt(len(steps)) if freedom else 0.0
+        drawn.append(means * numpy.exp(wander))
+    return drawn
+
+
+def between_steps(levels: Sequence[Sequence[Observation]]) -> tuple[float, int]:
+    """Return the spread of steps of equal concurrency beyond what their slices explain, in logarithms.
+
+    Returns:
+        The standard deviation, and the degrees of freedom it is known with; 0 of them when no
+        concurrency was measured twice.
+    """
+    squares, freedom, within = 0.0, 0, []
+    for steps in levels:
+        rates = [log(step.goodput) for step in steps]
+        middle = fmean(rates)
+        squares += sum((rate - middle) ** 2 for rate in rates)
+        freedom += len(steps) - 1
+        within += [_variance(step) for step in steps if len(steps) > 1]
+    return (sqrt(max(0.0, squares / freedom - fmean(within))), freedom) if freedom else (0.0, 0)
+
+
+def _variance(step: Observation) -> float:
+    """Return the variance of the logarithm of a step's rate, as its own slices show it."""
+    rates = [each.rate / step.goodput for each in step.slices]
+    return sum((rate - 1) ** 2 for rate in rates) / max(1, len(rates) - 1) / len(rates)
+
+
+def _shown(workers: int, rate: float, sample: Any) -> dict[str, Any]:
     low, high = interval(sample)
-    return {"workers": point.workers, "rate": round(point.rate, 2), "low": low, "high": high}
+    return {"workers": workers, "rate": round(rate, 2), "low": low, "high": high}

@@ -3,25 +3,28 @@
     climb  r, 1.5 r, 2.25 r … until a step fails ──► drain, probe the same rate again
               ▲                                            │ passes: it was a passing trouble
               └────────────────────────────────────────────┘ fails: it is real
-    bisect between the highest rate that passed and the lowest that failed
-    confirm on four windows without a pause; fewer than three pass: a little lower, again
+    bisect between the highest rate that passed and the lowest that failed (also twice)
+    confirm on four windows without a pause; three of them and all together have to pass; else a
+    little lower, again
 
 A step goes on until it is judged or has reached its longest time, so steps far from the limit are
 short and those near it are long.
 """
 
-from collections.abc import Callable, Iterable
-from math import sqrt
+from collections.abc import Callable
+from math import ceil, inf, sqrt
 
 import attrs
 
-from loadtest_trio.reporting.histograms import Distribution
-from loadtest_trio.tuning.criteria import Judgement, Limits, judge
-from loadtest_trio.tuning.steps import Finding, Kind, Observation, Plan, Step, measured
+from loadtest_trio.tuning.criteria import GROWTH_WORTH_A_NAME, Judgement, Limits, judge
+from loadtest_trio.tuning.joined import join
+from loadtest_trio.tuning.stage import stage
+from loadtest_trio.tuning.steps import Kind, Observation, Plan, Step, measured
 
 GROWTH = 1.5
 WINDOWS, WINDOWS_NEEDED = 4, 3
 _LOWEST_RATE = 0.5
+_LOOKS_AT_WINDOWS = 2  # one by one, and all together
 
 
 @attrs.frozen
@@ -33,14 +36,21 @@ class Pace:
         longest: Of a step.
         window: Of a window of the confirmation.
         resolution: The search ends when the bounds are this close, as a factor.
-        confirmations: How often a confirmation is tried at most.
+        confirmations: How often a confirmation is tried at most; in a hurry, `hurried` times.
+        hurried: For so many confirmations there is always time: whoever sets `hurry` reserves it.
     """
 
     shortest: float = 4.0
-    longest: float = 10.0
-    window: float = 8.0
+    longest: float = 8.0
+    window: float = 6.0
     resolution: float = 1.03
     confirmations: int = 6
+    hurried: int = 2
+
+    @property
+    def looks(self) -> int:
+        """How often a step is judged at most."""
+        return ceil(self.longest / self.shortest)
 
 
 @attrs.frozen
@@ -48,20 +58,27 @@ class Saturation:
     """The result.
 
     Attributes:
-        offered: The nominal rate that was confirmed, or tried last; 0 when nothing works.
+        offered: The nominal rate that was confirmed; else the highest that passed a step and that no
+            confirmation refuted; 0 when nothing works.
         goodput: Messages done a second at it.
-        failed_at: The lowest rate that failed: messages enqueued a second, refills included.
+        failed_at: The rate that failed last, hence the lowest: messages enqueued a second, refills included.
         reasons: Why that one failed.
-        windows_passed: Of `WINDOWS`; with fewer than `WINDOWS_NEEDED` the rate is not confirmed.
-        observation: What the last confirmation showed.
+        confirmed: Whether it was confirmed.
+        windows: How many windows the last confirmation took.
+        windows_passed: How many of them passed.
+        observation: What was seen at that rate.
+        cpu_wait: Share of the last confirmation that the process waited for a core.
     """
 
     offered: float
     goodput: float
     failed_at: float
     reasons: tuple[str, ...]
+    confirmed: bool
+    windows: int
     windows_passed: int
     observation: Observation | None
+    cpu_wait: float
 
 
 @attrs.define
@@ -74,7 +91,7 @@ class Search:
         limits: What a step has to keep.
         pace: How long things take.
         hurry: Whether time is running out; then the search ends with what it knows.
-        kept: What the steps showed in which the system kept up.
+        kept: The nominal rates at which the system kept up, and what they showed.
     """
 
     workers: int
@@ -82,9 +99,12 @@ class Search:
     limits: Limits
     pace: Pace = Pace()
     hurry: Callable[[], bool] = lambda: False
-    kept: list[Observation] = attrs.field(factory=list)
+    kept: list[tuple[float, Observation]] = attrs.field(factory=list)
     _reasons: tuple[str, ...] = ()
     _failed_at: float = 0.0
+    _refuted: float = inf
+    _windows: list[bool] = attrs.field(factory=list)
+    _cpu_wait: float = 0.0
     _overload_goodput: float = 0.0
     _guesses_left: int = 2
 
@@ -95,9 +115,28 @@ class Search:
             middle = self._between(max(low, _LOWEST_RATE), high)
             if middle <= _LOWEST_RATE:
                 break
-            judgement = yield from self._probe(Kind.BISECT, middle)
-            low, high = (middle, high) if judgement.passed else (low, middle)
+            passed = yield from self._try(Kind.BISECT, middle)
+            low, high = (middle, high) if passed else (low, middle)
         return (yield from self._confirm(low))
+
+    def known(self) -> Saturation:
+        """Return what is known before, or without, a confirmation."""
+        sound = [each for each in self.kept if each[0] < self._refuted]
+        rate, seen = max(sound, key=lambda each: each[0], default=(0.0, None))
+        return self._result(rate, seen, confirmed=False)
+
+    def _result(self, rate: float, seen: Observation | None, *, confirmed: bool) -> Saturation:
+        return Saturation(
+            offered=rate,
+            goodput=seen.goodput if seen else 0.0,
+            failed_at=self._failed_at,
+            reasons=self._reasons,
+            confirmed=confirmed,
+            windows=len(self._windows),
+            windows_passed=sum(self._windows),
+            observation=seen,
+            cpu_wait=self._cpu_wait,
+        )
 
     def _between(self, low: float, high: float) -> float:
         """Return the next rate to try: what got through when too much was offered, or the middle.
@@ -112,118 +151,81 @@ class Search:
     def _climb(self) -> Plan[tuple[float, float]]:
         low, rate = 0.0, self.start
         while True:
-            judgement = yield from self._probe(Kind.CLIMB, rate)
-            if not judgement.passed:
-                judgement = yield from self._probe(Kind.PROBE_AGAIN, rate)
-            if not judgement.passed and low:
+            passed = yield from self._try(Kind.CLIMB, rate)
+            if not passed and low:
                 return low, rate
-            low, rate = (rate, rate * GROWTH) if judgement.passed else (0.0, rate / GROWTH**2)
+            low, rate = (rate, rate * GROWTH) if passed else (0.0, rate / GROWTH**2)
             if rate < _LOWEST_RATE:
                 return 0.0, rate
 
-    def _probe(self, kind: Kind, rate: float) -> Plan[Judgement]:
+    def _try(self, kind: Kind, rate: float) -> Plan[bool]:
+        """Probe a rate; if it fails, once more, for a passing trouble is no limit."""
+        before = self._failed_at, self._reasons
+        passed = yield from self._probe(kind, rate)
+        if not passed:
+            passed = yield from self._probe(Kind.PROBE_AGAIN, rate)
+            if passed:
+                self._failed_at, self._reasons = before
+        self._guesses_left -= passed and kind is Kind.BISECT and self._guesses_left > 0
+        return passed
+
+    def _probe(self, kind: Kind, rate: float) -> Plan[bool]:
         """Offer a rate until it is judged; after a failure let the system come to rest."""
         step = Step(kind, self.pace.shortest, self.workers, rate)
         observation = yield from measured(step)
-        judgement = judge(observation, self.limits)
-        more = Step(kind, self.pace.shortest, self.workers, rate, continues=True)
+        judgement = judge(observation, self.limits, looks=self.pace.looks, growth=GROWTH_WORTH_A_NAME)
+        more = attrs.evolve(step, continues=True)
         while judgement.passed is None:
             observation = join(observation, (yield from measured(more)))
             enough = observation.seconds >= self.pace.longest or self.hurry()
-            judgement = judge(observation, self.limits, final=enough)
+            judgement = judge(
+                observation, self.limits, final=enough, looks=self.pace.looks, growth=GROWTH_WORTH_A_NAME
+            )
         yield stage(step, observation, judgement)
         if judgement.passed:
-            self.kept.append(observation)
-            self._guesses_left -= kind is Kind.BISECT and self._guesses_left > 0
+            self.kept.append((rate, observation))
         else:
             self._overload_goodput = observation.goodput
             self._failed(observation, judgement)
             yield from measured(Step(Kind.DRAIN, 0, self.workers, rate))
-        return judgement
+        return bool(judgement.passed)
 
     def _failed(self, observation: Observation, judgement: Judgement) -> None:
         self._failed_at, self._reasons = observation.offered, judgement.reasons
 
-    def _confirm(self, low: float) -> Plan[Saturation]:
-        rate, passed, observation = low, 0, None
+    def _confirm(self, rate: float) -> Plan[Saturation]:
         for attempt in range(self.pace.confirmations):
-            if rate < _LOWEST_RATE:
-                return Saturation(0.0, 0.0, self._failed_at, self._reasons, 0, None)
-            passed, observation = yield from self._windows(rate)
-            if passed >= WINDOWS_NEEDED or self.hurry():
+            if rate < _LOWEST_RATE or (attempt >= self.pace.hurried and self.hurry()):
                 break
-            rate /= self.pace.resolution ** max(1, attempt - 1)
-        goodput = observation.goodput if observation else 0.0
-        return Saturation(rate, goodput, self._failed_at, self._reasons, passed, observation)
+            whole, failure = yield from self._offer_windows(rate)
+            self._cpu_wait = whole.usage.cpu_wait
+            if failure is None:
+                self.kept.append((rate, whole))
+                return self._result(rate, whole, confirmed=True)
+            self._refuted = rate
+            self._failed(*failure)
+            rate /= self.pace.resolution ** (
+                2 if self.hurry() else max(1, attempt - 1)
+            )  # the last try is surer
+        return self.known()
 
-    def _windows(self, rate: float) -> Plan[tuple[int, Observation]]:
-        """Offer a rate for four windows without a pause; return how many passed, and all of it."""
-        whole: Observation | None = None
-        step, passed = Step(Kind.CONFIRM, self.pace.window, self.workers, rate), 0
-        worst: tuple[Observation, Judgement] | None = None
-        for window in range(WINDOWS):
-            observation = yield from measured(attrs.evolve(step, continues=window > 0))
-            judgement = judge(observation, self.limits, final=True)
-            passed += bool(judgement.passed)
-            if not judgement.passed:
-                worst = observation, judgement
-            whole = join(whole, observation) if whole else observation
-            yield stage(attrs.evolve(step, change=f"window {window + 1}"), observation, judgement)
-            if window + 1 - passed > WINDOWS - WINDOWS_NEEDED:
-                break
-        if worst and passed < WINDOWS_NEEDED:
-            self._failed(*worst)
+    def _offer_windows(self, rate: float) -> Plan[tuple[Observation, tuple[Observation, Judgement] | None]]:
+        """Offer a rate for four windows without a pause.
+
+        Returns:
+            All of it, and what failed: the last bad window, or all of them together.
+        """
+        step, whole, failure = Step(Kind.CONFIRM, self.pace.window, self.workers, rate), None, None
+        self._windows = []
+        while len(self._windows) < WINDOWS:
+            seen = yield from measured(attrs.evolve(step, continues=bool(self._windows)))
+            judgement = judge(seen, self.limits, final=True, looks=_LOOKS_AT_WINDOWS)
+            whole = join(whole, seen) if whole else seen
+            self._windows.append(bool(judgement.passed))
+            yield stage(attrs.evolve(step, change=f"window {len(self._windows)}"), seen, judgement)
+            failure = failure if judgement.passed else (seen, judgement)
+            if self._windows.count(False) > WINDOWS - WINDOWS_NEEDED:
+                return whole, failure
         assert whole is not None
-        return passed, whole
-
-
-def join(first: Observation, second: Observation) -> Observation:
-    """Return two observations of one step as one; the usage is that of the longer part."""
-    longer = first if first.seconds > second.seconds else second
-    histograms = first.end_to_end + second.end_to_end
-    done = [sum(each.done for each in part.slices) for part in (first, second)]
-    mean = (first.mean_ms * done[0] + second.mean_ms * done[1]) / sum(done) if sum(done) else 0.0
-    return attrs.evolve(
-        longer,
-        slices=first.slices + second.slices,
-        p99_ms=percentile(histograms) if histograms else second.p99_ms,
-        mean_ms=mean,
-        end_to_end=histograms,
-        errors=first.errors + second.errors,
-        schedule_lag_ms=max(first.schedule_lag_ms, second.schedule_lag_ms),
-    )
-
-
-def percentile(encoded: Iterable[str], percent: float = 99.0) -> float | None:
-    """Return a percentile of merged histograms, in milliseconds; None when they are empty."""
-    whole = Distribution()
-    for each in encoded:
-        whole.add(each)
-    return whole.percentile_ms(percent)
-
-
-def stage(step: Step, observation: Observation, judgement: Judgement | None = None) -> Finding:
-    """Return the line about one step."""
-    usage = observation.usage
-    return Finding(
-        "tune_stage",
-        {
-            "kind": step.kind,
-            "change": step.change,
-            "workers": step.workers,
-            "nominal_per_second": step.rate,
-            "seconds": round(observation.seconds, 3),
-            "offered_per_second": round(observation.offered, 2),
-            "goodput_per_second": round(observation.goodput, 2),
-            "passed": judgement.passed if judgement else None,
-            "reasons": list(judgement.reasons) if judgement else [],
-            "backlog": observation.backlog,
-            "p99_ms": observation.p99_ms,
-            "mean_ms": round(observation.mean_ms, 3),
-            "error_percent": round(100 * observation.error_share, 3),
-            "schedule_lag_ms": observation.schedule_lag_ms,
-            "cpu_percent": round(100 * usage.cpu, 1),
-            "memory_mb": usage.memory_mb,
-            "usage": {k: round(v, 4) for k, v in attrs.asdict(usage).items() if v is not None},
-        },
-    )
+        together = judge(whole, self.limits, final=True, looks=_LOOKS_AT_WINDOWS)
+        return whole, None if together.passed else (whole, together)

@@ -142,7 +142,7 @@ class Observation:
         schedule_lag_ms: How far the scheduler fell behind in an interval; the median of the intervals,
             so that one hiccup, which it catches up with, does not count.
         usage: What was busy.
-        work: What was done for the CPU spent; see `costs.Work`.
+        work: What was done for the CPU spent; see `cost_model.Work`.
     """
 
     slices: tuple[Slice, ...]
@@ -192,6 +192,10 @@ class Finding:
 
     event: str
     fields: dict[str, Any]
+
+
+class PlanInterruptedError(Exception):
+    """Thrown into a plan that is cut short: it may still yield findings, and asks for no more steps."""
 
 
 Plan = Generator[Step | Finding, Observation | None, T]

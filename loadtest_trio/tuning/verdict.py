@@ -4,13 +4,15 @@ Each resource gets a score from 0 to 1. Where an experiment can reach the resour
 elasticity; where none can (nobody here can speed up S3), what remains after the others counts:
 
     CPU            a whole core used, which is all that one event loop can use; else elasticity to CPU
-    Redis          elasticity to the time of Redis calls
+    Redis          a whole core used by its server, which has one thread; else elasticity to its calls
     configuration  elasticity to workers, if they are all at work: more would do more
     S3, network    the workers are all inside S3 requests and more of them do not help; what S3
                    throttles counts at once. Half the payload and the time from first to last byte tell
                    bytes (network) from requests (S3)
 
 The highest score is the verdict if it is high, sure and well ahead of the second; else it is *mixed*.
+What is measured and has no score of its own (the time of an S3 request, fewer workers, the loop's lag)
+is put into words by `reasons`.
 """
 
 from collections.abc import Mapping
@@ -19,15 +21,15 @@ from typing import Any
 
 import attrs
 
-from loadtest_trio.tuning.experiments import Elasticity
+from loadtest_trio.tuning.elasticity import UNKNOWN, Elasticity
+from loadtest_trio.tuning.reasons import CONFIGURATION, CPU, MIXED, NETWORK, REDIS, S3, reasons
 from loadtest_trio.tuning.steps import Finding, Observation, Usage
 
-CPU, REDIS, S3, NETWORK, CONFIGURATION, MIXED = "CPU", "Redis", "S3", "network", "configuration", "mixed"
 _HIGH = 0.5
 _AHEAD = 0.65  # the second score is at most this share of the first
 _FULL_CORE = (0.9, 0.98)  # from here it may be all, from there it is
-_CROWDED = 0.1  # of the time without the core that it could use
-_UNKNOWN = Elasticity(0.0, 0.0, 0.0)
+_THROTTLED = (0.01, 0.05)
+_FULL_SERVER = (0.7, 0.95)  # of Redis: the commands' own time leaves out what its sockets take
 
 
 @attrs.frozen
@@ -72,26 +74,26 @@ def decide(baseline: Observation, elasticities: Mapping[str, Elasticity]) -> Ver
     first, second = ranked[0], ranked[1]
     clear = scores[first] >= _HIGH and scores[second] <= _AHEAD * scores[first]
     name = first if clear and _sure(first, usage, elasticities) else MIXED
-    because = _because(name, ranked, scores, usage, elasticities)
+    because = reasons(name, {each: scores[each] for each in ranked}, usage, elasticities)
     return Verdict(name, because, scores, _evidence(baseline))
 
 
 def _scores(usage: Usage, elasticities: Mapping[str, Elasticity]) -> dict[str, float]:
     def of(name: str) -> float:
-        return min(1.0, max(0.0, elasticities.get(name, _UNKNOWN).value))
+        return min(1.0, max(0.0, elasticities.get(name, UNKNOWN).value))
 
     at_work = _ramp(usage.slots, 0.5, 0.85)
     inside = at_work * _ramp(usage.s3_share, 0.3, 0.7)
-    full = _ramp(
-        usage.cpu, *_FULL_CORE
-    )  # a busy loop takes more at a turn, so burning less costs less than all
+    # A busy loop takes more at a turn, so burning less costs less than all.
+    full = _ramp(usage.cpu, *_FULL_CORE)
     cpu = max(full, of("cpu") * _ramp(usage.cpu + usage.cpu_wait, 0.4, 0.7))
-    rest = inside * (1 - max(full, of("cpu"))) * (1 - of("redis")) * (1 - of("more workers"))
-    throttled = _ramp(usage.throttled, 0.01, 0.05)  # S3's own word: the rest can only be its consequence
+    redis = max(_ramp(usage.redis_server or 0.0, *_FULL_SERVER), of("redis"))
+    rest = inside * (1 - max(full, of("cpu"))) * (1 - redis) * (1 - of("more workers"))
+    throttled = _ramp(usage.throttled, *_THROTTLED)  # S3's own word: the rest can only be its consequence
     bytes_count = _bytes_count(usage, of("size"))
     scores = {
-        CPU: cpu * _ramp(usage.cpu + usage.cpu_wait, 0.4, 0.7),
-        REDIS: of("redis"),
+        CPU: cpu,
+        REDIS: redis,
         CONFIGURATION: of("more workers") * at_work * (1 - cpu),
         S3: rest * (1 - bytes_count),
         NETWORK: rest * bytes_count,
@@ -111,59 +113,14 @@ def _bytes_count(usage: Usage, size: float) -> float:
 def _sure(name: str, usage: Usage, elasticities: Mapping[str, Elasticity]) -> bool:
     if name == CPU and usage.cpu >= _FULL_CORE[1]:
         return True
+    if name == REDIS and (usage.redis_server or 0.0) >= _FULL_SERVER[1]:
+        return True
+    if name in (S3, NETWORK):
+        # What is left when nothing else counts: so it has to be shown that nothing else is all that counts.
+        others = (elasticities.get(each, UNKNOWN) for each in ("more workers", "cpu"))
+        return usage.throttled >= _THROTTLED[0] or all(each.high < 1 for each in others)
     experiment = {CPU: "cpu", REDIS: "redis", CONFIGURATION: "more workers"}.get(name)
-    return experiment is None or elasticities.get(experiment, _UNKNOWN).low > 0
-
-
-def _because(
-    name: str,
-    ranked: list[str],
-    scores: Mapping[str, float],
-    usage: Usage,
-    elasticities: Mapping[str, Elasticity],
-) -> tuple[str, ...]:
-    def said(experiment: str) -> str:
-        each = elasticities.get(experiment, _UNKNOWN)
-        return f"elasticity {each.value:.2f} ({each.low:.2f} to {each.high:.2f})"
-
-    used = f"The process used {100 * usage.cpu:.0f} % of a core"
-    busy = f"{100 * usage.slots:.0f} % of the workers were at work"
-    match name:
-        case "CPU":
-            wait = f" and waited for one {100 * usage.cpu_wait:.0f} % of the time" if usage.cpu_wait else ""
-            return (f"{used}{wait}.", f"Throughput follows the CPU that is left: {said('cpu')}.")
-        case "Redis":
-            return (
-                f"Redis calls of one kind were under way {100 * usage.redis_busy:.0f} % of the time, while "
-                f"{busy}.",
-                f"Throughput follows the time of a Redis call: {said('redis')}.",
-            )
-        case "configuration":
-            return (f"{busy}, and {used.lower()}.", f"More workers do more: {said('more workers')}.")
-        case "S3" if usage.throttled >= 0.01:
-            return (f"S3 answered {100 * usage.throttled:.1f} % of the requests with SlowDown.",)
-        case "S3" | "network":
-            kind = "bytes" if name == "network" else "requests"
-            return (
-                f"{busy}, {100 * usage.s3_share:.0f} % of their time inside S3 requests.",
-                f"More workers do not do more: {said('more workers')}; nor does CPU count: {said('cpu')}.",
-                f"It is {kind} that count: half the file size, {said('size')}"
-                + (
-                    f"; first byte after {usage.first_byte_ms:.3g} of {usage.get_ms:.3g} ms."
-                    if usage.first_byte_ms is not None
-                    else "."
-                ),
-            )
-    near = ", ".join(f"{each} {scores[each]:.2f}" for each in ranked[:3])
-    shared = (
-        f"It waited for a core {100 * usage.cpu_wait:.0f} % of the time: other programs, the servers "
-        "perhaps, hold this machine's CPUs."
-    )
-    return (
-        f"No resource stands out: {near}.",
-        f"{used}; {busy}.",
-        *((shared,) if usage.cpu_wait >= _CROWDED else ()),
-    )
+    return experiment is None or elasticities.get(experiment, UNKNOWN).low > 0
 
 
 def _evidence(baseline: Observation) -> dict[str, Any]:

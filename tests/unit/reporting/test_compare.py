@@ -17,9 +17,9 @@ def _rates(mean: float, seed: int, count: int = 60) -> list[int]:
     return [round(rng.gauss(mean, mean / 10)) for _ in range(count)]
 
 
-def _scored(make: Any, rates: list[int], score: float) -> list[dict[str, Any]]:
+def _scored(make: Any, rates: list[int], score: float, spread: float | None = None) -> list[dict[str, Any]]:
     lines: list[dict[str, Any]] = make.run_lines(rates)
-    lines[0]["score"] = score
+    lines[0] |= {"score": score, "score_spread": spread}
     return lines
 
 
@@ -62,3 +62,19 @@ def test_too_little(write: Write, make: Any) -> None:
     a = write(make.run_lines([5, 5]), "a.jsonl")
     with pytest.raises(UnreadableRunError, match="2 intervals of the steady phase"):
         compare(a, a)
+
+
+@pytest.mark.parametrize(("spread", "verdict"), [(0.005, "faster than A"), (0.1, "not shown to differ")])
+def test_an_uncertain_score_counts(write: Write, make: Any, spread: float, verdict: str) -> None:
+    """12 % more is a difference with scores known to half a percent, and none with scores 10 % apart."""
+    a = write(_scored(make, _rates(200, 1), 1.0, spread), "a.jsonl")
+    b = write(_scored(make, _rates(224, 2), 1.0, spread), "b.jsonl")
+    said = compare(a, b)
+    assert f"**B is {verdict}**" in said
+    assert f"(1 ± {100 * spread:.1f} % and" in said
+
+
+def test_a_score_without_a_spread(write: Write, make: Any) -> None:
+    """A score whose line does not say how sure it is counts as known to 5 %."""
+    a = write(_scored(make, _rates(200, 1), 1.0), "a.jsonl")
+    assert "(1 ± 5.0 % and 1 ± 5.0 %)" in compare(a, a)

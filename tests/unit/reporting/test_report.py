@@ -1,7 +1,7 @@
 """The report holds what a reader needs, whatever the lines look like."""
 
 import ast
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +84,110 @@ def test_fields_of_any_kind(
             if name not in ("event", "timestamp"):
                 line[name] = data.draw(_junk)
     assert write_report([write(lines)], tmp_path / "out").exists()
+
+
+def _places(value: Any, at: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Yield the path to everything inside a value."""
+    if at:
+        yield at
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, inner in items:
+        if key not in ("event", "timestamp", "level"):
+            yield from _places(inner, (*at, key))
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data())
+def test_tune_fields_of_any_kind(
+    write: Write, make: Any, tmp_path: Path, no_pictures: None, data: st.DataObject
+) -> None:
+    """Whatever stands anywhere inside a line of a search, it never stops a report."""
+    lines = orjson.loads(orjson.dumps(make.tune_lines()))
+    junk = st.one_of(_junk, st.just("x"), st.just([1]), st.just([3]), st.just({"a": [1]}), st.just("$x"))
+    for _ in range(data.draw(st.integers(1, 4))):
+        places = list(_places(lines))
+        *path, last = data.draw(st.sampled_from(places[1:]))
+        inside = lines
+        for key in path:
+            inside = inside[key]
+        if path:
+            inside[last] = data.draw(junk)
+    assert write_report([write(lines)], tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("event", "fields"),
+    [
+        ("tune_scaling", {"points": "x"}),
+        ("tune_scaling", {"points": [1]}),
+        ("tune_scaling", {"intervals": {"lambda": []}}),
+        ("tune_stage", {"stage": [1]}),
+        ("tune_verdict", {"because": [None, {}]}),
+        ("tune_costs", {"predictions": [3]}),
+        ("tune_costs", {"components": {"READ": 3}}),
+        ("tune_costs", {"operations": [1]}),
+    ],
+)
+def test_odd_tune_lines_are_damage(
+    write: Write, make: Any, tmp_path: Path, no_pictures: None, event: str, fields: dict[str, Any]
+) -> None:
+    """A line of a search whose fields have another shape is left out and counted."""
+    lines = [line | (fields if line["event"] == event else {}) for line in make.tune_lines()]
+    odd = sum(line["event"] == event for line in lines)
+    said = write_report([write(lines)], tmp_path / "out").read_text()
+    assert f"- Damaged lines, left out: {odd}" in said
+
+
+def test_a_search(write: Write, make: Any, tmp_path: Path) -> None:
+    """A search: the rate to set, what limits, what to do, and the latencies of its own stage alone."""
+    said = write_report([write(make.tune_lines())], tmp_path / "out").read_text()
+    for fact in (
+        "(3 of 4 windows confirmed it; 140 a second failed: the backlog grows)",
+        "`SCHEDULER_MESSAGES_PER_SECOND=100` (105 a second done, refills included)",
+        "**Bottleneck: CPU.**",
+        "client-only ceiling: 5,000 messages a second",
+        "| 1 climb | 10 | 90 | 94.5 |",
+        "not distinguishable from 0",
+        "| peak of the curve | not reached with up to 4 workers |",
+        "from 0.90 to 1.20; 1 is perfect, all are within 25 % of it",
+        "- Other programs hold this machine's CPUs",
+        "(Experiment: 25% of a core burnt, 120 → 90 a second, -25%.)",
+        "With 20 workers the next bottleneck is S3: It is slow.",
+        "| READ | 500 | 450 to 550 |",
+        "| configured (extrapolated) | 20,000 | 300 |",
+        "of all lines of stage 3, the saturation point",
+        "| READ | 50 | 49.5 | -0.5 |",
+        "Of stage 3; each stage has a queue of its own. It balances in all 15 metrics lines.",
+    ):
+        assert fact in said
+    assert "| end_to_end_ms | 50 | 20" in said
+    pictures = {line.split("(")[1].rstrip(")") for line in said.splitlines() if line.startswith("![")}
+    names = ("search", "scaling", "experiments", "costs", "time", "latency", "mix")
+    assert pictures == {f"run-{name}.png" for name in names}
+
+
+@pytest.mark.parametrize(("waited", "restless"), [(0.3, True), (0.02, False)])
+def test_not_confirmed(
+    write: Write, make: Any, tmp_path: Path, no_pictures: None, waited: float, restless: bool
+) -> None:
+    """Without a confirmation the windows really made are told, and restlessness only where it was seen."""
+    odd = {"confirmed": False, "windows": 2, "windows_passed": 0, "cpu_wait": waited}
+    lines = [line | (odd if line["event"] == "tune_saturation" else {}) for line in make.tune_lines()]
+    said = write_report([write(lines)], tmp_path / "out").read_text()
+    assert "**Saturation point (not confirmed): 105 messages a second**" in said
+    assert "0 of 2 windows passed at the rate tried last" in said
+    assert ("too restless" in said) is restless
+    assert "of all lines of stage 1, the saturation point" in said
+
+
+def test_an_interrupted_search(write: Write, make: Any, tmp_path: Path, no_pictures: None) -> None:
+    """Without a verdict the report tells what was known, and that this is not all."""
+    said_by_then = ("tune_started", "metrics", "tune_stage", "tune_saturation", "tune_experiment")
+    lines = [line for line in make.tune_lines() if line["event"] in said_by_then]
+    said = write_report([write(lines)], tmp_path / "out").read_text()
+    assert "**Saturation point: 105 messages a second**" in said
+    assert "interrupted before it was complete" in said
+    assert "| 25% of a core burnt | 120 | 90 |" in said
 
 
 def test_imports_nothing_of_the_running_service() -> None:

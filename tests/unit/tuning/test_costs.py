@@ -6,7 +6,9 @@ from random import Random
 import attrs
 import pytest
 
-from loadtest_trio.tuning.costs import CostModel, Work, components, finding, solve
+from loadtest_trio.reporting.statistics import interval
+from loadtest_trio.tuning.cost_model import CostModel, Work, resolved, solve
+from loadtest_trio.tuning.costs import components, finding, mean_bytes
 
 TRUTH = CostModel(
     {"READ": 300e-6, "UPDATE": 700e-6, "CREATE": 500e-6, "DELETE": 200e-6},
@@ -31,6 +33,7 @@ def _work(done: dict[str, int], size: float, noise: float = 0.0, rng: Random | N
         bytes_read=round(reads * size),
         bytes_written=round(writes * size),
         pace=TRUTH.pace,
+        size=size / SIZES[0],
     )
 
 
@@ -113,3 +116,36 @@ def test_line() -> None:
     configured = said["predictions"][0]
     assert configured["cpu_us"] == pytest.approx(350)
     assert configured["per_vcpu"] == pytest.approx(0.95e6 / 350, rel=1e-3)
+    low, high = said["measured_bytes"]
+    assert (low, high) == SIZES[::-1]
+    assert configured["low"] <= 350 <= configured["high"]
+    extrapolated = {each["bytes"]: each["extrapolated"] for each in said["predictions"]}
+    assert extrapolated == {200_000: False, 20_000: True, 100_000: False, 400_000: True}
+
+
+def test_intervals_hold_the_truth() -> None:
+    """With 3 % noise, at least 85 of 100 intervals of operations hold what is true."""
+    held = 0
+    for seed in range(10):
+        works = _stages(0.03, seed) + _stages(0.03, 100 + seed)
+        others = resolved(works, solve(works))
+        for name in TRUTH.messages:
+            for size in SIZES:
+                low, high = interval([each.cost(name, size) for each in others])
+                held += low <= TRUTH.cost(name, size) <= high
+    assert held >= 0.85 * 80
+
+
+def test_mean_size_is_that_of_full_stages() -> None:
+    """Stages with smaller files do not count, and a large file in one stage is not the mean."""
+    works = [_work({"READ": 100}, 200_000), _work({"READ": 100}, 50_000), _work({"READ": 100}, 210_000)]
+    whole = [attrs.evolve(work, size=1.0) if work.size > 1 else work for work in works]
+    assert mean_bytes(whole) == pytest.approx(205_000)
+
+
+def test_work_adds_up() -> None:
+    """Two stages together have the mean pace of their CPU seconds, and the sum of everything else."""
+    both = _work({"READ": 10}, 1000) + attrs.evolve(_work({"READ": 10}, 1000), pace=2 * TRUTH.pace)
+    assert both.done == {"READ": 20}
+    assert both.bytes_read == 20_000
+    assert both.pace == pytest.approx(1.5 * TRUTH.pace)

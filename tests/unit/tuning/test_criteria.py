@@ -72,3 +72,20 @@ def test_confidence() -> None:
         low, _, _ = deficit(_observation([round(rng.gauss(100, 10)) for _ in range(8)]))
         wrong += low > 0
     assert wrong <= 28
+
+
+def test_looking_again_and_again() -> None:
+    """Looks at a stable system after every few seconds are, all together, wrong in at most 7 of 100 steps."""
+    wrong = 0
+    for seed in range(400):
+        rng = Random(seed)
+        done = [round(rng.gauss(100, 10)) for _ in range(24)]
+        wrong += any(deficit(_observation(done[:upto]), looks=3)[0] > 0 for upto in (8, 16, 24))
+    assert wrong <= 28
+
+
+def test_slow_growth() -> None:
+    """Growth of 1 % fails a confirmation that shows it, and not a probe that may ignore it."""
+    slow = _observation([99] * 8)
+    assert judge(slow, LIMITS, final=True).passed is False
+    assert judge(slow, LIMITS, final=True, growth=0.02).passed is True

@@ -13,12 +13,21 @@ from rich.console import Console
 from loadtest_trio import logs
 from loadtest_trio.payload import uuid_lines
 from loadtest_trio.tuning.burner import bite, burn
-from loadtest_trio.tuning.loop import drive
+from loadtest_trio.tuning.loop import drive, last_words
 from loadtest_trio.tuning.pace import PaceMeter
 from loadtest_trio.tuning.profiler import profiling
-from loadtest_trio.tuning.progress import TerminalProgress
-from loadtest_trio.tuning.search import stage
-from loadtest_trio.tuning.steps import Kind, Observation, Plan, Slice, Step, measured
+from loadtest_trio.tuning.progress import TerminalProgress, left
+from loadtest_trio.tuning.stage import stage
+from loadtest_trio.tuning.steps import (
+    Finding,
+    Kind,
+    Observation,
+    Plan,
+    PlanInterruptedError,
+    Slice,
+    Step,
+    measured,
+)
 
 
 @attrs.define
@@ -42,7 +51,7 @@ async def test_loop_writes_findings(autojump_clock: trio.testing.MockClock) -> N
     log, screen = io.StringIO(), io.StringIO()
     logs.configure(json=True, stream=log)
     console = Console(file=screen, force_terminal=True, width=200)
-    with TerminalProgress(console, trio.current_time, 60) as progress:
+    with TerminalProgress(console, time.monotonic, 60) as progress:
         await drive(_plan(), _Rig(), progress)
     lines = [json.loads(line) for line in log.getvalue().splitlines()]
     assert [(line["event"], line["stage"], line["workers"]) for line in lines] == [
@@ -52,6 +61,62 @@ async def test_loop_writes_findings(autojump_clock: trio.testing.MockClock) -> N
     assert [line["at_seconds"] for line in lines] == [5.0, 10.0]
     assert "2 workers" in screen.getvalue()
     assert "2.0/s done" in screen.getvalue()
+
+
+def _talkative() -> Plan[None]:
+    try:
+        yield from measured(Step(Kind.SWEEP, 5.0, 1))
+    except PlanInterruptedError:
+        yield Finding("tune_saturation", {"rate": 7.0})
+        raise
+
+
+async def test_an_interrupted_plan_has_last_words(autojump_clock: trio.testing.MockClock) -> None:
+    """When the search is cancelled in a step, what it knows by then is written down."""
+    log = io.StringIO()
+    logs.configure(json=True, stream=log)
+    with TerminalProgress(Console(file=io.StringIO()), time.monotonic, 60) as progress:
+        with trio.move_on_after(2) as scope:
+            await drive(_talkative(), _Rig(), progress)
+    assert scope.cancelled_caught
+    (line,) = [json.loads(line) for line in log.getvalue().splitlines()]
+    assert (line["event"], line["rate"], line["at_seconds"]) == ("tune_saturation", 7.0, 2.0)
+
+
+def test_last_words_of_a_plan_that_goes_on() -> None:
+    """A plan that swallows the interruption and asks for another step is not given one."""
+
+    def stubborn() -> Plan[None]:
+        try:
+            yield Step(Kind.SWEEP, 5.0, 1)
+        except PlanInterruptedError:
+            yield Finding("tune_saturation", {})
+            yield Step(Kind.SWEEP, 5.0, 1)
+
+    plan = stubborn()
+    next(plan)
+    assert [finding.event for finding in last_words(plan)] == ["tune_saturation"]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"), [(119.7, "2:00"), (59.4, "0:59"), (-3.0, "0:00"), (210, "3:30")]
+)
+def test_time_left(seconds: float, shown: str) -> None:
+    """Seconds never reach 60, and time left is never less than none."""
+    assert left(seconds) == shown
+
+
+def test_the_time_left_goes_on_within_a_step() -> None:
+    """Whenever the terminal is drawn, the time left is that of the moment."""
+    screen, now = io.StringIO(), [100.0]
+    console = Console(file=screen, force_terminal=True, width=200)
+    with TerminalProgress(console, lambda: now[0], 60) as progress:
+        progress.step(Step(Kind.SWEEP, 30.0, 4))
+        now[0] += 10
+        assert progress._live is not None
+        progress._live.refresh()
+    assert "sweep: closed loop, 4 workers" in screen.getvalue()
+    assert "at most 0:50 left" in screen.getvalue()
 
 
 @pytest.mark.parametrize("share", [0.05, 0.25, 0.5])

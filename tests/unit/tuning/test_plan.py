@@ -8,8 +8,9 @@ import pytest
 
 from loadtest_trio.tuning.costs import Work
 from loadtest_trio.tuning.criteria import Limits
+from loadtest_trio.tuning.loop import last_words
 from loadtest_trio.tuning.plan import Goal, tune
-from loadtest_trio.tuning.steps import Step
+from loadtest_trio.tuning.steps import Finding, Kind, Step
 
 MIX = {"READ": 50.0, "UPDATE": 25.0, "CREATE": 10.0, "DELETE": 15.0}
 GOAL = Goal(workers=10, mix=MIX, limits=Limits(objective_p99_ms=1e9))
@@ -62,3 +63,47 @@ def test_too_little_time(simulated: Any, seconds: float) -> None:
     found = _run(simulation, attrs.evolve(GOAL, seconds=seconds))
     assert {"tune_saturation", "tune_scaling", "tune_verdict"} <= set(found)
     assert simulation.clock < seconds + 120
+
+
+@pytest.mark.parametrize(
+    ("kind", "events"),
+    [
+        (Kind.BISECT, {"tune_stage", "tune_saturation"}),
+        (Kind.COST, {"tune_stage", "tune_saturation", "tune_scaling", "tune_experiment", "tune_verdict"}),
+    ],
+)
+def test_interrupted(simulated: Any, kind: Kind, events: set[str]) -> None:
+    """Cut short in a bisection, the highest rate that passed is told; later, all that was found by then."""
+    simulation = simulated.Modelled(Random(1), cpu_ms=3.0).simulation()
+    plan, answer, found = tune(GOAL, lambda: simulation.clock), None, []
+    while True:
+        item = plan.send(answer)
+        answer = None
+        if isinstance(item, Finding):
+            found.append(item)
+        elif item.kind is kind:
+            break
+        else:
+            answer = simulation.measure(item)
+    found += last_words(plan)
+    assert {finding.event for finding in found} == events
+    (saturation,) = [finding.fields for finding in found if finding.event == "tune_saturation"]
+    assert saturation["rate"] > 0
+    assert not (kind is Kind.BISECT and saturation["confirmed"])
+
+
+def test_interrupted_in_an_experiment(simulated: Any) -> None:
+    """Experiments that were made before the end are told, and the curve with what the sweep showed."""
+    simulation = simulated.Modelled(Random(1), cpu_ms=3.0).simulation()
+    plan, answer = tune(GOAL, lambda: simulation.clock), None
+    while True:
+        item = plan.send(answer)
+        answer = None
+        if not isinstance(item, Finding):
+            if "on Redis calls" in item.change:
+                break
+            answer = simulation.measure(item)
+    said = list(last_words(plan))
+    made = [each.fields["experiment"] for each in said if each.event == "tune_experiment"]
+    assert made == ["cpu", "size"]
+    assert "tune_scaling" in [each.event for each in said]

@@ -2,12 +2,14 @@
 
 from typing import Any
 
+import attrs
 import pytest
 from hdrh.histogram import HdrHistogram
 
+from loadtest_trio.tuning.joined import join
 from loadtest_trio.tuning.littles_law import check
 from loadtest_trio.tuning.readings import observe
-from loadtest_trio.tuning.steps import Observation, Slice
+from loadtest_trio.tuning.steps import Observation, Slice, Usage
 
 
 def _histogram(*milliseconds: float) -> str:
@@ -91,6 +93,25 @@ def _stage(backlog: int, rate: int, mean_ms: float) -> Observation:
 
 def test_littles_law() -> None:
     """Ten in the system at 100/s and 100 ms each agree; at 200 ms one instrument is wrong."""
-    assert check([_stage(10, 100, 100.0)]) == {"ratio": 1.0, "stages": 1, "passed": True}
+    alone = {"ratio": 1.0, "least": 1.0, "most": 1.0, "stages": 1, "within": 1, "passed": True}
+    assert check([_stage(10, 100, 100.0)]) == alone
+    two = check([_stage(13, 100, 100.0), _stage(7, 100, 100.0)])
+    assert (two["least"], two["most"], two["within"], two["passed"]) == (0.7, 1.3, 0, False)
     assert check([_stage(10, 100, 200.0)])["passed"] is False
     assert check([_stage(0, 100, 1.0)]) == {}
+
+
+def test_parts_of_a_step_are_joined_by_time() -> None:
+    """Each part's usage counts for as long as it lasted; the loop's lag is the larger; work adds up."""
+    long, short = observe([_line(10, 0), _line(13, 30)], 2), observe([_line(13, 30), _line(14, 40)], 2)
+    parts = [
+        attrs.evolve(part, usage=Usage(cpu=cpu, loop_lag_ms=lag, first_byte_ms=first))
+        for part, cpu, lag, first in ((long, 0.4, 1.0, None), (short, 0.8, 9.0, 5.0))
+    ]
+    whole = join(*parts)
+    assert whole.usage.cpu == pytest.approx(0.5)
+    assert (whole.usage.loop_lag_ms, whole.usage.first_byte_ms, whole.usage.redis_server) == (9.0, 5.0, None)
+    assert whole.work.seconds == pytest.approx(4)
+    assert whole.work.done["READ"] == 40
+    assert whole.work.pace == pytest.approx(100)
+    assert whole.p99_ms == pytest.approx(100, rel=0.01)

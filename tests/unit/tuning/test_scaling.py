@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from loadtest_trio.tuning.scaling import Curve, Point, fit, scaling, sweep
+from loadtest_trio.tuning.scaling import Curve, Point, between_steps, fit, scaling
 from loadtest_trio.tuning.steps import Observation, Slice
+from loadtest_trio.tuning.sweep import sweep
 
 WORKERS = [1, 2, 4, 8, 16, 32, 64, 128]
 
@@ -47,9 +48,56 @@ def test_intervals_hold_the_truth() -> None:
     assert held >= 9
 
 
+def _drifting(curve: Curve, drift: float, seed: int, repeats: int = 6) -> list[Point]:
+    """Steps that differ from one another by more than their slices do; one concurrency is repeated."""
+    rng, points = Random(seed), []
+    for workers in (*WORKERS, *[10] * repeats):
+        middle = curve.rate(workers) * rng.gauss(1, drift)
+        slices = tuple(
+            Slice(1.0, each, each, 0) for each in (round(middle * rng.gauss(1, 0.02)) for _ in range(6))
+        )
+        points.append(Point(workers, Observation(slices=slices)))
+    return points
+
+
+def test_drift_between_steps_is_seen() -> None:
+    """The spread of repeated steps beyond that of their slices comes back, within a third in the mean."""
+    truth, spreads = Curve(40, 0.05, 0.001), []
+    for seed in range(30):
+        points = [point for point in _drifting(truth, 0.08, seed) if point.workers == 10]
+        spread, freedom = between_steps([[point.observation for point in points]])
+        assert freedom == 5
+        spreads.append(spread)
+    assert sum(spreads) / 30 == pytest.approx(0.08, rel=0.33)
+    assert between_steps([[points[0].observation]]) == (0.0, 0)
+
+
+def test_intervals_hold_the_truth_through_drift() -> None:
+    """With 8 % between steps and 2 % between slices, 9 of 10 intervals of points still hold the truth."""
+    truth, held, all_points = Curve(40, 0.05, 0.001), 0, 0
+    for seed in range(20):
+        line = scaling(_drifting(truth, 0.08, seed))
+        assert line is not None
+        for point in line.fields["points"]:
+            held += point["low"] <= truth.rate(point["workers"]) <= point["high"]
+            all_points += 1
+    assert held / all_points >= 0.9
+
+
 def test_too_few_points() -> None:
-    """Two points give no curve."""
-    assert scaling(_points(Curve(40, 0.05, 0.001), 0.0, 1)[:2]) is None
+    """Four concurrencies give no curve, however often they are measured."""
+    points = _points(Curve(40, 0.05, 0.001), 0.0, 1)
+    assert scaling(points[:4] * 3) is None
+    assert scaling(points[:5]) is not None
+
+
+def test_a_peak_beyond_the_measured_is_not_reached() -> None:
+    """Up to 8 workers the curve rises: nothing is said about a peak, or about a κ that does not show."""
+    found = scaling(_points(Curve(40, 0.2, 1e-5), 0.02, 1)[:4] + _points(Curve(40, 0.2, 1e-5), 0.02, 2)[4:5])
+    assert found is not None
+    assert found.fields["peak_reached"] is False
+    assert (found.fields["peak_workers"], found.fields["peak_rate"]) == (None, None)
+    assert found.fields["not_distinguishable_from_0"] == ["kappa"]
 
 
 def test_sweep_stops_when_doubling_is_vain(simulated: Any) -> None:
@@ -57,12 +105,15 @@ def test_sweep_stops_when_doubling_is_vain(simulated: Any) -> None:
     simulation = simulated.Simulation(
         lambda step, seconds, _, __: round(10 * min(step.workers, 20) * seconds)
     )
-    points = simulation.run(sweep(3.0, lambda: False))
+    points: list[Point] = []
+    simulation.run(sweep(3.0, lambda: False, points))
     assert [point.workers for point in points] == [1, 2, 4, 8, 16, 32, 64, 128]
     assert max(point.rate for point in points) == 200
 
 
 def test_sweep_in_a_hurry(simulated: Any) -> None:
-    """When time is up, three points are enough."""
+    """When time is up, as many points are made as a fit needs."""
     simulation = simulated.Simulation(lambda step, seconds, _, __: round(10 * step.workers * seconds))
-    assert len(simulation.run(sweep(3.0, lambda: True))) == 3
+    points: list[Point] = []
+    simulation.run(sweep(3.0, lambda: True, points))
+    assert [point.workers for point in points] == [1, 2, 4, 8, 16]

@@ -8,7 +8,7 @@ import pytest
 
 from loadtest_trio.tuning.criteria import Limits
 from loadtest_trio.tuning.search import Pace, Saturation, Search
-from loadtest_trio.tuning.steps import Kind
+from loadtest_trio.tuning.steps import Finding, Kind
 
 ANY_LATENCY = Limits(objective_p99_ms=1e9)
 
@@ -147,3 +147,61 @@ def test_in_a_hurry(simulated: Any) -> None:
     found = _search(simulation, 100, hurry=lambda: simulation.clock > 20)
     assert Kind.BISECT not in [step.kind for step in simulation.steps]
     assert found.offered == 225
+    assert found.confirmed
+
+
+def test_two_confirmations_also_in_a_hurry(simulated: Any) -> None:
+    """A rate that was refuted is tried once more, lower; then the highest sound rate is the answer."""
+
+    def serve(step: Any, seconds: float, waiting: int, created: int) -> int:
+        return round((100 if step.kind is Kind.CONFIRM else 1000) * seconds)
+
+    simulation = simulated.Simulation(serve)
+    found = _search(simulation, 900, hurry=lambda: True)
+    confirmed = {step.rate for step in simulation.steps if step.kind is Kind.CONFIRM}
+    assert len(confirmed) == 2
+    assert not found.confirmed
+    assert found.offered < min(confirmed)
+    assert (found.windows, found.windows_passed) == (2, 0)
+
+
+def test_a_failed_bisection_is_tried_again(simulated: Any) -> None:
+    """One bad bisection is passing trouble as much as one bad step of the climb."""
+    trouble = {"left": 5}
+
+    def serve(step: Any, seconds: float, waiting: int, created: int) -> int:
+        if step.kind is Kind.BISECT and trouble["left"]:
+            trouble["left"] -= 1
+            return 10
+        return round(300 * seconds)
+
+    simulation = simulated.Simulation(serve)
+    found = _search(simulation, 90)
+    assert found.offered == pytest.approx(300, rel=0.04)
+    kinds = [step.kind for step in simulation.steps if step.seconds and not step.continues]
+    assert kinds[kinds.index(Kind.BISECT) + 1] is Kind.PROBE_AGAIN
+
+
+def test_slow_growth_is_refuted(simulated: Any) -> None:
+    """1 % too much passes every window by itself; all of them together show the growth."""
+
+    def serve(step: Any, seconds: float, waiting: int, created: int) -> int:
+        limit = 297 if step.kind is Kind.CONFIRM else 300
+        return round(limit * seconds)
+
+    found = _search(simulated.Simulation(serve), 300 / 1.5**2)
+    assert found.confirmed
+    assert found.offered <= 297
+
+
+def test_interrupted(simulated: Any) -> None:
+    """A search that is cut short knows the highest rate that passed."""
+    search = Search(10, 90, ANY_LATENCY)
+    simulation = simulated.wall(300, 0.0, Random(1))
+    plan, answer = search.run(), None
+    while len(search.kept) < 3:
+        item = plan.send(answer)
+        answer = None if isinstance(item, Finding) else simulation.measure(item)
+    known = search.known()
+    assert known.offered == pytest.approx(202.5)
+    assert not known.confirmed

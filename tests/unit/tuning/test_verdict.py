@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 
-from loadtest_trio.tuning.experiments import Elasticity, conduct
+from loadtest_trio.tuning.elasticity import Elasticity
+from loadtest_trio.tuning.experiments import Trials
+from loadtest_trio.tuning.reasons import MIXED
 from loadtest_trio.tuning.steps import Observation, Slice, Usage
-from loadtest_trio.tuning.verdict import MIXED, decide
+from loadtest_trio.tuning.verdict import decide
 
 CLEAR: list[tuple[str, int, dict[str, float]]] = [
     ("CPU", 10, {"cpu_ms": 3.0}),
@@ -27,10 +29,9 @@ def test_clear_cases(simulated: Any, right: str, workers: int, limits: dict[str,
     named: Counter[str] = Counter()
     for seed in range(25):
         simulation = simulated.Modelled(Random(seed), **limits).simulation()
-        found = simulation.run(
-            conduct(workers, 3.0, 2, lambda: False, lambda *each: decide(*each).bottleneck != MIXED)
-        )
-        named[decide(*found).bottleneck] += 1
+        trials = Trials(workers, 3.0)
+        simulation.run(trials.run(2, lambda: False, lambda *each: decide(*each).bottleneck != MIXED))
+        named[decide(trials.baseline, trials.found).bottleneck] += 1
     assert named == {right: 25}
 
 
@@ -81,3 +82,43 @@ def test_throttling_counts_at_once() -> None:
     verdict = decide(_observation(throttled=0.2, slots=1.0, s3_share=0.5), {"size": _sure(0.9)})
     assert verdict.bottleneck == "S3"
     assert verdict.because == ("S3 answered 20.0 % of the requests with SlowDown.",)
+
+
+def test_a_crowded_cpu_is_told() -> None:
+    """Where CPU is what counts and others hold the cores, the reader hears of it too."""
+    verdict = decide(_observation(cpu=0.45, cpu_wait=0.33, slots=0.9), {"cpu": _sure(0.9)})
+    assert verdict.bottleneck == "CPU"
+    assert any("waited for a core 33 %" in sentence for sentence in verdict.because)
+
+
+def test_the_ramp_counts_once() -> None:
+    """Half way up the ramp of CPU, the score is half the elasticity."""
+    verdict = decide(_observation(cpu=0.55, slots=0.9), {"cpu": _sure(0.8)})
+    assert verdict.scores["CPU"] == pytest.approx(0.4)
+
+
+def test_what_counts_and_is_no_bottleneck() -> None:
+    """S3's latency, fewer workers, Redis and a late loop are weighed in words, whatever is named."""
+    found = {name: _sure(0.7) for name in ("cpu", "s3", "fewer workers")} | {"redis": _sure(0.0)}
+    said = " ".join(decide(_observation(cpu=0.95, slots=0.9, redis_busy=0.03), found).because)
+    assert "time of an S3 request counts too (elasticity 0.70" in said
+    assert "more workers would hide it, but not find more CPU" in said
+    assert "Fewer workers do less" in said
+    assert "Redis calls of one kind were under way 3 % of the time: not shown to count" in said
+    late = decide(_observation(slots=0.9, loop_lag_ms=80.0), {}).because
+    assert any("up to 80 ms late" in sentence for sentence in late)
+
+
+def test_a_redis_server_without_a_rest() -> None:
+    """A Redis server that works all the time is the limit: it has one thread."""
+    verdict = decide(_observation(cpu=0.3, slots=0.6, redis_server=0.97), {"redis": _sure(0.3)})
+    assert verdict.bottleneck == "Redis"
+
+
+def test_what_is_left_has_to_be_shown() -> None:
+    """S3 is not named as long as more workers, or CPU, may be all that counts."""
+    saturated = _observation(cpu=0.3, slots=1.0, s3_share=0.9)
+    unsure = Elasticity(0.0, -4.0, 4.0)
+    assert decide(saturated, {"more workers": _sure(0.0), "cpu": _sure(0.0)}).bottleneck == "S3"
+    assert decide(saturated, {"more workers": unsure, "cpu": _sure(0.0)}).bottleneck == MIXED
+    assert decide(saturated, {"more workers": _sure(0.0), "cpu": unsure}).bottleneck == MIXED

@@ -1,0 +1,137 @@
+"""The sections of a report on a saturation search that explain: scaling, bottleneck, costs."""
+
+from loadtest_trio.reporting.markdown import Cell, table
+from loadtest_trio.reporting.reader import Line
+from loadtest_trio.reporting.runs import Run, mapping, number
+
+_PARAMETERS = (
+    ("lambda", "λ, messages a second of one worker alone"),
+    ("sigma", "σ, contention"),
+    ("kappa", "κ, coherency"),
+)
+
+
+def scaling(run: Run) -> str:
+    """Throughput against concurrency: the fit of the Universal Scalability Law and Little's law."""
+    fit = run.first("tune_scaling")
+    if not fit:
+        return ""
+    bounds, vanishing = mapping(fit.get("intervals")), fit.get("not_distinguishable_from_0") or []
+    rows: list[list[Cell]] = [
+        [
+            meaning,
+            f"not distinguishable from 0 ({number(fit, name):.2g})" if name in vanishing else fit.get(name),
+            *bounds.get(name, (None, None)),
+        ]
+        for name, meaning in _PARAMETERS
+    ]
+    parts = [
+        "X(N) = λN / (1 + σ(N − 1) + κN(N − 1)), fitted to every closed loop without a handicap "
+        "(N. J. Gunther, Universal Scalability Law); intervals of 95 % from the slices of each step and from "
+        "what steps of equal concurrency differ by.",
+        table(("", "estimate", "from", "to"), [*rows, *_peak(fit)]),
+        _littles_law(mapping(fit.get("littles_law"))),
+    ]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _peak(fit: Line) -> list[list[Cell]]:
+    names = (("peak_workers", "workers at the peak of the curve"), ("peak_rate", "messages a second there"))
+    bounds = mapping(fit.get("intervals"))
+    most = max((number(point, "workers") for point in fit.get("points") or []), default=0.0)
+    if not fit.get("peak_reached", 0 < number(fit, "peak_workers") < most):
+        return [["peak of the curve", f"not reached with up to {most:.0f} workers", None, None]]
+    return [[meaning, fit.get(name), *bounds.get(name, (None, None))] for name, meaning in names]
+
+
+def _littles_law(law: Line) -> str:
+    if not law:
+        return ""
+    least, most = (number(law, name, number(law, "ratio")) for name in ("least", "most"))
+    return (
+        "Little's law as a self-test of the instruments: messages counted in the system over throughput "
+        f"× mean time in it = **{number(law, 'ratio'):.2f}** in the mean of "
+        f"{number(law, 'stages'):.0f} stages, from {least:.2f} to {most:.2f}; 1 is perfect, "
+        f"{'all are within 25 % of it' if law.get('passed') else '**NOT all are within 25 % of it**'}."
+    )
+
+
+def bottleneck(run: Run) -> str:
+    """The evidence, the experiments and what follows from them."""
+    verdict = run.first("tune_verdict")
+    evidence, scores = mapping(verdict.get("evidence")), mapping(verdict.get("scores"))
+    parts = []
+    if evidence:
+        rows = [(name.replace("_", " "), value) for name, value in evidence.items()]
+        parts.append(table(("evidence at saturation", "value"), rows))
+    parts += _experiments(run)
+    if scores:
+        ranked = sorted(scores, key=lambda name: -number(scores, name))
+        parts.append(table(("resource", "score, 0 to 1"), [(name, number(scores, name)) for name in ranked]))
+    return "\n\n".join(parts)
+
+
+def _experiments(run: Run) -> list[str]:
+    names = ("before_per_second", "after_per_second", "elasticity", "low", "high")
+    rows: list[list[Cell]] = [
+        [str(line.get("change")), *(line.get(name) for name in names)] for line in run.all("tune_experiment")
+    ]
+    if not rows:
+        return []
+    return [
+        "What throughput did when one thing was changed at a time. The elasticity is the relative change "
+        "of throughput over the relative change of that resource: 1 means it is all that counts, 0 "
+        "that it does not count.",
+        table(("change", "before /s", "after /s", "elasticity", "from", "to"), rows),
+    ]
+
+
+def costs(run: Run) -> str:
+    """CPU a message by operation and by component, and what that predicts."""
+    line = run.first("tune_costs")
+    if not line:
+        return ""
+    components = mapping(line.get("components"))
+    names = sorted({name for split in components.values() for name in split})
+    rows: list[list[Cell]] = [
+        [
+            operation,
+            number(model, "total_us"),
+            _range(model),
+            *(components.get(operation, {}).get(n) for n in names),
+        ]
+        for operation, model in mapping(line.get("operations")).items()
+    ]
+    parts = [
+        f"CPU microseconds a message at a mean file size of {number(line, 'mean_bytes'):,.0f} bytes; "
+        "ranges of 95 % from what the cost model leaves unexplained.",
+        table(("operation", "total", "95 %", *names), rows),
+    ]
+    return "\n\n".join([*parts, *_predictions(line)])
+
+
+def _range(line: Line) -> str:
+    if line.get("low") is None or line.get("high") is None:
+        return ""
+    return f"{number(line, 'low'):,.0f} to {number(line, 'high'):,.0f}"
+
+
+def _predictions(line: Line) -> list[str]:
+    rows: list[list[Cell]] = [
+        [
+            f"{each.get('mix')}{' (extrapolated)' if each.get('extrapolated') else ''}",
+            each.get("bytes"),
+            each.get("cpu_us"),
+            _range(each),
+            each.get("per_vcpu"),
+        ]
+        for each in line.get("predictions") or []
+    ]
+    if not rows:
+        return []
+    sizes = line.get("measured_bytes")
+    inside = f" Sizes from {sizes[0] or 0:,.0f} to {sizes[1] or 0:,.0f} bytes were measured." if sizes else ""
+    return [
+        f"Predicted for other work, with a whole vCPU to itself.{inside}",
+        table(("mix", "file bytes", "CPU µs a message", "95 %", "messages/s per vCPU"), rows),
+    ]

@@ -1,0 +1,69 @@
+"""The client-only ceiling: what the client's own code could do, with an S3 that costs nothing.
+
+The configured mix goes through the real handlers, the real S3Service with its signatures, and a transport
+that answers from memory. What is left out is what the socket, TLS, Redis and the scheduler cost.
+"""
+
+import time
+from random import Random
+
+import httpx
+import trio
+
+from loadtest_trio.assembly import file_sizes
+from loadtest_trio.handlers import build_registry
+from loadtest_trio.message import Message
+from loadtest_trio.metrics import Metrics
+from loadtest_trio.mix import Mix
+from loadtest_trio.payload import uuid_lines
+from loadtest_trio.s3 import Credentials, S3Service, StaticCredentials
+from loadtest_trio.settings import Settings
+
+_SECONDS, _FILES = 0.4, 16
+
+
+class CannedTransport(httpx.AsyncBaseTransport):
+    """Answers each GET with one of a few files, and every other request with nothing.
+
+    Args:
+        files: What is downloaded, in turn.
+    """
+
+    def __init__(self, files: list[bytearray]) -> None:
+        self._files = files
+        self._served = 0
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Answer at once; the body is a copy, as one from a socket is."""
+        await trio.lowlevel.checkpoint()
+        body = bytearray()
+        if request.method == "GET":
+            self._served += 1
+            body = bytearray(self._files[self._served % len(self._files)])
+        return httpx.Response(200, extensions={"body": body})
+
+
+async def client_ceiling(settings: Settings) -> float:
+    """Return how many messages a second of CPU the client code does, one after the other.
+
+    Of CPU, not of the clock: what other programs take of the core is no property of the client.
+    """
+    rng, metrics = Random(0), Metrics()
+    sizes = file_sizes(settings, rng)
+    store = S3Service(
+        transport=CannedTransport([uuid_lines(sizes.draw(), rng) for _ in range(_FILES)]),
+        bucket="ceiling",
+        region=settings.aws_region,
+        credentials=StaticCredentials(Credentials("key", "secret")),
+        observe=metrics.observe_s3,
+    )
+    handlers, mix = (
+        build_registry(store, rng, sizes.draw),
+        Mix(settings.steady_state_distribution.weights, rng),
+    )
+    done, began = 0, time.process_time()
+    while (spent := time.process_time() - began) < _SECONDS:
+        operation = mix.draw()
+        await handlers[operation](Message(f"ceiling-{done}", operation, f"ceiling-{done}"))
+        done += 1
+    return round(done / spent, 1)
