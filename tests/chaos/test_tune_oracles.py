@@ -27,8 +27,8 @@ from loadtest_trio.saturation.rig import open_rig
 from loadtest_trio.settings import load
 from loadtest_trio.tuning.loop import drive
 from loadtest_trio.tuning.plan import Goal, explain, tune
+from loadtest_trio.tuning.reasons import MIXED
 from loadtest_trio.tuning.steps import Finding, Step
-from loadtest_trio.tuning.verdict import MIXED
 
 SUPPORT = Path(__file__).parents[1] / "support"
 LONG = os.environ.get("TUNE_ORACLES") == "long"
