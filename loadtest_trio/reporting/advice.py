@@ -21,7 +21,7 @@ _STEPS = {
             "cpu",
         ),
         (
-            "Run more worker processes (`ROLES=worker`, Terraform `worker_count`): one process is one core.",
+            "Run more processes (`ROLES=worker`, Terraform `worker_task_count`): one process is one core.",
             "",
         ),
         _SMALLER,

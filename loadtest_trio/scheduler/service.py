@@ -21,7 +21,7 @@ _BATCH = 1000  # elements a call: bounds the time that one script holds the Redi
 _POLL_SECONDS = 0.1  # how often saturate mode and unmet preconditions look again
 _LIST_RETRY_SECONDS = 1.0
 _SETTLING_SECONDS = 5.0  # in which this service surely hears of what it settled
-_LEAST_SECONDS = 5.0  # between two LISTs, however much is missing
+_LEAST_SECONDS = 5.0  # between two LISTs that are not due, however much is missing
 _LEAST_PAUSE = 20  # times as long as the LIST took
 
 
@@ -167,7 +167,8 @@ class SchedulerService:
         return len(messages)
 
     async def _keep_reconciled(self) -> None:
-        interval, least = self._settings.inventory_reconcile_seconds, _LEAST_SECONDS
+        interval = self._settings.inventory_reconcile_seconds
+        least = shortest = min(interval, _LEAST_SECONDS)
         while True:
             # Without an object to choose the bucket is looked at early: another service may have filled it.
             with trio.move_on_after(max(interval, least)):
@@ -177,7 +178,7 @@ class SchedulerService:
             began = trio.current_time()
             await self._reconcile()
             # The LIST of a million keys takes some ten seconds of CPU: it may have a twentieth of the time.
-            least = max(_LEAST_SECONDS, _LEAST_PAUSE * (trio.current_time() - began))
+            least = max(shortest, _LEAST_PAUSE * (trio.current_time() - began))
 
     async def _reconcile(self) -> None:
         while True:

@@ -77,7 +77,7 @@ class Settings:
         REQUIRED,
         "Redis, as redis://[user:password@]host[:port][/database]; rediss:// for TLS.",
         allowed="redis://[user:password@]host[:port][/database], or rediss:// for TLS",
-        check=v.and_(v.min_len(1), is_redis_url),
+        check=is_redis_url,
         secret=True,
     )
     s3_bucket: str = option(
@@ -138,7 +138,9 @@ class Settings:
     precondition_min_objects: int = whole(100, "Below it, objects are created.", least=1)
     precondition_max_objects: int = whole(1000, "Above it, objects are deleted.", least=1)
     inventory_reconcile_seconds: float = seconds(
-        60.0, "Seconds between two LISTs that reconcile the known keys.", least=1
+        60.0,
+        "Seconds between two LISTs that reconcile the known keys; sooner when none can be chosen.",
+        least=1,
     )
     min_file_uuids: int = whole(1000, "Fewest UUIDs in a created file.", least=1, most=1_000_000)
     max_file_uuids: int = whole(10_000, "Most UUIDs in a created file.", least=1, most=1_000_000)

@@ -1,10 +1,10 @@
 """What a setting's text may be: parsing, checking and masking. Pure."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from enum import StrEnum
-from typing import Any, cast
-from urllib.parse import parse_qs, urlsplit
+from typing import Any
+from urllib.parse import SplitResult, parse_qs, urlsplit
 
 import attrs
 from cattrs import Converter
@@ -164,35 +164,30 @@ def mask_url(url: object) -> str:
     return re.sub(r"(?s)^(\w+://)?:.*", r"\1***", shown)
 
 
-def url_with(*schemes: str) -> Callable[[Any, "attrs.Attribute[str]", str], None]:
-    """Return an attrs validator: a URL with one of the schemes and a host that can be looked up, or empty."""
-
-    def check(_: object, __: object, value: str) -> None:
-        if not value:
-            return
-        parts = urlsplit(value)
-        if parts.scheme not in schemes or not parts.hostname or (parts.port is not None and parts.port < 1):
-            raise ValueError("not such a URL")
-        parts.hostname.encode("idna")  # raises for an empty or too long label; UnicodeError is a ValueError
-
-    return check
-
-
 def is_redis_url(_: object, __: object, value: str) -> None:
     """Check, as an attrs validator, what RedisService will accept (redis.io, "Redis URI")."""
-    url_with("redis", "rediss")(_, cast(Any, __), value)
-    parts = urlsplit(value)
+    parts = _address(value, "redis", "rediss")
     allowed = {"ssl_ca_certs"} if parts.scheme == "rediss" else set()
     if not re.fullmatch(r"/?\d*", parts.path) or set(parse_qs(parts.query, keep_blank_values=True)) - allowed:
         raise ValueError("not such a URL")
 
 
 def is_s3_endpoint(_: object, __: object, value: str) -> None:
-    """Check, as an attrs validator, that an S3 endpoint has no user, query or fragment."""
-    url_with("http", "https")(_, cast(Any, __), value)
-    parts = urlsplit(value)
+    """Check, as an attrs validator, that an S3 endpoint is empty, or has no user, query or fragment."""
+    if not value:
+        return
+    parts = _address(value, "http", "https")
     if parts.username is not None or parts.password is not None or parts.query or parts.fragment:
         raise ValueError("not such a URL")
+
+
+def _address(url: str, *schemes: str) -> SplitResult:
+    """Return the parts of a URL with one of the schemes and a host that can be looked up."""
+    parts = urlsplit(url)
+    if parts.scheme not in schemes or not parts.hostname or (parts.port is not None and parts.port < 1):
+        raise ValueError("not such a URL")
+    parts.hostname.encode("idna")  # raises for an empty or too long label; UnicodeError is a ValueError
+    return parts
 
 
 def show(value: object) -> str:

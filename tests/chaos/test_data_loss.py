@@ -11,7 +11,7 @@ import redis
 
 from loadtest_trio.embedded import RedisServer, S3Server
 from tests.support.rig import Rig, wait_until
-from tests.support.service_process import ServiceProcess
+from tests.support.service_process import Line, ServiceProcess
 
 BATCH = 20
 READS = "READ:1,UPDATE:0,CREATE:0,DELETE:0"  # all that can be scheduled for ever where nobody works
@@ -30,6 +30,16 @@ def rig(forgetful_redis: RedisServer, s3_server: S3Server, tmp_path: Path) -> Ri
     return Rig.on(forgetful_redis, s3_server, "forgetful", tmp_path)
 
 
+def told_of_a_loss(service: ServiceProcess) -> tuple[Line, Line]:
+    """Return the one line about a loss and the first metrics line with it, and end the service."""
+    said = service.wait_for("redis_data_lost")
+    line = service.wait_for("metrics", lambda line: line["ledger"]["lost"] > 0)
+    service.process.terminate()
+    assert service.wait() == 0
+    assert len(service.events("redis_data_lost")) == 1
+    return said, line
+
+
 def test_an_emptied_queue_is_counted_to_the_message(rig: Rig) -> None:
     """The messages that Redis forgot are said once, as many as there were, and close the ledger."""
     environ = {
@@ -46,11 +56,7 @@ def test_an_emptied_queue_is_counted_to_the_message(rig: Rig) -> None:
         forgotten = rig.sizes()["queue"]
         rig.redis_server.kill()
         rig.redis_server.restart()
-        said = service.wait_for("redis_data_lost")
-        line = service.wait_for("metrics", lambda line: line["ledger"]["lost"] > 0)
-        service.process.terminate()
-        assert service.wait() == 0
-        assert len(service.events("redis_data_lost")) == 1
+        said, line = told_of_a_loss(service)
     assert said["messages"] == line["ledger"]["lost"] == forgotten
     assert line["ledger"]["difference"] == 0
 
@@ -101,11 +107,7 @@ def test_a_scheduler_notices_an_older_past(rig: Rig) -> None:
             created = rig.books()["created"]
             rig.redis_server.kill()
             rig.redis_server.restart()
-        said = service.wait_for("redis_data_lost")
-        line = service.wait_for("metrics", lambda line: line["ledger"]["lost"] > 0)
-        service.process.terminate()
-        assert service.wait() == 0
-        assert len(service.events("redis_data_lost")) == 1
+        said, line = told_of_a_loss(service)
     # A batch whose reply was under way when the service was stopped is sent anew: it is not lost.
     assert created - kept - BATCH <= said["messages"] <= created - kept
     assert line["ledger"]["lost"] == said["messages"]
