@@ -22,6 +22,7 @@ _VERSION_AT, _VARIANT_AT = 14, 19
 _HYPHENS_AT = (8, 13, 18, 23)
 _EDITABLE = tuple(i for i in range(36) if i not in (*_HYPHENS_AT, _VERSION_AT, _VARIANT_AT))
 _HEX_DIGITS = b"0123456789abcdef"
+_ANY_CASE = _HEX_DIGITS + _HEX_DIGITS.upper()
 
 _GROUPS_AT = {"0": 0, "1": 4, "2": 9, "3": 14, "4": 19, "5": 24, "6": 28, "7": 32}
 _LINE = np.dtype(
@@ -79,7 +80,7 @@ def _two_positions(body: bytearray, rng: Random) -> list[int]:
     if lines and not rest:
         places = (divmod(place, len(_EDITABLE)) for place in rng.sample(range(lines * len(_EDITABLE)), 2))
         chosen = [line * LINE_BYTES + _EDITABLE[column] for line, column in places]
-        if all(_is_uuid_line(body, at // LINE_BYTES) for at in chosen):
+        if all(_is_uuid_line(body, at // LINE_BYTES) and body[at] in _ANY_CASE for at in chosen):
             return chosen
     digits = [match.start() for match in re.finditer(rb"[0-9a-fA-F]", body)]
     if len(digits) < 2:

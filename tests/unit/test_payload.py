@@ -105,6 +105,17 @@ def test_foreign_text(text: bytes, seed: int) -> None:
         assert not (chr(text[at]).isupper() and chr(body[at]).islower())
 
 
+@pytest.mark.parametrize("seed", range(30))
+def test_a_line_in_the_form_of_a_uuid_with_other_letters(seed: int) -> None:
+    """Only hex digits are changed where the hyphens stand right and the rest is no UUID."""
+    text = b"zzzzzzz1-zzzz-4zzz-azzz-zzzzzzzzzzz2\n"
+    body = bytearray(text)
+    edit(body, Random(seed))
+    changed = changes(text, body)
+    assert len(changed) == 2
+    assert all(text[at] in HEX and body[at] in HEX for at in changed)
+
+
 def test_text_that_looks_like_lines() -> None:
     """Text whose length is a multiple of 37 but is no UUID file is edited as foreign text."""
     text = b"xy-0zz" + b"z" * (LINE_BYTES - 7) + b"1"
