@@ -63,11 +63,19 @@ def test_an_emptied_queue_is_counted_to_the_message(rig: Rig) -> None:
 
 def test_a_loaded_service_goes_on_with_an_empty_redis(rig: Rig) -> None:
     """In full work: the loss is said, the ledger closes with it, and every later message is worked off."""
-    environ = {"SCHEDULER_MODE": "saturate", "SCHEDULER_TARGET_QUEUE_LENGTH": "100"}
+    environ = {
+        "SCHEDULER_MODE": "saturate",
+        "SCHEDULER_TARGET_QUEUE_LENGTH": "1000",
+        "SCHEDULER_INTERVAL_SECONDS": "0.1",
+        "PRECONDITION_MIN_OBJECTS": "200",  # as many as it takes for the queue never to run empty
+        "PRECONDITION_MAX_OBJECTS": "2000",
+    }
     with rig.service(environ=environ) as service:
-        service.wait_for("metrics", lambda line: line["messages_processed"] > 50)
+        service.wait_for("precondition_met")
+        wait_until(lambda: rig.sizes()["queue"] >= 500, 30, lambda: str(service.lines[-3:]))
         with stopped(service):
             found = rig.sizes()
+            assert found["queue"] > 0
             rig.redis_server.kill()
             rig.redis_server.restart()
         said = service.wait_for("redis_data_lost")
