@@ -134,6 +134,7 @@ class Metrics:
         self.s3: dict[str, CallStats] = {}
         self.redis: dict[str, CallStats] = {}
         self.end_to_end = Latencies()
+        self.settle_wait = Latencies()
         self.totals: Counter[str] = Counter()
         self._peaks: dict[str, float] = {}
 
@@ -190,14 +191,15 @@ class Metrics:
             shares: The nominal share of each operation, in percent.
 
         Returns:
-            `by_operation`, `s3`, `redis`, `end_to_end_p99_ms`, `redis_latency_ms` and `histograms`,
-            the interval's distributions in HdrHistogram's compressed V2 form, keyed by path.
+            `by_operation`, `s3`, `redis`, `end_to_end_p99_ms`, `settle_wait_ms`, `redis_latency_ms` and
+            `histograms`, the interval's distributions in HdrHistogram's compressed V2 form, keyed by path.
         """
         self._histograms: dict[str, str] = {}
         line = {
             "by_operation": self._by_operation(shares),
             "s3": {kind: self._calls(f"s3.{kind}", stats, "bytes") for kind, stats in self.s3.items()},
             "end_to_end_p99_ms": self._latencies("end_to_end_ms", self.end_to_end)["p99"],
+            "settle_wait_ms": self._latencies("settle_wait_ms", self.settle_wait),
         }
         redis = {kind: self._calls(f"redis.{kind}", stats, "elements") for kind, stats in self.redis.items()}
         p99 = [

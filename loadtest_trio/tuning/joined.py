@@ -13,12 +13,12 @@ def join(first: Observation, second: Observation) -> Observation:
     """Return two observations as one, each part counting for as long as it lasted."""
     histograms = first.end_to_end + second.end_to_end
     done = [sum(each.done for each in part.slices) for part in (first, second)]
-    mean = (first.mean_ms * done[0] + second.mean_ms * done[1]) / sum(done) if sum(done) else 0.0
     works = [part.work for part in (first, second) if part.work is not None]
     return Observation(
         slices=first.slices + second.slices,
         p99_ms=percentile(histograms) if histograms else second.p99_ms,
-        mean_ms=mean,
+        mean_ms=_mean(zip(done, (first.mean_ms, second.mean_ms), strict=True)) or 0.0,
+        settle_ms=_mean(zip(done, (first.settle_ms, second.settle_ms), strict=True)) or 0.0,
         end_to_end=histograms,
         errors=first.errors + second.errors,
         schedule_lag_ms=max(first.schedule_lag_ms, second.schedule_lag_ms),

@@ -2,8 +2,9 @@
 
 The mean number of messages in the system is their throughput times their mean time in it, whatever the
 distributions (J. D. C. Little, Operations Research 9, 1961). The left side is counted in Redis, the right
-side timed in the worker: two instruments that know nothing of each other. The law holds for spans that
-begin and end alike, hence only for stages in which the system kept up.
+side timed in the worker: two instruments that know nothing of each other. Redis counts a message until it
+is settled, so the wait for that belongs to its time. The law holds for spans that begin and end alike, hence
+only for stages in which the system kept up.
 """
 
 from collections.abc import Sequence
@@ -25,7 +26,7 @@ def check(observations: Sequence[Observation]) -> dict[str, Any]:
     ratios = []
     for each in observations:
         counted = sum(part.backlog * part.seconds for part in each.slices) / max(each.seconds, 1e-9)
-        timed = each.goodput * each.mean_ms / 1000
+        timed = each.goodput * (each.mean_ms + each.settle_ms) / 1000
         if min(counted, timed) >= _FEWEST_IN_SYSTEM:
             ratios.append(counted / timed)
     if not ratios:

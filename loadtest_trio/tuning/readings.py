@@ -32,6 +32,7 @@ def observe(
         slices=tuple(_slice(before, after) for before, after in pairwise(lines)),
         p99_ms=whole.percentile_ms(99),
         mean_ms=whole.mean_ms,
+        settle_ms=merged.get("settle_wait_ms", _NOTHING).mean_ms,
         end_to_end=tuple(encoded),
         errors=last["errors"] - first["errors"],
         schedule_lag_ms=median(line["schedule_lag_ms"] for line in span),

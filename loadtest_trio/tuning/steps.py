@@ -137,6 +137,7 @@ class Observation:
         slices: The intervals measured, warm-up left out.
         p99_ms: End-to-end p99 of the whole step; None when nothing was done.
         mean_ms: Mean end-to-end time.
+        settle_ms: Mean time from there until Redis knew, for which a message still counts as in flight.
         end_to_end: Encoded histograms of the end-to-end times, so that parts of a step can be merged.
         errors: Failed attempts.
         schedule_lag_ms: How far the scheduler fell behind in an interval; the median of the intervals,
@@ -148,6 +149,7 @@ class Observation:
     slices: tuple[Slice, ...]
     p99_ms: float | None = None
     mean_ms: float = 0.0
+    settle_ms: float = 0.0
     end_to_end: tuple[str, ...] = ()
     errors: int = 0
     schedule_lag_ms: float = 0.0

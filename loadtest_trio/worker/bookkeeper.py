@@ -1,5 +1,7 @@
 """What follows once Redis has taken a settlement: the counters, and the inventory."""
 
+from collections.abc import Callable
+
 from loadtest_trio import logs
 from loadtest_trio.inventory import Inventory
 from loadtest_trio.message import Message, Operation
@@ -14,11 +16,13 @@ class Bookkeeper:
     Args:
         inventory: Told which objects came and went; None where nobody here schedules: it would only grow.
         metrics: Where it counts.
+        wall: The time of day in Unix seconds, the same clock as that of `Finished.at`.
     """
 
-    def __init__(self, inventory: Inventory | None, metrics: Metrics) -> None:
+    def __init__(self, inventory: Inventory | None, metrics: Metrics, wall: Callable[[], float]) -> None:
         self._inventory = inventory
         self._metrics = metrics
+        self._wall = wall
 
     def settled(self, finished: Finished, counted: bool) -> None:
         """Book one delivery.
@@ -28,6 +32,7 @@ class Bookkeeper:
             counted: False when it was stale: another consumer had taken the message over, and books it.
         """
         message, outcome = finished.message, finished.outcome
+        self._metrics.settle_wait.record(self._wall() - finished.at)
         identity = message.id if message else ""
         if not counted:
             self._metrics.totals["stale"] += 1

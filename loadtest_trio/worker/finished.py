@@ -16,22 +16,24 @@ class Finished:
         settlement: What to tell Redis.
         message: The message; None for an element that could not be read.
         outcome: What became of it.
+        at: When, in Unix seconds.
     """
 
     settlement: Settlement
     message: Message | None
     outcome: Outcome
+    at: float
 
     @classmethod
     def handled(cls, delivery: Delivery, message: Message, result: Result, now: float) -> "Finished":
         """Return the end of a message that was worked on; `now` in Unix seconds."""
-        return cls(_settlement(delivery, message, result, now), message, result.outcome)
+        return cls(_settlement(delivery, message, result, now), message, result.outcome, now)
 
     @classmethod
     def refused(cls, delivery: Delivery, error: MalformedMessageError, now: float) -> "Finished":
         """Return the end of an element that is not a message; `now` in Unix seconds."""
         record = dead_record(delivery.element, error=str(error), attempts=0, time=now)
-        return cls(Settlement.dead(delivery.token, record), None, Outcome.DEAD)
+        return cls(Settlement.dead(delivery.token, record), None, Outcome.DEAD, now)
 
 
 def _settlement(delivery: Delivery, message: Message, result: Result, now: float) -> Settlement:

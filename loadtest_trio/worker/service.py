@@ -93,7 +93,7 @@ class WorkerService:
         self._ttl = ttl
         self._wall = wall
         self._lanes: Lanes[Job] = Lanes()
-        self._settler = Settler(queue, Bookkeeper(inventory, metrics).settled)
+        self._settler = Settler(queue, Bookkeeper(inventory, metrics, wall).settled)
         self._intake = Intake(queue, self._lanes, concurrency, self._refuse, vitals)
         self._intake_scope = trio.CancelScope()
         self._workers_scope = trio.CancelScope()

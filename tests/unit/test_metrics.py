@@ -127,6 +127,16 @@ def test_an_unknown_due_time_is_not_a_wait() -> None:
     assert line["end_to_end_p99_ms"] is None
 
 
+def test_the_wait_for_settlement_is_of_the_interval() -> None:
+    """How long finished work waited until Redis knew of it, as percentiles and as a histogram to merge."""
+    metrics = Metrics()
+    metrics.settle_wait.record(0.025)
+    line = metrics.collect(SHARES)
+    assert line["settle_wait_ms"]["p50"] == pytest.approx(25, rel=0.01)
+    assert "settle_wait_ms" in line["histograms"]
+    assert metrics.collect(SHARES)["settle_wait_ms"]["max"] is None
+
+
 def test_shares_are_of_the_steady_messages() -> None:
     """Refills count as created and not in the actual shares; before any steady message there are none."""
     metrics = Metrics()

@@ -32,7 +32,7 @@ class Queue:
 
 def finished(number: int) -> Finished:
     """Return the end of a delivery."""
-    return Finished(Settlement.processed(str(number)), None, Outcome.PROCESSED)
+    return Finished(Settlement.processed(str(number)), None, Outcome.PROCESSED, 0.0)
 
 
 @attrs.define
