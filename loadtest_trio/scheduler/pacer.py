@@ -1,7 +1,7 @@
 """When messages are due: an open-loop schedule that never drifts. Pure.
 
-The k-th tick is at ``start + k * interval``, however late the ticks before it were, and by then
-``floor(rate * k * interval)`` messages were due. A scheduler that falls behind therefore catches up,
+Tick k (0, 1, 2 ...) is at ``start + k * interval``, however late the ticks before it were, and brings the
+messages of the interval that begins there: with it ``floor(rate * (k + 1) * interval)`` were due. A scheduler that falls behind therefore catches up,
 and each message is stamped with its own tick: what a slow system makes late shows up in its latency,
 instead of vanishing (G. Tene, "How NOT to Measure Latency": coordinated omission).
 """
@@ -23,13 +23,13 @@ class Pacer:
         self._rate = rate
         self._interval = interval
         self._start = start
-        self._ticks = 0
+        self._ticks = 0  # that were due
         self._emitted = 0
 
     @property
     def next_tick(self) -> float:
         """The time of the next tick."""
-        return self._start + (self._ticks + 1) * self._interval
+        return self._start + self._ticks * self._interval
 
     def due(self, now: float) -> Iterator[tuple[float, int]]:
         """Yield the time and the number of messages of every tick up to now, once."""
