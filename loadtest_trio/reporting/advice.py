@@ -58,7 +58,7 @@ _STEPS = {
         ("In rate mode, check `MAX_QUEUE_LENGTH` and `SCHEDULER_MESSAGES_PER_SECOND`.", ""),
     ),
     "mixed": (
-        ("No resource stands out, so relieving one alone gives little; begin with the highest score.", ""),
+        ("Begin with the highest score; where none stands out, relieving one alone gives little.", ""),
         ("Run `tune` again, for longer (`--seconds`): noise also looks like this.", ""),
     ),
 }

@@ -1,9 +1,10 @@
 """When messages are due: an open-loop schedule that never drifts. Pure.
 
 Tick k (0, 1, 2 ...) is at ``start + k * interval``, however late the ticks before it were, and brings the
-messages of the interval that begins there: with it ``floor(rate * (k + 1) * interval)`` were due. A scheduler that falls behind therefore catches up,
-and each message is stamped with its own tick: what a slow system makes late shows up in its latency,
-instead of vanishing (G. Tene, "How NOT to Measure Latency": coordinated omission).
+messages of the interval that begins there: with it ``floor(rate * (k + 1) * interval)`` were due. A
+scheduler that falls behind therefore catches up, and each message is stamped with its own tick: what a slow
+system makes late shows up in its latency, instead of vanishing (G. Tene, "How NOT to Measure Latency":
+coordinated omission).
 """
 
 from collections.abc import Iterator

@@ -96,7 +96,7 @@ def _find_saturation(search: Search) -> Plan[None]:
 def _say_scaling(points: Sequence[Point], search: Search) -> Plan[None]:
     found = scaling.scaling(points)
     if found:
-        law = littles_law.check([seen for _, seen in search.kept])
+        law = littles_law.check([seen for _, seen in search.kept] + [each.observation for each in points])
         yield attrs.evolve(found, fields=found.fields | ({"littles_law": law} if law else {}))
 
 

@@ -22,7 +22,7 @@ from typing import Any
 import attrs
 
 from loadtest_trio.tuning.elasticity import UNKNOWN, Elasticity
-from loadtest_trio.tuning.reasons import CONFIGURATION, CPU, MIXED, NETWORK, REDIS, S3, reasons
+from loadtest_trio.tuning.reasons import CONFIGURATION, CPU, EXPERIMENTS, MIXED, NETWORK, REDIS, S3, reasons
 from loadtest_trio.tuning.steps import Finding, Observation, Usage
 
 _HIGH = 0.5
@@ -74,7 +74,7 @@ def decide(baseline: Observation, elasticities: Mapping[str, Elasticity]) -> Ver
     first, second = ranked[0], ranked[1]
     clear = scores[first] >= _HIGH and scores[second] <= _AHEAD * scores[first]
     name = first if clear and _sure(first, usage, elasticities) else MIXED
-    because = reasons(name, {each: scores[each] for each in ranked}, usage, elasticities)
+    because = reasons(name, {each: scores[each] for each in ranked}, usage, elasticities, likely=clear)
     return Verdict(name, because, scores, _evidence(baseline))
 
 
@@ -119,7 +119,7 @@ def _sure(name: str, usage: Usage, elasticities: Mapping[str, Elasticity]) -> bo
         # What is left when nothing else counts: so it has to be shown that nothing else is all that counts.
         others = (elasticities.get(each, UNKNOWN) for each in ("more workers", "cpu"))
         return usage.throttled >= _THROTTLED[0] or all(each.high < 1 for each in others)
-    experiment = {CPU: "cpu", REDIS: "redis", CONFIGURATION: "more workers"}.get(name)
+    experiment = EXPERIMENTS.get(name)
     return experiment is None or elasticities.get(experiment, UNKNOWN).low > 0
 
 

@@ -94,14 +94,14 @@ def _stage(backlog: int, rate: int, mean_ms: float) -> Observation:
 
 
 def test_littles_law() -> None:
-    """Ten in the system at 100/s and 100 ms each agree; at 200 ms one instrument is wrong."""
+    """100 in the system at 1,000/s and 100 ms each agree; at 200 ms one instrument is wrong."""
     alone = {"ratio": 1.0, "least": 1.0, "most": 1.0, "stages": 1, "within": 1, "passed": True}
-    assert check([_stage(10, 100, 100.0)]) == alone
-    two = check([_stage(13, 100, 100.0), _stage(7, 100, 100.0)])
+    assert check([_stage(100, 1000, 100.0)]) == alone
+    two = check([_stage(130, 1000, 100.0), _stage(70, 1000, 100.0)])
     assert (two["least"], two["most"], two["within"], two["passed"]) == (0.7, 1.3, 0, False)
-    assert check([_stage(10, 100, 200.0)])["passed"] is False
-    assert check([attrs.evolve(_stage(10, 100, 70.0), settle_ms=30.0)]) == alone
-    assert check([_stage(0, 100, 1.0)]) == {}
+    assert check([_stage(100, 1000, 200.0)])["passed"] is False
+    assert check([attrs.evolve(_stage(100, 1000, 70.0), settle_ms=30.0)]) == alone
+    assert check([_stage(12, 1000, 10.0)]) == {}
 
 
 def test_parts_of_a_step_are_joined_by_time() -> None:

@@ -70,6 +70,10 @@ def test_unsure_is_mixed() -> None:
     """An elasticity whose interval holds 0 names nothing."""
     verdict = decide(_observation(cpu=0.95), {"cpu": Elasticity(0.9, -0.2, 2.0)})
     assert verdict.bottleneck == MIXED
+    assert verdict.because[0] == (
+        "It may be CPU (scores: CPU 0.90, Redis 0.00, configuration 0.00), "
+        "but the experiments differ too much to be sure: elasticity 0.90 (-0.20 to 2.00)."
+    )
 
 
 def test_nothing_known_is_mixed() -> None:
