@@ -50,15 +50,15 @@ class Latencies:
     def __init__(self) -> None:
         self._counts: dict[int, int] = {}
 
-    def record(self, seconds: float) -> None:
-        """Count one latency, in seconds; negative ones (clocks of two hosts) count as the smallest."""
+    def record(self, seconds: float, times: int = 1) -> None:
+        """Count a latency, in seconds; negative ones (clocks of two hosts) count as the smallest."""
         micros = int(seconds * 1e6)
         if micros < 1:
             micros = 1
         excess = micros.bit_length() - _KEPT_BITS
         if excess > 0:
             micros = micros >> excess << excess if micros < LARGEST_MICROSECONDS else _LARGEST_COUNTED
-        self._counts[micros] = self._counts.get(micros, 0) + 1
+        self._counts[micros] = self._counts.get(micros, 0) + times
 
     def collect(self) -> dict[int, int]:
         """Return how often each value was recorded since the last call, in microseconds; start anew."""
@@ -134,6 +134,7 @@ class Metrics:
         self.s3: dict[str, CallStats] = {}
         self.redis: dict[str, CallStats] = {}
         self.end_to_end = Latencies()
+        self.enqueue_wait = Latencies()
         self.settle_wait = Latencies()
         self.totals: Counter[str] = Counter()
         self._peaks: dict[str, float] = {}
@@ -191,14 +192,16 @@ class Metrics:
             shares: The nominal share of each operation, in percent.
 
         Returns:
-            `by_operation`, `s3`, `redis`, `end_to_end_p99_ms`, `settle_wait_ms`, `redis_latency_ms` and
-            `histograms`, the interval's distributions in HdrHistogram's compressed V2 form, keyed by path.
+            `by_operation`, `s3`, `redis`, `end_to_end_p99_ms`, `enqueue_wait_ms`, `settle_wait_ms`,
+            `redis_latency_ms` and `histograms`, the interval's distributions in HdrHistogram's compressed
+            V2 form, keyed by path.
         """
         self._histograms: dict[str, str] = {}
         line = {
             "by_operation": self._by_operation(shares),
             "s3": {kind: self._calls(f"s3.{kind}", stats, "bytes") for kind, stats in self.s3.items()},
             "end_to_end_p99_ms": self._latencies("end_to_end_ms", self.end_to_end)["p99"],
+            "enqueue_wait_ms": self._latencies("enqueue_wait_ms", self.enqueue_wait),
             "settle_wait_ms": self._latencies("settle_wait_ms", self.settle_wait),
         }
         redis = {kind: self._calls(f"redis.{kind}", stats, "elements") for kind, stats in self.redis.items()}

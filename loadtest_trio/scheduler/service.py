@@ -162,6 +162,7 @@ class SchedulerService:
             batch = messages[begin : begin + _BATCH]
             await self._queue.enqueue([message.encode() for message in batch])
             self._vitals.beat("scheduler")
+            self._metrics.enqueue_wait.record(self._wall() - batch[0].created_at, len(batch))
             for message in batch:
                 self._metrics.scheduled(message)
         return len(messages)

@@ -18,6 +18,7 @@ def join(first: Observation, second: Observation) -> Observation:
         slices=first.slices + second.slices,
         p99_ms=percentile(histograms) if histograms else second.p99_ms,
         mean_ms=_mean(zip(done, (first.mean_ms, second.mean_ms), strict=True)) or 0.0,
+        enqueue_ms=_mean(zip(done, (first.enqueue_ms, second.enqueue_ms), strict=True)) or 0.0,
         settle_ms=_mean(zip(done, (first.settle_ms, second.settle_ms), strict=True)) or 0.0,
         end_to_end=histograms,
         errors=first.errors + second.errors,

@@ -2,9 +2,10 @@
 
 The mean number of messages in the system is their throughput times their mean time in it, whatever the
 distributions (J. D. C. Little, Operations Research 9, 1961). The left side is counted in Redis, the right
-side timed in the worker: two instruments that know nothing of each other. Redis counts a message until it
-is settled, so the wait for that belongs to its time. The law holds for spans that begin and end alike: closed
-loops, whose queue is kept filled, and rates that the system kept up with.
+side timed in scheduler and worker: instruments that know nothing of each other. Redis counts a message from
+when it is on the queue, which is later than when it was due, until it is settled, which is later than when it
+was done. The law holds for spans that begin and end alike: closed loops, whose queue is kept filled, and
+rates that the system kept up with.
 """
 
 from collections.abc import Sequence
@@ -26,7 +27,7 @@ def check(observations: Sequence[Observation]) -> dict[str, Any]:
     ratios = []
     for each in observations:
         counted = sum(part.backlog * part.seconds for part in each.slices) / max(each.seconds, 1e-9)
-        timed = each.goodput * (each.mean_ms + each.settle_ms) / 1000
+        timed = each.goodput * each.booked_ms / 1000
         if min(counted, timed) >= _FEWEST_IN_SYSTEM:
             ratios.append(counted / timed)
     if not ratios:

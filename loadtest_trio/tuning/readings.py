@@ -32,6 +32,7 @@ def observe(
         slices=tuple(_slice(before, after) for before, after in pairwise(lines)),
         p99_ms=whole.percentile_ms(99),
         mean_ms=whole.mean_ms,
+        enqueue_ms=merged.get("enqueue_wait_ms", _NOTHING).mean_ms,
         settle_ms=merged.get("settle_wait_ms", _NOTHING).mean_ms,
         end_to_end=tuple(encoded),
         errors=last["errors"] - first["errors"],

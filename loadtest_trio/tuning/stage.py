@@ -30,6 +30,7 @@ def stage(step: Step, observation: Observation, judgement: Judgement | None = No
             "backlog": observation.backlog,
             "p99_ms": observation.p99_ms,
             "mean_ms": round(observation.mean_ms, 3),
+            "enqueue_ms": round(observation.enqueue_ms, 3),
             "settle_ms": round(observation.settle_ms, 3),
             "error_percent": round(100 * observation.error_share, 3),
             "schedule_lag_ms": observation.schedule_lag_ms,

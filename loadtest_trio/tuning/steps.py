@@ -136,8 +136,9 @@ class Observation:
     Attributes:
         slices: The intervals measured, warm-up left out.
         p99_ms: End-to-end p99 of the whole step; None when nothing was done.
-        mean_ms: Mean end-to-end time.
-        settle_ms: Mean time from there until Redis knew, for which a message still counts as in flight.
+        mean_ms: Mean end-to-end time, from due to done.
+        enqueue_ms: Mean time of it before the message was on the queue, and in nobody's books.
+        settle_ms: Mean time after it until Redis knew, for which a message still counts as in flight.
         end_to_end: Encoded histograms of the end-to-end times, so that parts of a step can be merged.
         errors: Failed attempts.
         schedule_lag_ms: How far the scheduler fell behind in an interval; the median of the intervals,
@@ -149,12 +150,18 @@ class Observation:
     slices: tuple[Slice, ...]
     p99_ms: float | None = None
     mean_ms: float = 0.0
+    enqueue_ms: float = 0.0
     settle_ms: float = 0.0
     end_to_end: tuple[str, ...] = ()
     errors: int = 0
     schedule_lag_ms: float = 0.0
     usage: Usage = Usage()
     work: Any = None
+
+    @property
+    def booked_ms(self) -> float:
+        """Mean time for which Redis counts a message."""
+        return self.mean_ms - self.enqueue_ms + self.settle_ms
 
     @property
     def seconds(self) -> float:

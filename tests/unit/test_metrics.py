@@ -127,13 +127,15 @@ def test_an_unknown_due_time_is_not_a_wait() -> None:
     assert line["end_to_end_p99_ms"] is None
 
 
-def test_the_wait_for_settlement_is_of_the_interval() -> None:
-    """How long finished work waited until Redis knew of it, as percentiles and as a histogram to merge."""
+def test_waits_for_redis_are_of_the_interval() -> None:
+    """How long a batch was due and not queued, and work done and not settled: percentiles and histograms."""
     metrics = Metrics()
+    metrics.enqueue_wait.record(0.010, 30)
     metrics.settle_wait.record(0.025)
     line = metrics.collect(SHARES)
     assert line["settle_wait_ms"]["p50"] == pytest.approx(25, rel=0.01)
     assert "settle_wait_ms" in line["histograms"]
+    assert HdrHistogram.decode(line["histograms"]["enqueue_wait_ms"]).get_total_count() == 30
     assert metrics.collect(SHARES)["settle_wait_ms"]["max"] is None
 
 

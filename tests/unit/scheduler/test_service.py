@@ -59,8 +59,9 @@ async def test_the_bucket_is_filled_to_its_floor_and_no_further(
 
 async def test_a_surplus_is_deleted_first(autojump_clock: MockClock) -> None:
     """Above the ceiling objects are deleted before the mix begins, none of them outside the prefix."""
-    async with scheduling(stocked(1010)) as service:
-        await trio.sleep(60)
+    # At so many a tick the mix, which strays by a few messages, surely deletes more than it creates.
+    async with scheduling(stocked(1010), SCHEDULER_MESSAGES_PER_SECOND=1000) as service:
+        await trio.sleep(6)
         first, later = queued(service)[:10], queued(service)[10:]
         assert {(each.operation, each.phase) for each in first} == {(Operation.DELETE, Phase.PRECONDITION)}
         assert len({each.key for each in first}) == 10
@@ -98,7 +99,7 @@ async def test_the_schedule_is_exact(autojump_clock: MockClock) -> None:
     async with scheduling(stocked(1000), SCHEDULER_MESSAGES_PER_SECOND=7.5) as service:
         await trio.sleep(40.5)
         due = Counter(each.created_at - UNIX_EPOCH for each in queued(service) if each.phase is Phase.STEADY)
-        assert due == {float(tick): 7 + (tick % 2 == 0) for tick in range(1, 41)}
+        assert due == {float(tick): 7 + (tick % 2 == 1) for tick in range(41)}
 
 
 async def test_falling_behind_is_made_good_and_told(autojump_clock: MockClock) -> None:
@@ -109,12 +110,12 @@ async def test_falling_behind_is_made_good_and_told(autojump_clock: MockClock) -
         await trio.sleep(10.5)
         service.redis.go_away()
         await trio.sleep(30)
-        assert len(service.redis.queue) == 100
+        assert len(service.redis.queue) == 110
         assert service.parts.scheduler.lag() == pytest.approx(29.5)  # already while it lasts
         service.redis.come_back()
         await trio.sleep(5)
         due = Counter(each.created_at - UNIX_EPOCH for each in queued(service) if each.phase is Phase.STEADY)
-        assert due == {float(tick): 10 for tick in range(1, 46)}
+        assert due == {float(tick): 10 for tick in range(46)}
         assert 29_000 < service.parts.metrics.collect_peak_ms("schedule_lag") < 31_000
 
 
@@ -123,7 +124,7 @@ async def test_a_full_queue_gets_no_more(autojump_clock: MockClock, log_lines: L
     async with scheduling(stocked(500), MAX_QUEUE_LENGTH=150, SCHEDULER_MESSAGES_PER_SECOND=100) as service:
         await trio.sleep(10.5)
         assert len(service.redis.queue) == 150
-        assert service.parts.metrics.totals["withheld"] == 850
+        assert service.parts.metrics.totals["withheld"] == 950
         first = log_lines.of("messages_withheld")[0]
         assert (first["withheld"], first["max_queue_length"]) == (50, 150)
         for _ in range(30):
@@ -199,7 +200,7 @@ async def test_a_failing_list_does_not_stop_the_schedule(autojump_clock: MockClo
         bucket.break_down(Fault.SLOW_DOWN)
         bucket.objects["loadtest/found"] = b""
         await trio.sleep(30.5)
-        assert len(service.redis.queue) == 800
+        assert len(service.redis.queue) == 810
         assert service.parts.inventory.objects == 500
         bucket.recover()
         await trio.sleep(2)
@@ -251,7 +252,9 @@ async def test_the_bucket_is_looked_at_when_nothing_is_left(autojump_clock: Mock
 
 async def test_plans_end_with_the_queue(autojump_clock: MockClock) -> None:
     """What another process worked off is known to be done a few seconds after nothing is queued any more."""
-    async with scheduling(stocked(0), PRECONDITION_MIN_OBJECTS=20) as service:
+    async with scheduling(
+        stocked(0), PRECONDITION_MIN_OBJECTS=20, SCHEDULER_MESSAGES_PER_SECOND=1
+    ) as service:
         await trio.sleep(1)
         assert (len(service.redis.queue), service.parts.inventory.objects) == (20, 0)
         service.redis.queue.clear()
@@ -265,7 +268,7 @@ async def test_plans_end_with_the_queue(autojump_clock: MockClock) -> None:
 async def test_a_large_batch_goes_in_parts(autojump_clock: MockClock) -> None:
     """A tick of 2,500 messages is three calls of at most 1,000 elements."""
     async with scheduling(stocked(1000), SCHEDULER_MESSAGES_PER_SECOND=2500) as service:
-        await trio.sleep(1.5)
+        await trio.sleep(0.5)
         enqueued = service.parts.metrics.redis["enqueue"]
         assert len(service.redis.queue) - 2500 in range(300)  # refills
         assert enqueued.size == len(service.redis.queue)

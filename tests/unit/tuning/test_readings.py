@@ -49,6 +49,7 @@ def _line(uptime: float, done: int, **fields: Any) -> dict[str, Any]:
             "s3.GET.latency_ms": _histogram(*[40] * 10),
             "s3.GET.first_byte_ms": _histogram(*[10] * 10),
             "redis.claim.latency_ms": _histogram(*[20] * 10),
+            "enqueue_wait_ms": _histogram(*[5] * 10),
             "settle_wait_ms": _histogram(*[10] * 9, 30),
         },
     }
@@ -63,7 +64,7 @@ def test_what_lines_show() -> None:
     assert seen.slices == (Slice(1.0, 10, 10, 5), Slice(2.0, 30, 30, 5))
     assert seen.p99_ms == pytest.approx(100, rel=0.01)
     assert seen.mean_ms == pytest.approx(108, rel=0.01)
-    assert seen.settle_ms == pytest.approx(12, rel=0.01)
+    assert seen.booked_ms == pytest.approx(108 - 5 + 12, rel=0.01)
     assert (seen.errors, seen.schedule_lag_ms) == (2, 1.0)
     usage = seen.usage
     assert usage.cpu == pytest.approx(0.7)
@@ -100,7 +101,7 @@ def test_littles_law() -> None:
     two = check([_stage(130, 1000, 100.0), _stage(70, 1000, 100.0)])
     assert (two["least"], two["most"], two["within"], two["passed"]) == (0.7, 1.3, 0, False)
     assert check([_stage(100, 1000, 200.0)])["passed"] is False
-    assert check([attrs.evolve(_stage(100, 1000, 70.0), settle_ms=30.0)]) == alone
+    assert check([attrs.evolve(_stage(100, 1000, 90.0), enqueue_ms=20.0, settle_ms=30.0)]) == alone
     assert check([_stage(12, 1000, 10.0)]) == {}
 
 
