@@ -9,8 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 import attrs
 from hdrh.histogram import HdrHistogram
 
-_LARGEST_MICROSECONDS = 3_600_000_000
-_SIGNIFICANT_FIGURES = 2
+from loadtest_trio.latencies import LARGEST_MICROSECONDS, SIGNIFICANT_FIGURES
 
 
 @attrs.define
@@ -22,7 +21,7 @@ class Distribution:
     """
 
     _merged: HdrHistogram = attrs.field(
-        factory=lambda: HdrHistogram(1, _LARGEST_MICROSECONDS, _SIGNIFICANT_FIGURES), init=False
+        factory=lambda: HdrHistogram(1, LARGEST_MICROSECONDS, SIGNIFICANT_FIGURES), init=False
     )
     damaged: int = 0
 

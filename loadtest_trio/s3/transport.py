@@ -29,12 +29,13 @@ import trio
 from loadtest_trio.s3.connection import Connection
 from loadtest_trio.s3.http1 import Buffer, BufferStream, ResponseParser, request_body, request_head
 from loadtest_trio.s3.pool import ConnectionPool, Origin
+from loadtest_trio.s3.stock import StockTransport
 from loadtest_trio.s3.streams import Stream, TcpStream, connect
 from loadtest_trio.s3.timer import Timer
 from loadtest_trio.s3.tls import open_tls
 from loadtest_trio.s3.watch import DeadlineWatch
 
-__all__ = ["BufferStream", "LeanTransport", "StockTransport", "open_transport", "response_body"]
+__all__ = ["BufferStream", "LeanTransport", "open_transport", "response_body"]
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _IDEMPOTENT = frozenset(("GET", "HEAD", "PUT", "DELETE", "OPTIONS"))
@@ -179,34 +180,6 @@ class _Response(httpx.Response):
     @cached_property
     def headers(self) -> httpx.Headers:  # type: ignore[override] # mypy: an attribute there
         return httpx.Headers(self._received.headers)
-
-
-class StockTransport(httpx.AsyncHTTPTransport):
-    """httpx's own transport, made to keep `LeanTransport`'s contract: same timeouts, complete responses.
-
-    Args:
-        timeouts: Seconds for ``connect``, ``read`` and ``write``, where a request brings none.
-        request_timeout: Seconds for the whole request.
-        options: Those of `httpx.AsyncHTTPTransport`.
-    """
-
-    def __init__(self, timeouts: dict[str, float], request_timeout: float, **options: Any) -> None:
-        super().__init__(**options)
-        self._timeouts = timeouts
-        self._request_timeout = request_timeout
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send a request and return its response, complete.
-
-        Raises:
-            httpx.TransportError: One of its subclasses, by what went wrong.
-        """
-        request.extensions.setdefault("timeout", self._timeouts)
-        with trio.move_on_after(self._request_timeout):
-            response = await super().handle_async_request(request)
-            await response.aread()
-            return response
-        raise httpx.ReadTimeout("the whole request took too long", request=request)
 
 
 def open_transport(

@@ -26,6 +26,7 @@ _COMPONENTS = (  # the first match from the innermost frame outwards
     ("/intake.py", "Redis"),
     ("/settler.py", "Redis"),
     ("/metrics.py", "metrics"),
+    ("/latencies.py", "metrics"),
     ("/reporter.py", "metrics"),
     ("/hdrh/", "metrics"),
     ("/machine.py", "metrics"),

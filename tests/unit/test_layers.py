@@ -23,7 +23,7 @@ def room(*names: str) -> Room:
 
 
 ROWS: tuple[tuple[Room, ...], ...] = (
-    (room(ROOT), room("errors")),
+    (room(ROOT), room("errors"), room("latencies")),
     # The log lines are the seam: what reads them knows nothing of the service that wrote them.
     (room("message"), room("reporting"), room("embedded")),
     (room("settings"), room("retry"), room("metrics")),
