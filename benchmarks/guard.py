@@ -23,7 +23,9 @@ import attrs
 
 from benchmarks import reference
 from benchmarks.contenders import CONTENDERS
-from benchmarks.measure import Failed, Field, measure, python_build
+from benchmarks.field import Field
+from benchmarks.machine import python_build
+from benchmarks.measure import Failed, measure
 from benchmarks.process import CLIENT_CORE, SERVER_CORE, Unavailable, pin
 from benchmarks.redis_server import RedisServer
 from benchmarks.stub_s3 import StubS3

@@ -10,64 +10,24 @@ wait4, has them inside. A run that lost, failed or spoilt a message is an error,
 
 import itertools
 import json
-import os
-import platform
 import re
-import subprocess
-import sysconfig
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any
 
 import attrs
 
 from benchmarks.contenders import ROOT, Contender
+from benchmarks.field import BUCKET, PATIENCE, QUEUE, Field
 from benchmarks.process import CLIENT_CORE, Child
 from benchmarks.redis_server import RedisServer
-from benchmarks.workload import Workload, initial_keys, initial_objects, workload
+from benchmarks.workload import Workload, workload
 
-BUCKET, QUEUE = "bench", "bench"
 LIST = f"{{{QUEUE}}}:queue"
 FIRST_MARK, LAST_MARK = 0.15, 0.97
-PATIENCE = 300.0
 UUID_LINES = re.compile(rb"(?:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\n)+")
-
-
-class Endpoint(Protocol):
-    """An S3 server for a measurement: `endpoint.NginxS3` or `seaweed.SeaweedS3`.
-
-    Attributes:
-        url: Its address over HTTP.
-        tls_url: Its address over HTTPS, or "".
-        ca_file: The authority to trust for it, or None.
-        credentials: The access key id and its secret.
-    """
-
-    url: str
-    tls_url: str
-    ca_file: Path | None
-    credentials: tuple[str, str]
-
-    def __enter__(self) -> Self:
-        """Start it."""
-        ...
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """End it."""
-        ...
-
-    def reset(self, bucket: str, objects: Iterable[tuple[str, bytes]]) -> None:
-        """Empty the bucket, creating it, and put these objects in."""
-        ...
-
-    def contents(self, bucket: str) -> Iterator[tuple[str, bytes]]:
-        """Yield every object of the bucket with its body."""
-        ...
 
 
 @attrs.frozen
@@ -106,48 +66,6 @@ class Result:
 
 class Failed(Exception):  # noqa: N818 - reads better where it is raised
     """A contender did not do its work; the text says what it said."""
-
-
-class Field:
-    """The servers and the prepared work of all rounds.
-
-    Args:
-        endpoint: The S3 server.
-        redis: The queue's server.
-        tls: Whether contenders use HTTPS.
-        messages: The messages of the fastest contenders.
-    """
-
-    def __init__(self, endpoint: Endpoint, redis: RedisServer, *, tls: bool, messages: int) -> None:
-        self.endpoint, self.redis, self.tls, self.messages = endpoint, redis, tls, messages
-        self.keys = initial_keys(messages)
-        self.objects = list(initial_objects(messages))
-
-    def environment(self, contender: Contender, messages: int) -> dict[str, str]:
-        """Return the whole environment of a contender."""
-        kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
-        authority = {"SSL_CERT_FILE": str(self.endpoint.ca_file), "AWS_CA_BUNDLE": str(self.endpoint.ca_file)}
-        return {
-            **kept,
-            **(authority if self.tls else {}),
-            "PYTHONPATH": str(ROOT),
-            "REDIS_ENDPOINT": self.redis.endpoint,
-            "S3_ENDPOINT_URL": self.endpoint.tls_url if self.tls else self.endpoint.url,
-            "S3_BUCKET": BUCKET,
-            "QUEUE_NAME": QUEUE,
-            "MESSAGES": str(messages),
-            "WORKER_CONCURRENCY": str(contender.concurrency),
-            "AWS_ACCESS_KEY_ID": self.endpoint.credentials[0],
-            "AWS_SECRET_ACCESS_KEY": self.endpoint.credentials[1],
-            "AWS_REGION": "us-east-1",
-            "AWS_DEFAULT_REGION": "us-east-1",
-            "AWS_EC2_METADATA_DISABLED": "true",
-            "LOG_FORMAT": "json",
-            "LOG_INTERVAL_SECONDS": "1",
-            "HEALTH_PORT": "0",
-            "RUN_DURATION_SECONDS": str(PATIENCE),
-            **contender.env,
-        }
 
 
 def measure(contender: Contender, field: Field, *, check_bucket: bool = True) -> Result:
@@ -272,30 +190,3 @@ def _check_bucket(contender: Contender, field: Field, work: Workload) -> None:
         raise Failed(
             f"{contender.name} lost {len(missing)} keys {missing[:3]}, left {len(extra)} {extra[:3]}"
         )
-
-
-def python_build() -> str:
-    """Return the interpreter's version and how it was built, as far as it knows itself.
-
-    A distribution asks for profile-guided optimisation in its own way, not by configure's option.
-    """
-    configured = str(sysconfig.get_config_var("CONFIG_ARGS"))
-    if sysconfig.get_config_var("prefix") == "/usr":
-        return f"{platform.python_version()} of the distribution"
-    optimised = "--enable-optimizations" in configured
-    return platform.python_version() + ("" if optimised else ", compiled without --enable-optimizations")
-
-
-def machine() -> dict[str, str | int]:
-    """Return what the numbers were taken on."""
-    model = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
-    git = subprocess.run(
-        ["git", "describe", "--always", "--dirty"], capture_output=True, text=True, cwd=ROOT, check=False
-    )
-    return {
-        "cpu": model[1] if model else "unknown",
-        "cores": os.cpu_count() or 0,
-        "kernel": os.uname().release,
-        "python": python_build(),
-        "commit": git.stdout.strip(),
-    }

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 import attrs
 
-from benchmarks.measure import machine
+from benchmarks.machine import machine
 
 RESULTS = Path(__file__).parent / "results"
 ROUNDS = 5

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import attrs
 
-from benchmarks.measure import BUCKET
+from benchmarks.field import BUCKET
 from benchmarks.reference import SIZE
 from loadtest_trio import logs
 from loadtest_trio.message import Message, Operation

@@ -9,7 +9,7 @@ from benchmarks import wrk
 from benchmarks.clients import ASYNCIO, KEY, TRIO
 from benchmarks.contenders import CONTENDERS, ROOT
 from benchmarks.endpoint import NginxS3
-from benchmarks.measure import BUCKET, Field
+from benchmarks.field import BUCKET, Field
 from benchmarks.process import CLIENT_CORE, Child
 from benchmarks.redis_server import RedisServer
 from benchmarks.reference import SIZE

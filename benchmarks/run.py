@@ -6,7 +6,8 @@ from contextlib import ExitStack
 
 from benchmarks.contenders import CONTENDERS, Contender
 from benchmarks.endpoint import NginxS3
-from benchmarks.measure import Endpoint, Failed, Field, Result, measure
+from benchmarks.field import Endpoint, Field
+from benchmarks.measure import Failed, Result, measure
 from benchmarks.output import About, add_options
 from benchmarks.process import SERVER_CORE, Unavailable, pin
 from benchmarks.redis_server import RedisServer

@@ -4,7 +4,8 @@ import argparse
 import sys
 
 from benchmarks.endpoint import NginxS3
-from benchmarks.measure import Failed, Field
+from benchmarks.field import Field
+from benchmarks.measure import Failed
 from benchmarks.output import About, add_options
 from benchmarks.process import SERVER_CORE, Unavailable, pin
 from benchmarks.redis_server import RedisServer

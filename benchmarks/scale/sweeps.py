@@ -8,7 +8,7 @@ import attrs
 
 from benchmarks.contenders import SATURATE, WORKER, Contender, daemon
 from benchmarks.endpoint import NginxS3
-from benchmarks.measure import Endpoint, Field
+from benchmarks.field import Endpoint, Field
 from benchmarks.scale.trial import Sample, try_once
 from benchmarks.stub_s3 import StubS3
 from benchmarks.workload import PREFIX

@@ -17,18 +17,8 @@ from typing import Any
 import attrs
 
 from benchmarks.contenders import ROOT, Contender
-from benchmarks.measure import (
-    BUCKET,
-    FIRST_MARK,
-    LAST_MARK,
-    LIST,
-    PATIENCE,
-    QUEUE,
-    Failed,
-    Field,
-    Mark,
-    log_lines,
-)
+from benchmarks.field import BUCKET, PATIENCE, QUEUE, Field
+from benchmarks.measure import FIRST_MARK, LAST_MARK, LIST, Failed, Mark, log_lines
 from benchmarks.process import CLIENT_CORE, Child
 from benchmarks.redis_server import RedisServer
 from benchmarks.scale.latency import service_times
