@@ -102,7 +102,8 @@ def test_littles_law() -> None:
     assert (two["least"], two["most"], two["within"], two["passed"]) == (0.7, 1.3, 0, False)
     assert check([_stage(100, 1000, 200.0)])["passed"] is False
     assert check([attrs.evolve(_stage(100, 1000, 90.0), enqueue_ms=20.0, settle_ms=30.0)]) == alone
-    assert check([_stage(12, 1000, 10.0)]) == {}
+    assert check([_stage(12, 1000, 10.0)]) == {}  # too few in the system
+    assert check([_stage(2100, 1000, 100.0)]) == {}  # half of them are not yet through after four seconds
 
 
 def test_parts_of_a_step_are_joined_by_time() -> None:
