@@ -1,6 +1,5 @@
 """The report holds what a reader needs, whatever the lines look like."""
 
-import ast
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-import loadtest_trio.reporting
 from loadtest_trio.reporting import write_report
 
 Write = Callable[..., Path]
@@ -188,12 +186,3 @@ def test_an_interrupted_search(write: Write, make: Any, tmp_path: Path, no_pictu
     assert "**Saturation point: 105 messages a second**" in said
     assert "interrupted before it was complete" in said
     assert "| 25% of a core burnt | 120 | 90 |" in said
-
-
-def test_imports_nothing_of_the_running_service() -> None:
-    """The log lines are the seam: the reporting room imports itself and the exception tree only."""
-    folder = Path(loadtest_trio.reporting.__file__).parent
-    for file in folder.glob("*.py"):
-        for node in ast.walk(ast.parse(file.read_text())):
-            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("loadtest_trio"):
-                assert str(node.module).startswith(("loadtest_trio.reporting", "loadtest_trio.errors")), file
