@@ -32,6 +32,15 @@ def plain(text: object) -> str:
     return str(text).replace("$", r"\$")
 
 
+def logarithmic(panel: Any, axis: str) -> None:
+    """Make the ``x`` or ``y`` axis of a panel logarithmic, with ticks at 1, 2 and 5 that do not collide."""
+    getattr(panel, f"set_{axis}scale")("log")
+    scale, ticker = getattr(panel, f"{axis}axis"), need("matplotlib.ticker")
+    scale.set_major_locator(ticker.LogLocator(subs=(1.0, 2.0, 5.0), numticks=30))
+    scale.set_minor_locator(ticker.NullLocator())
+    scale.set_major_formatter("{x:,.4g}")
+
+
 def beside(panel: Any) -> None:
     """Put a panel's legend to its right, where no curve is."""
     panel.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)

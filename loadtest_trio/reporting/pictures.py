@@ -6,7 +6,7 @@ from math import nan
 from pathlib import Path
 from typing import Any
 
-from loadtest_trio.reporting.canvas import COLOURS, beside, figure, plain, save
+from loadtest_trio.reporting.canvas import COLOURS, beside, figure, logarithmic, plain, save
 from loadtest_trio.reporting.histograms import Distribution
 from loadtest_trio.reporting.runs import Run, intervals, number
 
@@ -82,6 +82,7 @@ def latency(distributions: dict[str, Distribution], folder: Path, name: str) -> 
     if not any(path in distributions for _, curves in groups for _, path in curves):
         return ""
     drawn, panels = figure(2, 2, height=7)
+    drawn.get_layout_engine().set(wspace=0.06)  # p99.99 of one panel beside p0 of the next
     for panel, (title, curves) in zip(panels, groups, strict=True):
         shown = [
             (label, distributions[path])
@@ -99,7 +100,7 @@ def _percentile_curves(panel: Any, curves: Sequence[tuple[str, Distribution]]) -
         tails = [100 / max(100 - percent, 1e-3) for percent, _ in steps]
         panel.step(tails, [ms for _, ms in steps], where="pre", label=label, color=colour, linewidth=1.2)
     panel.set_xscale("log")
-    panel.set_yscale("log")
+    logarithmic(panel, "y")
     panel.set_xlim(1, 100 / (100 - _TICKS[-1]))
     panel.set_xticks([100 / (100 - tick) for tick in _TICKS], [f"p{tick:g}" for tick in _TICKS])
     panel.minorticks_off()

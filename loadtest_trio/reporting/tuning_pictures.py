@@ -4,10 +4,20 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from loadtest_trio.reporting.canvas import COLOURS, beside, figure, note_across, note_upright, plain, save
+from loadtest_trio.reporting.canvas import (
+    COLOURS,
+    beside,
+    figure,
+    logarithmic,
+    note_across,
+    note_upright,
+    plain,
+    save,
+)
 from loadtest_trio.reporting.reader import Line
 from loadtest_trio.reporting.runs import Run, number
 
+_COMPONENTS = ("HTTP and TLS", "rest", "Redis", "generate", "sign", "metrics")
 _RATE_KINDS = ("climb", "probe again", "bisect", "confirm")
 
 
@@ -17,17 +27,16 @@ def search(run: Run, folder: Path, name: str) -> str:
     if not stages:
         return ""
     drawn, (rates, delays) = figure(1, 2, height=3.8)
-    top = max(number(line, "offered_per_second") for line in stages)
-    rates.plot([0, top], [0, top], color=COLOURS[5], linewidth=1, linestyle=":", label="all that was offered")
+    offered = [number(line, "offered_per_second") for line in stages]
+    ends = [min(offered), max(offered)]
+    rates.plot(ends, ends, color=COLOURS[5], linewidth=1, linestyle=":", label="all that was offered")
     for panel, field in ((rates, "goodput_per_second"), (delays, "p99_ms")):
         _scatter(panel, stages, field)
         panel.set_xlabel("offered messages/s")
     rates.set_ylabel("achieved messages/s")
     rates.legend(fontsize=8, loc="upper left")
-    delays.set_yscale("log")
+    logarithmic(delays, "y")
     delays.set_ylabel("end-to-end p99, ms")
-    delays.yaxis.set_major_formatter("{x:,.0f}")
-    delays.yaxis.set_minor_formatter("{x:,.0f}")
     _mark_limits(run, rates, delays)
     return save(drawn, folder, name, "The search: offered against achieved rate, and latency")
 
@@ -78,10 +87,12 @@ def scaling(run: Run, folder: Path, name: str) -> str:
     )
     _draw_curve(panel, fit, max(workers))
     panel.set_xscale("log", base=2)
-    panel.set_yscale("log", base=2)
+    panel.xaxis.set_major_formatter("{x:,.0f}")
+    logarithmic(panel, "y")
     panel.set_ylim(0.8 * min(rates), 1.5 * max(rates))
-    for axis in (panel.xaxis, panel.yaxis):
-        axis.set_major_formatter("{x:,.0f}")
+    if fit.get("peak_reached"):
+        peak = number(fit, "peak_workers")
+        note_upright(panel, f"peak, {peak:,.0f} workers", peak, COLOURS[0])
     panel.set_xlabel("workers (closed loop)")
     panel.set_ylabel("messages/s")
     beside(panel)
@@ -101,7 +112,10 @@ def _draw_curve(panel: Any, fit: Line, most: float) -> None:
         return
     n = [most ** (step / 200) for step in range(201)]
     curve = [lam * k / (1 + sigma * (k - 1) + kappa * k * (k - 1)) for k in n]
-    text = f"fit: λ={lam:.3g}\nσ={sigma:.3g}, κ={kappa:.2g}"
+    vanishing = fit.get("not_distinguishable_from_0") or []
+    shown = {"sigma": f"{sigma:.3g}", "kappa": f"{kappa:.2g}"}
+    shown |= {name: "0" for name in vanishing if name in shown}
+    text = f"fit: λ={lam:.3g}\nσ={shown['sigma']}, κ={shown['kappa']}"
     panel.plot(n, curve, color=COLOURS[1], linewidth=1.5, label=text)
     panel.plot(n, [lam * k for k in n], color=COLOURS[5], linewidth=1, linestyle=":", label="linear")
 
@@ -130,8 +144,9 @@ def costs(run: Run, folder: Path, name: str) -> str:
         return ""
     drawn, panel = figure(height=3.2, width=8)
     bottoms = dict.fromkeys(components, 0.0)
-    names = list(dict.fromkeys(name for split in components.values() for name in split))
-    for component, colour in zip(names, (*COLOURS, *COLOURS), strict=False):
+    names = dict.fromkeys(name for split in components.values() for name in split)
+    known = {name: None for name in _COMPONENTS if name in names}  # the same colours in every report
+    for component, colour in zip({**known, **names}, (*COLOURS, *COLOURS), strict=False):
         sizes = [number(split, component) for split in components.values()]
         panel.bar(
             list(map(plain, components)),

@@ -66,13 +66,17 @@ def judge(
     low, middle, high = deficit(observation, looks)
     if low > 0 and middle > growth:
         faster = middle * observation.offered
-        reasons.append(f"the backlog grows by {faster:.3g} messages a second (95 % sure of growth)")
+        reasons.append(f"the backlog grows by {_short(faster)} messages a second (95 % sure of growth)")
     if observation.goodput < limits.goodput * observation.offered and (final or reasons):
         share = observation.goodput / observation.offered
         reasons.append(f"goodput is {100 * share:.1f} % of what was offered")
     if reasons:
         return Judgement(False, tuple(reasons))
     return Judgement(True if final or high < 1 - limits.goodput else None)
+
+
+def _short(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def _broken(observation: Observation, limits: Limits) -> list[str]:

@@ -120,7 +120,7 @@ def _s3_latency(name: str, elasticities: Elasticities) -> tuple[str, ...]:
         CPU: "more workers would hide it, but not find more CPU",
         CONFIGURATION: "more workers hide it, so it is their number that limits",
         REDIS: "while a worker waits for S3 it claims nothing; the wait for Redis comes on top",
-    }.get(name, "each worker waits for its requests, and more workers would hide that")
+    }.get(name, "each worker waits for its requests")
     return (f"The time of an S3 request counts too ({_said('s3', elasticities)}): {why}.",)
 
 

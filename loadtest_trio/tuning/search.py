@@ -128,7 +128,7 @@ class Search:
     def _result(self, rate: float, seen: Observation | None, *, confirmed: bool) -> Saturation:
         return Saturation(
             offered=rate,
-            goodput=seen.goodput if seen else 0.0,
+            goodput=min(seen.goodput, seen.offered) if seen else 0.0,  # not what waited before
             failed_at=self._failed_at,
             reasons=self._reasons,
             confirmed=confirmed,

@@ -164,6 +164,32 @@ def test_a_search(write: Write, make: Any, tmp_path: Path) -> None:
     assert pictures == {f"run-{name}.png" for name in names}
 
 
+@pytest.mark.parametrize(("second", "told"), [(150.0, True), (110.0, False)])
+def test_a_machine_that_changed_is_told(
+    write: Write, make: Any, tmp_path: Path, no_pictures: None, second: float, told: bool
+) -> None:
+    """Where the same closed loop did not do the same twice, the reader is warned."""
+    lines = make.tune_lines()
+    seen = next(line for line in lines if line["event"] == "tune_stage")
+    lines += [seen | {"change": "baseline", "goodput_per_second": rate} for rate in (100.0, second)]
+    said = write_report([write(lines)], tmp_path / "out").read_text()
+    assert ("measured 2 times, and did 100 to 150 a second" in said) is told
+    assert ("The closed loop does more (125 a second) than the open loop sustains (105)" in said) is told
+
+
+def test_workers_beyond_the_peak_are_told(write: Write, make: Any, tmp_path: Path, no_pictures: None) -> None:
+    """Where more workers do less, the report says how many are enough."""
+    lines = make.tune_lines()
+    fit = next(line for line in lines if line["event"] == "tune_scaling")
+    fit |= {"peak_reached": True, "peak_workers": 5.0, "peak_rate": 40.0}
+    fit["intervals"] = fit["intervals"] | {"peak_workers": [4.0, 7.0], "peak_rate": [38.0, 42.0]}
+    said = write_report([write(lines)], tmp_path / "out").read_text()
+    assert (
+        "Set `WORKER_CONCURRENCY` to 4: the fitted curve has its peak between 4 and 7 workers; 10 only"
+        in said
+    )
+
+
 @pytest.mark.parametrize(("waited", "restless"), [(0.3, True), (0.02, False)])
 def test_not_confirmed(
     write: Write, make: Any, tmp_path: Path, no_pictures: None, waited: float, restless: bool
