@@ -11,10 +11,10 @@ import attrs
 import matplotlib as mpl
 
 from benchmarks.soak.slopes import Slope, fit
+from loadtest_trio.reporting.canvas import logarithmic
 
 mpl.use("agg")
 from matplotlib import pyplot
-from matplotlib.ticker import LogLocator, NullLocator
 
 GROWTH_IS_A_DEFECT = ("rss_mb", "fds", "threads")
 FITTED = {
@@ -152,19 +152,16 @@ def _panel(
 ) -> None:
     axis.plot(minutes, values, linewidth=0.8, label="every ten seconds")
     axis.axvspan(0, warm_up, color="0.9", label="warm-up: not fitted")
-    logarithmic = name == "end_to_end_p99_ms"
-    if slope and not logarithmic:  # a straight line would be a curve there, or a stroke
+    wide = name == "end_to_end_p99_ms"  # over decades: drawn logarithmically
+    if slope and not wide:  # a straight line would be a curve there, or a stroke
         ends = [warm_up, minutes[-1]]
         line = [slope.intercept + slope.per_hour * end / 60 for end in ends]
         fitted = "fitted line: its slope, with an interval, is in soak.md"
         axis.plot(ends, line, "--", linewidth=1.4, color="#c44e52", label=fitted)
     axis.set_title(PANELS[name], fontsize=10)
     axis.set_xlim(0, minutes[-1])
-    if logarithmic:
-        axis.set_yscale("log")
-        axis.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-        axis.yaxis.set_minor_locator(NullLocator())
-        axis.yaxis.set_major_formatter("{x:,g}")
+    if wide:
+        logarithmic(axis, "y")
         axis.set_title(f"{PANELS[name]} (logarithmic)", fontsize=10)
     else:
         axis.set_ylim(0, 1.15 * max(values) or 1)

@@ -8,7 +8,6 @@ from loadtest_trio.tuning.steps import Usage
 CPU, REDIS, S3, NETWORK, CONFIGURATION, MIXED = "CPU", "Redis", "S3", "network", "configuration", "mixed"
 EXPERIMENTS = {CPU: "cpu", REDIS: "redis", CONFIGURATION: "more workers"}
 """Resource -> the experiment that reaches it."""
-_UNSURE = "unsure"  # mixed only because what stands out could be chance
 _CROWDED = 0.1  # of the time without the core that it could use
 _LATE_LOOP_MS = 50.0
 _COUNTS = 0.2
@@ -36,7 +35,7 @@ def reasons(
     if name == S3 and usage.throttled >= 0.01:
         return (f"S3 answered {100 * usage.throttled:.1f} % of the requests with SlowDown.",)
     return (
-        *_main(_UNSURE if name == MIXED and likely else name, scores, usage, elasticities),
+        *_main(name, scores, usage, elasticities, likely),
         *((_shared(usage),) if usage.cpu_wait >= _CROWDED else ()),
         *_late_loop(name, usage),
         *_s3_latency(name, elasticities),
@@ -46,7 +45,7 @@ def reasons(
 
 
 def _main(
-    name: str, scores: Mapping[str, float], usage: Usage, elasticities: Elasticities
+    name: str, scores: Mapping[str, float], usage: Usage, elasticities: Elasticities, likely: bool
 ) -> tuple[str, ...]:
     used, busy = f"The process used {100 * usage.cpu:.0f} % of a core", _busy(usage)
     match name:
@@ -62,13 +61,13 @@ def _main(
             return (f"{busy}, and {used[0].lower()}{used[1:]}.", f"More workers do more: {more}.")
         case "S3" | "network":
             return _beyond_the_workers(name, usage, elasticities)
-    return (_undecided(name, scores, elasticities), f"{used}; {busy}.")
+    return (_undecided(scores, elasticities, likely), f"{used}; {busy}.")
 
 
-def _undecided(name: str, scores: Mapping[str, float], elasticities: Elasticities) -> str:
+def _undecided(scores: Mapping[str, float], elasticities: Elasticities, likely: bool) -> str:
     first = next(iter(scores))
     near = ", ".join(f"{each} {score:.2f}" for each, score in list(scores.items())[:3])
-    if name != _UNSURE:
+    if not likely:
         return f"No resource stands out: {near}."
     shown = f": {_said(EXPERIMENTS[first], elasticities)}" if first in EXPERIMENTS else ""
     return f"It may be {first} (scores: {near}), but the experiments differ too much to be sure{shown}."
