@@ -1,7 +1,7 @@
 """One S3 client, one kind of request, many times: `python -m benchmarks.clients CLIENT get|put COUNT TASKS`.
 
 A child of micro.py, so that each client is alone in its process; prints CPU µs a request as JSON. The
-address and the keys come from the environment that measure.Field gives the contenders.
+address and the keys come from the environment that Testbed.environment gives the contenders.
 """
 # mypy: disable-error-code="import-not-found,import-untyped,no-any-unimported"
 
@@ -19,7 +19,7 @@ from typing import Any, Literal
 
 import trio
 
-from benchmarks.reference import SIZE
+from benchmarks.calibration import SIZE
 
 KEY = "loadtest/one"
 WARM_UP = 0.2

@@ -1,7 +1,7 @@
 """Fails when a message costs over 25 % more CPU than it did: `python -m benchmarks.guard`, under a minute.
 
 What is compared is a ratio: CPU a message of the real daemon (a worker on a filled queue, stub S3, its own
-Redis) over CPU a message of a fixed reference (reference.py), both on the same core in alternation. It is
+Redis) over CPU a message of a fixed reference (calibration.py), both on the same core in alternation. It is
 the lower of two estimates, the median of the rounds' ratios and the ratio of the least: a neighbour on the
 machine spoils one or the other, a regression raises both. `--update` writes this processor's new baseline;
 commit it with the reason.
@@ -21,21 +21,21 @@ from pathlib import Path
 
 import attrs
 
-from benchmarks import reference
+from benchmarks import calibration
 from benchmarks.contenders import CONTENDERS
-from benchmarks.field import Field
 from benchmarks.machine import python_build
 from benchmarks.measure import Failed, measure
 from benchmarks.process import CLIENT_CORE, SERVER_CORE, Unavailable, pin
 from benchmarks.redis_server import RedisServer
 from benchmarks.stub_s3 import StubS3
+from benchmarks.testbed import Testbed
 from loadtest_trio.machine import describe
 
 BASELINES = Path(__file__).with_name("guard_baselines.json")
 ALLOWED = 1.25
 LEAST_ROUNDS = 3
 MESSAGES = 2_500
-REFERENCE_MESSAGES = 1_000
+CALIBRATION_MESSAGES = 1_000
 WORKER = next(each for each in CONTENDERS if each.name == "worker")
 
 
@@ -70,16 +70,16 @@ def compare(rounds: int, seconds: float) -> float:
     ours: list[float] = []
     fixed: list[float] = []
     with StubS3() as s3, RedisServer() as redis:
-        field = Field(s3, redis, tls=False, messages=MESSAGES)
+        testbed = Testbed(s3, redis, tls=False, messages=MESSAGES)
         deadline = time.monotonic() + seconds
         for number in range(rounds):
             if number >= LEAST_ROUNDS and time.monotonic() > deadline:
                 break
             pin(CLIENT_CORE)
-            fixed.append(reference.cpu_us(s3.port, REFERENCE_MESSAGES))
+            fixed.append(calibration.cpu_us(s3.port, CALIBRATION_MESSAGES))
             pin(SERVER_CORE)
-            ours.append(measure(WORKER, field, check_bucket=False).cpu_us)
-            say(f"round {number + 1}: worker {ours[-1]:.0f}, reference {fixed[-1]:.0f} CPU µs a message")
+            ours.append(measure(WORKER, testbed, check_bucket=False).cpu_us)
+            say(f"round {number + 1}: worker {ours[-1]:.0f}, calibration {fixed[-1]:.0f} CPU µs a message")
     return estimate(ours, fixed)
 
 

@@ -20,9 +20,9 @@ from typing import Any
 import attrs
 
 from benchmarks.contenders import ROOT, Contender
-from benchmarks.field import BUCKET, PATIENCE, QUEUE, Field
 from benchmarks.process import CLIENT_CORE, Child
 from benchmarks.redis_server import RedisServer
+from benchmarks.testbed import BUCKET, PATIENCE, QUEUE, Testbed
 from benchmarks.workload import Workload, workload
 
 LIST = f"{{{QUEUE}}}:queue"
@@ -68,12 +68,12 @@ class Failed(Exception):  # noqa: N818 - reads better where it is raised
     """A contender did not do its work; the text says what it said."""
 
 
-def measure(contender: Contender, field: Field, *, check_bucket: bool = True) -> Result:
+def measure(contender: Contender, testbed: Testbed, *, check_bucket: bool = True) -> Result:
     """Run one contender once.
 
     Args:
         contender: Who.
-        field: Where.
+        testbed: Where.
         check_bucket: Whether to look at the objects it leaves behind.
 
     Raises:
@@ -81,35 +81,35 @@ def measure(contender: Contender, field: Field, *, check_bucket: bool = True) ->
         Failed: It crashed, stood still, or did its work wrong.
     """
     command = contender.command()
-    total = max(int(field.messages * contender.share), 100)
-    work = workload(total, field.keys, now=time.time())
-    field.endpoint.reset(BUCKET, field.objects)
-    field.redis.fill(LIST, [] if contender.scheduled else work.elements)
+    total = max(int(testbed.messages * contender.share), 100)
+    work = workload(total, testbed.keys, now=time.time())
+    testbed.endpoint.reset(BUCKET, testbed.objects)
+    testbed.redis.fill(LIST, [] if contender.scheduled else work.elements)
     with tempfile.TemporaryDirectory(prefix="bench-run-") as folder:
         output = Path(folder) / "stdout"
         with output.open("wb") as stdout:
             child = Child(
                 command,
                 core=CLIENT_CORE,
-                env=field.environment(contender, total),
+                env=testbed.environment(contender, total),
                 stdout=stdout.fileno(),
                 log=Path(folder) / "stderr",
                 cwd=ROOT,
             )
         try:
             progress = (
-                _scheduled(output) if contender.scheduled else lambda: total - field.redis.waiting(LIST)
+                _scheduled(output) if contender.scheduled else lambda: total - testbed.redis.waiting(LIST)
             )
             first, last = _watch(child, progress, total, output)
             if contender.service and not contender.scheduled:
-                _drain(field.redis)
+                _drain(testbed.redis)
         except BaseException:
             child.stop(timeout=2.0)
             raise
         usage = child.stop() if contender.service else child.wait(timeout=30.0)
         done = _check(contender, child, output, total)
     if check_bucket and not contender.scheduled:
-        _check_bucket(contender, field, work)
+        _check_bucket(contender, testbed, work)
     moved, seconds, used = last.messages - first.messages, last.seconds - first.seconds, last.cpu - first.cpu
     return Result(
         contender=contender.name,
@@ -137,7 +137,7 @@ def _watch(child: Child, progress: Callable[[], int], total: int, output: Path) 
         if first is not None and messages >= total * LAST_MARK:
             return first, mark
         time.sleep(0.02)
-    said = f"{child.complaint()} {output.read_text()[-1500:]}"
+    said = f"{child.stderr_tail()} {output.read_text()[-1500:]}"
     raise Failed(f"ended or stood still after {progress()} of {total} messages: {said}")
 
 
@@ -173,15 +173,15 @@ def _check(contender: Contender, child: Child, output: Path, total: int) -> int:
     done = report.get("messages_processed", report.get("messages", 0))
     complete = contender.scheduled or done == total
     if child.process.returncode != 0 or failed or not complete:
-        said = f"{child.complaint()} {output.read_text()[-1500:]}"
+        said = f"{child.stderr_tail()} {output.read_text()[-1500:]}"
         raise Failed(f"exit {child.process.returncode}, {done} of {total} done, {failed} failed: {said}")
     return int(done)
 
 
-def _check_bucket(contender: Contender, field: Field, work: Workload) -> None:
+def _check_bucket(contender: Contender, testbed: Testbed, work: Workload) -> None:
     """See that exactly the right keys are left, and that their bodies are still lines of UUIDs."""
     found = set()
-    for number, (key, body) in enumerate(field.endpoint.contents(BUCKET)):
+    for number, (key, body) in enumerate(testbed.endpoint.contents(BUCKET)):
         found.add(key)
         if len(body) % 37 or (number % 20 == 0 and not UUID_LINES.fullmatch(body)):
             raise Failed(f"{contender.name} left {key} spoilt ({len(body)} bytes)")

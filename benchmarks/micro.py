@@ -14,10 +14,10 @@ import attrs
 import trio
 
 from benchmarks import redis_queue
-from benchmarks.output import About, add_options, spread, table, write
-from benchmarks.parts import parts
+from benchmarks.client_comparison import LIMIT, OURS, PEER, Round, compare_clients, costs, ratios
+from benchmarks.components import components
+from benchmarks.output import RunInfo, add_options, report_progress, spread, table, write
 from benchmarks.process import CLIENT_CORE, SERVER_CORE, Unavailable, pin
-from benchmarks.race import LIMIT, OURS, PEER, Round, costs, race, ratios
 from benchmarks.redis_server import RedisServer
 
 FEW, MANY = 10, 64  # workers: the default, and what the goal is measured with
@@ -60,10 +60,10 @@ class Figure:
         ]
 
 
-def part_rounds(rounds: int) -> list[dict[str, float]]:
+def component_rounds(rounds: int) -> list[dict[str, float]]:
     """Measure what needs no server, everything once a round."""
-    everything = parts()
-    return [{name: part.cpu_us() for name, part in everything.items()} for _ in range(rounds)]
+    cases = components()
+    return [{name: component.cpu_us() for name, component in cases.items()} for _ in range(rounds)]
 
 
 def queue_rounds(rounds: int, messages: int = 10_000) -> dict[int, list[float]]:
@@ -78,12 +78,14 @@ def queue_rounds(rounds: int, messages: int = 10_000) -> dict[int, list[float]]:
 
 
 def figures(
-    parts: list[dict[str, float]], queue: dict[int, list[float]], requests: dict[str, list[Round]]
+    costs_by_component: list[dict[str, float]],
+    queue: dict[int, list[float]],
+    requests: dict[str, list[Round]],
 ) -> list[Figure]:
     """Return what was measured beside the goal's targets, in the goal's order."""
 
     def of(*names: str) -> list[float]:
-        return [sum(each[name] for name in names) for each in parts]
+        return [sum(each[name] for name in names) for each in costs_by_component]
 
     against = [
         figure
@@ -108,12 +110,12 @@ def figures(
     ]
 
 
-def render(about: About, targets: list[Figure], requests: dict[str, list[Round]]) -> str:
+def render(about: RunInfo, targets: list[Figure], requests: dict[str, list[Round]]) -> str:
     """Return everything as Markdown: the targets, then the clients one against the other."""
     how = "CPU of the client, all threads, user and system. A target is met when the median keeps to it."
     heads = ["part", "target", "measured: median (least–most)", "met"]
     blocks = [
-        about.heading("The parts of a message", how),
+        about.heading("Components of a message", how),
         table(heads, [figure.row() for figure in targets]),
     ]
     for kind, rounds in requests.items():
@@ -139,23 +141,29 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="BENCH_MODULE=micro scripts/bench", description=__doc__)
     add_options(parser)
     parser.add_argument("--requests", type=int, default=5_000, help="requests of the fast clients (5000)")
-    parser.add_argument("--parts-only", action="store_true", help="leave the clients out")
+    parser.add_argument(
+        "--components-only",
+        "--parts-only",
+        dest="components_only",
+        action="store_true",
+        help="leave the clients out",
+    )
     options = parser.parse_args(arguments)
     pin(CLIENT_CORE)
-    parts = part_rounds(options.rounds)
+    component_costs = component_rounds(options.rounds)
     requests: dict[str, list[Round]] = {}
     queue: dict[int, list[float]] = {FEW: [], MANY: []}
     try:
         queue = queue_rounds(options.rounds)
         pin(SERVER_CORE)
-        if not options.parts_only:
-            requests = race(options.rounds, options.requests)
+        if not options.components_only:
+            requests = compare_clients(options.rounds, options.requests)
     except Unavailable as reason:
-        print(f"bench: left out: {reason}", file=sys.stderr)
-    about, targets = About.now(options.rounds), figures(parts, queue, requests)
+        report_progress(f"bench: left out: {reason}")
+    about, targets = RunInfo.now(options.rounds), figures(component_costs, queue, requests)
     text = render(about, targets, requests)
     facts = attrs.asdict(about) | {"targets": [attrs.asdict(each) | {"met": each.met} for each in targets]}
-    write(options.results, "micro", text, facts | {"parts": parts, "requests": requests})
+    write(options.results, "micro", text, facts | {"components": component_costs, "requests": requests})
     print(text)
     return 0
 

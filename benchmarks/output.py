@@ -3,6 +3,7 @@
 import argparse
 import json
 import statistics
+import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,11 +18,11 @@ ROUNDS = 5
 
 
 @attrs.frozen
-class About:
+class RunInfo:
     """Where, when and how often something was measured.
 
     Attributes:
-        machine: From `measure.machine`.
+        machine: From `machine.machine`.
         taken_at: UTC, ISO 8601.
         rounds: How many rounds the medians are of.
     """
@@ -50,6 +51,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options that every benchmark has: ``--rounds`` and ``--results``."""
     parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"rounds, each with everything ({ROUNDS})")
     parser.add_argument("--results", type=Path, default=RESULTS, help="where JSON, table and plots go")
+
+
+def report_progress(text: str) -> None:
+    """Print one line of progress on standard error; standard output is for the result."""
+    print(text, file=sys.stderr, flush=True)
 
 
 def write(folder: Path, name: str, text: str, facts: Mapping[str, Any]) -> None:

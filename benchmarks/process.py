@@ -73,7 +73,7 @@ class Child:
                 stdin=subprocess.DEVNULL,
                 stdout=stdout,
                 stderr=errors,
-                preexec_fn=_settle_on(core),
+                preexec_fn=_child_setup(core),
             )
 
     @property
@@ -120,7 +120,7 @@ class Child:
         os.kill(self.process.pid, signal.SIGTERM)
         return self.wait(timeout)
 
-    def complaint(self) -> str:
+    def stderr_tail(self) -> str:
         """Return the end of its standard error, for a message to the user."""
         return self.log.read_text(errors="replace")[-2000:].strip()
 
@@ -131,7 +131,7 @@ def pin(core: int) -> None:
         os.sched_setaffinity(0, {core})
 
 
-def _settle_on(core: int) -> Callable[[], None]:
+def _child_setup(core: int) -> Callable[[], None]:
     """Return what the child does before it execs: choose its core, and die with its parent."""
 
     def settle() -> None:
@@ -162,7 +162,7 @@ def wait_for_port(port: int, child: Child, seconds: float = 10.0) -> None:
             return
         if not child.running:
             break
-    raise RuntimeError(f"{child.name} does not listen on {port}: {child.complaint()}")
+    raise RuntimeError(f"{child.name} does not listen on {port}: {child.stderr_tail()}")
 
 
 def _ticks(seconds: float) -> Iterator[None]:

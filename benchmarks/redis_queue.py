@@ -14,8 +14,8 @@ from pathlib import Path
 import attrs
 import trio
 
-from benchmarks.output import About, add_options, spread, table, write
-from benchmarks.picture import Series, draw
+from benchmarks.charts import Series, draw
+from benchmarks.output import RunInfo, add_options, report_progress, spread, table, write
 from benchmarks.process import CLIENT_CORE, Unavailable, pin
 from benchmarks.redis_server import RedisServer
 from loadtest_trio.message import Message, Operation
@@ -113,16 +113,16 @@ async def _turn(service: RedisService, elements: list[bytes], batches: Batches) 
         await service.settle(finished)
 
 
-def play(url: str, everything: dict[str, Batches], rounds: int, messages: int) -> dict[str, list[Cost]]:
+def run_rounds(url: str, everything: dict[str, Batches], rounds: int, messages: int) -> dict[str, list[Cost]]:
     """Measure all of them once, and again."""
     costs: dict[str, list[Cost]] = {name: [] for name in everything}
     for number, (name, batches) in itertools.product(range(rounds), everything.items()):
         costs[name].append(trio.run(measure, url, batches, messages))
-        print(f"round {number + 1}  {name}: {costs[name][-1].cpu_us:.0f} CPU µs", file=sys.stderr, flush=True)
+        report_progress(f"round {number + 1}  {name}: {costs[name][-1].cpu_us:.0f} CPU µs")
     return costs
 
 
-def render(about: About, everything: dict[str, Batches], costs: dict[str, list[Cost]]) -> str:
+def render(about: RunInfo, everything: dict[str, Batches], costs: dict[str, list[Cost]]) -> str:
     """Return the table with its heading."""
     how = (
         f"CPU of the client for enqueue, claim, settle and length together. The service's rows have the "
@@ -160,7 +160,7 @@ def plot(path: Path, costs: dict[str, list[Cost]]) -> None:
 
 
 def write_all(
-    folder: Path, about: About, everything: dict[str, Batches], costs: dict[str, list[Cost]]
+    folder: Path, about: RunInfo, everything: dict[str, Batches], costs: dict[str, list[Cost]]
 ) -> str:
     """Write redis_queue.json, .md and .png; return the table."""
     text = render(about, everything, costs)
@@ -186,11 +186,11 @@ def main(arguments: list[str]) -> int:
     try:
         with RedisServer() as redis:
             pin(CLIENT_CORE)
-            costs = play(redis.endpoint, everything, options.rounds, options.messages)
+            costs = run_rounds(redis.endpoint, everything, options.rounds, options.messages)
     except Unavailable as reason:
-        print(f"redis_queue: cannot measure: {reason}", file=sys.stderr)
+        report_progress(f"redis_queue: cannot measure: {reason}")
         return 2
-    print(write_all(options.results, About.now(options.rounds), everything, costs))
+    print(write_all(options.results, RunInfo.now(options.rounds), everything, costs))
     return 0
 
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import attrs
 
+from benchmarks.charts import whiskers
 from benchmarks.contenders import CONTENDERS
 from benchmarks.measure import Result
-from benchmarks.output import About, spread, write
+from benchmarks.output import RunInfo, spread, write
 from benchmarks.output import table as markdown
-from benchmarks.picture import whiskers
 
 TITLES = {each.name: each.title for each in CONTENDERS}
 SERVERS = {"nginx": "nginx", "seaweedfs": "SeaweedFS"}
@@ -80,7 +80,7 @@ def heading(report: Report) -> str:
         f"Contenders in alternation, up to {report.messages:,} messages each, client on one core and servers "
         "on the other."
     )
-    return About(report.machine, report.taken_at, len(report.rounds)).heading(title(report), how)
+    return RunInfo(report.machine, report.taken_at, len(report.rounds)).heading(title(report), how)
 
 
 def title(report: Report) -> str:

@@ -6,12 +6,12 @@ from contextlib import ExitStack
 
 from benchmarks.contenders import CONTENDERS, Contender
 from benchmarks.endpoint import NginxS3
-from benchmarks.field import Endpoint, Field
 from benchmarks.measure import Failed, Result, measure
-from benchmarks.output import About, add_options
+from benchmarks.output import RunInfo, add_options, report_progress
 from benchmarks.process import SERVER_CORE, Unavailable, pin
 from benchmarks.redis_server import RedisServer
 from benchmarks.report import Report, write_all
+from benchmarks.testbed import Endpoint, Testbed
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
@@ -50,7 +50,7 @@ def open_endpoint(name: str) -> Endpoint:
 Rounds = list[list[Result]]
 
 
-def play(options: argparse.Namespace, contenders: list[Contender]) -> tuple[Rounds, dict[str, str]]:
+def run_rounds(options: argparse.Namespace, contenders: list[Contender]) -> tuple[Rounds, dict[str, str]]:
     """Run all rounds.
 
     Returns:
@@ -61,20 +61,20 @@ def play(options: argparse.Namespace, contenders: list[Contender]) -> tuple[Roun
     with ExitStack() as stack:
         endpoint = stack.enter_context(open_endpoint(options.endpoint))
         redis = stack.enter_context(RedisServer())
-        field = Field(endpoint, redis, tls=options.tls, messages=options.messages)
+        testbed = Testbed(endpoint, redis, tls=options.tls, messages=options.messages)
         for number in range(options.rounds):
             results = []
             for contender in contenders:
                 if contender.name in left_out:
                     continue
                 try:
-                    result = measure(contender, field)
+                    result = measure(contender, testbed)
                 except (Unavailable, Failed) as reason:
                     left_out[contender.name] = str(reason)
-                    say(f"round {number + 1}  {contender.name}: left out: {reason}")
+                    report_progress(f"round {number + 1}  {contender.name}: left out: {reason}")
                     continue
                 results.append(result)
-                say(
+                report_progress(
                     f"round {number + 1}  {contender.name:12} {result.rate:8.0f} msg/s"
                     f" {result.cpu_us:8.0f} µs CPU a message  ({result.busy:.0%} busy)"
                 )
@@ -82,21 +82,16 @@ def play(options: argparse.Namespace, contenders: list[Contender]) -> tuple[Roun
     return rounds, left_out
 
 
-def say(text: str) -> None:
-    """Tell the user how it goes, on standard error."""
-    print(text, file=sys.stderr, flush=True)
-
-
 def main(arguments: list[str]) -> int:
     """Run the harness; return the exit code: 1 when somebody failed, 2 when nothing could be measured."""
     options = parse(arguments)
     pin(SERVER_CORE)
     try:
-        rounds, left_out = play(options, chosen(options.only))
+        rounds, left_out = run_rounds(options, chosen(options.only))
     except Unavailable as reason:
-        say(f"bench: cannot measure: {reason}")
+        report_progress(f"bench: cannot measure: {reason}")
         return 2
-    about = About.now(options.rounds)
+    about = RunInfo.now(options.rounds)
     report = Report(
         endpoint=options.endpoint,
         scheme="https" if options.tls else "http",

@@ -13,8 +13,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from benchmarks.calibration import SIZE
 from benchmarks.process import SERVER_CORE, Child, free_ports, wait_for_port
-from benchmarks.reference import SIZE
 
 BODY = (b"01234567-89ab-4cde-8f01-23456789abcd\n" * (SIZE // 37))[:SIZE]
 PAGE = 1000

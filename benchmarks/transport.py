@@ -24,9 +24,18 @@ import trio
 
 from benchmarks import wrk
 from benchmarks.endpoint import NginxS3
-from benchmarks.output import About, add_options, spread, table, write
+from benchmarks.output import RunInfo, add_options, report_progress, spread, table, write
 from benchmarks.process import CLIENT_CORE, Unavailable, pin
-from benchmarks.scenes import BODY, BUCKET, KEY, METHODS, Call, Scene, over_connections, over_transport
+from benchmarks.transport_scenarios import (
+    BODY,
+    BUCKET,
+    KEY,
+    METHODS,
+    Call,
+    Scenario,
+    over_connections,
+    over_transport,
+)
 
 Values = dict[str, list[float]]
 
@@ -55,40 +64,45 @@ async def repeat(calls: list[Call], count: int) -> None:
             nursery.start_soon(task, call)
 
 
-def contenders(scene: Scene) -> dict[str, Callable[[int], float]]:
-    """Return who can play this scene: functions from a number of requests to CPU µs a request."""
+def contenders(scenario: Scenario) -> dict[str, Callable[[int], float]]:
+    """Return who can play this scenario: functions from a number of requests to CPU µs a request."""
 
     def ours(requests: int, *, watched: bool) -> float:
-        return trio.run(cpu_us, over_transport(scene, "lean", watched=watched), requests)
+        return trio.run(cpu_us, over_transport(scenario, "lean", watched=watched), requests)
 
     everybody: dict[str, Callable[[int], float]] = {
-        "wrk": lambda requests: wrk.cpu_us(scene.url, scene.method, requests=requests, tasks=scene.tasks),
-        "connection": lambda requests: trio.run(cpu_us, over_connections(scene), requests),
+        "wrk": partial(wrk_cpu_us, scenario),
+        "connection": lambda requests: trio.run(cpu_us, over_connections(scenario), requests),
         "lean": partial(ours, watched=True),
         "lean, unwatched": partial(ours, watched=False),
-        "httpx": lambda requests: trio.run(cpu_us, over_transport(scene, "httpx"), requests // 5),
+        "httpx": lambda requests: trio.run(cpu_us, over_transport(scenario, "httpx"), requests // 5),
     }
     if not wrk.installed():
         del everybody["wrk"]
     return everybody
 
 
-def scenes(endpoint: NginxS3, options: argparse.Namespace) -> Iterator[tuple[str, Values]]:
-    """Measure each scene: everybody in turn, round after round."""
+def wrk_cpu_us(scenario: Scenario, requests: int) -> float:
+    """Return wrk's CPU µs a request."""
+    return wrk.cpu_us(scenario.url, scenario.method, requests=requests, tasks=scenario.tasks)
+
+
+def scenarios(endpoint: NginxS3, options: argparse.Namespace) -> Iterator[tuple[str, Values]]:
+    """Measure each scenario: everybody in turn, round after round."""
     for tls in (False, True):
         for method in METHODS:
             endpoint.reset(BUCKET, [(KEY, bytes(BODY))])
-            scene = Scene(endpoint, method, tls=tls, tasks=options.tasks)
+            scenario = Scenario(endpoint, method, tls=tls, tasks=options.tasks)
             values: Values = {}
             for _ in range(options.rounds):
-                for name, measure in contenders(scene).items():
+                for name, measure in contenders(scenario).items():
                     values.setdefault(name, []).append(measure(options.requests))
-            print(f"measured: {scene.name}", file=sys.stderr, flush=True)
-            yield scene.name, values
+            report_progress(f"measured: {scenario.name}")
+            yield scenario.name, values
 
 
-def render(about: About, figures: dict[str, Values], tasks: int) -> str:
-    """Return a table a scene; a ratio is the median of the rounds' ratios."""
+def render(about: RunInfo, figures: dict[str, Values], tasks: int) -> str:
+    """Return a table a scenario; a ratio is the median of the rounds' ratios."""
     how = f"Unsigned requests, {tasks} at a time, over loopback to nginx; CPU of the client."
     blocks = [about.heading("The S3 transport", how)]
     for title, values in figures.items():
@@ -113,11 +127,11 @@ def main(arguments: list[str]) -> int:
     try:
         with NginxS3() as endpoint:
             pin(CLIENT_CORE)
-            figures = dict(scenes(endpoint, options))
+            figures = dict(scenarios(endpoint, options))
     except Unavailable as reason:
-        print(f"transport: cannot measure: {reason}", file=sys.stderr)
+        report_progress(f"transport: cannot measure: {reason}")
         return 2
-    about = About.now(options.rounds)
+    about = RunInfo.now(options.rounds)
     text = render(about, figures, options.tasks)
     facts = attrs.asdict(about) | {"tasks": options.tasks, "cpu_us": figures}
     write(options.results, "transport", text, facts)

@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 from benchmarks.fast_backends import fast_backends
+from benchmarks.output import report_progress
 from benchmarks.process import CLIENT_CORE, Unavailable
 
 
@@ -29,7 +30,7 @@ def main() -> int:
         with fast_backends(options.delay) as backends:
             return search(options, backends)
     except Unavailable as reason:
-        print(f"tune: {reason}", file=sys.stderr)
+        report_progress(f"tune: {reason}")
         return 2
 
 

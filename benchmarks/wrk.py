@@ -5,8 +5,8 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from benchmarks.calibration import SIZE
 from benchmarks.process import CLIENT_CORE, Child
-from benchmarks.reference import SIZE
 
 _PUT = f'wrk.method = "PUT"\nwrk.body = string.rep("a", {SIZE})\n'
 _REQUESTS_A_SECOND = 4000
@@ -23,7 +23,7 @@ def cpu_us(url: str, method: str, *, requests: int, tasks: int) -> float:
     Args:
         url: The object.
         method: ``GET``, or ``PUT`` of a middling file.
-        requests: About how many; wrk is told a time.
+        requests: RunInfo how many; wrk is told a time.
         tasks: Connections.
 
     Raises:
@@ -40,5 +40,5 @@ def cpu_us(url: str, method: str, *, requests: int, tasks: int) -> float:
         usage = child.wait(timeout=seconds + 30.0)
         done = re.search(r"(\d+) requests in", (folder / "out").read_text())
         if not done or not int(done[1]):
-            raise RuntimeError(f"wrk failed: {child.complaint()}")
+            raise RuntimeError(f"wrk failed: {child.stderr_tail()}")
     return usage.total / int(done[1]) * 1e6

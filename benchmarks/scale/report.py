@@ -6,7 +6,7 @@ from pathlib import Path
 
 import attrs
 
-from benchmarks.output import About, spread, table, write
+from benchmarks.output import RunInfo, spread, table, write
 from benchmarks.scale.sweeps import BASE, STARTS, SWEEPS, THROUGHPUT, Sweep
 from benchmarks.scale.throughput import NOTE, plot, throughput_table
 from benchmarks.scale.trial import Rounds, Sample
@@ -27,7 +27,7 @@ class Scale:
         starts: Seconds to the first message, by the title of the way to start.
     """
 
-    about: About
+    about: RunInfo
     messages: int
     sweeps: dict[str, Rounds]
     starts: dict[str, list[float]]

@@ -8,12 +8,12 @@ import attrs
 
 from benchmarks.contenders import SATURATE, WORKER, Contender, daemon
 from benchmarks.endpoint import NginxS3
-from benchmarks.field import Endpoint, Field
-from benchmarks.scale.trial import Sample, try_once
+from benchmarks.scale.trial import Sample, run_trial
 from benchmarks.stub_s3 import StubS3
+from benchmarks.testbed import Endpoint, Testbed
 from benchmarks.workload import PREFIX
 
-Try = Callable[[int, Field], Sample]
+Measure = Callable[[int, Testbed], Sample]
 
 FEW, BASE = 10, 64  # the default number of workers; the one that the memory of a further one is counted from
 DISTANCE_SECONDS = 0.03  # that a request waits at the endpoint
@@ -33,14 +33,14 @@ class Sweep:
         title: Heading of its table.
         unit: Heading of the column of sizes.
         sizes: The sizes, the one that the others are compared to first.
-        attempt: Measures one size.
+        measure: Measures one size.
     """
 
     name: str
     title: str
     unit: str
     sizes: tuple[int, ...]
-    attempt: Try
+    measure: Measure
 
 
 @attrs.frozen
@@ -58,7 +58,7 @@ class Start:
     objects: bool
 
 
-def with_workers(size: int, field: Field) -> Sample:
+def with_workers(size: int, testbed: Testbed) -> Sample:
     """Measure a daemon with so many workers on a prepared queue.
 
     On loopback a few dozen workers do all the work and the others sleep. So the endpoint is as distant as
@@ -66,10 +66,10 @@ def with_workers(size: int, field: Field) -> Sample:
     There are many more objects than workers, or they would wait for each other's keys.
     """
     with NginxS3(delay=size / _REQUESTS_A_SECOND) as endpoint:
-        return try_once(_worker(size), _with_many_objects(_at(endpoint, field)))
+        return run_trial(_worker(size), _with_many_objects(_at(endpoint, testbed)))
 
 
-def with_known(size: int, field: Field) -> Sample:
+def with_known(size: int, testbed: Testbed) -> Sample:
     """Measure a daemon that knows so many objects and schedules its own messages among them.
 
     The floor of the bucket is its size, so that all sizes get the same mix, refills included. The queue is
@@ -87,24 +87,24 @@ def with_known(size: int, field: Field) -> Sample:
         "known", "both roles", daemon, concurrency=FEW, env=env, scheduled=True, service=True
     )
     with StubS3(size) as endpoint:
-        return try_once(contender, _at(endpoint, field))
+        return run_trial(contender, _at(endpoint, testbed))
 
 
-def at_a_distance(size: int, field: Field) -> Sample:
+def at_a_distance(size: int, testbed: Testbed) -> Sample:
     """Measure a daemon with so many workers, the S3 server being as far away as a real one may be.
 
     A worker waits for nearly all of a message, so the rate grows with the workers until the core is full.
     The number of messages grows with them, so that each size takes five to ten seconds.
     """
     with NginxS3(delay=DISTANCE_SECONDS) as endpoint:
-        many = _with_many_objects(_at(endpoint, field))
+        many = _with_many_objects(_at(endpoint, testbed))
         many.messages = min(MESSAGES_A_WORKER * size, MOST_MESSAGES)
-        return try_once(_worker(size), many)
+        return run_trial(_worker(size), many)
 
 
-def with_waiting(size: int, field: Field) -> Sample:
+def with_waiting(size: int, testbed: Testbed) -> Sample:
     """Measure a daemon while so many further messages wait behind those it works on."""
-    return try_once(_worker(BASE), field, behind=size)
+    return run_trial(_worker(BASE), testbed, behind=size)
 
 
 SWEEPS = (
@@ -115,19 +115,19 @@ SWEEPS = (
 )
 
 
-def _at(endpoint: Endpoint, field: Field) -> Field:
-    """Return the same field with another endpoint."""
-    moved = copy.copy(field)
+def _at(endpoint: Endpoint, testbed: Testbed) -> Testbed:
+    """Return the same testbed with another endpoint."""
+    moved = copy.copy(testbed)
     moved.endpoint = endpoint
     return moved
 
 
-def _with_many_objects(field: Field) -> Field:
-    """Let the field have many objects, of few bodies: workers seldom wait for each other's keys."""
-    bodies = [body for _, body in field.objects[:_BODIES]]
-    field.keys = [f"{PREFIX}many-{n:06d}" for n in range(_MANY_OBJECTS)]
-    field.objects = list(zip(field.keys, itertools.cycle(bodies), strict=False))
-    return field
+def _with_many_objects(testbed: Testbed) -> Testbed:
+    """Let the testbed have many objects, of few bodies: workers seldom wait for each other's keys."""
+    bodies = [body for _, body in testbed.objects[:_BODIES]]
+    testbed.keys = [f"{PREFIX}many-{n:06d}" for n in range(_MANY_OBJECTS)]
+    testbed.objects = list(zip(testbed.keys, itertools.cycle(bodies), strict=False))
+    return testbed
 
 
 def _worker(concurrency: int) -> Contender:

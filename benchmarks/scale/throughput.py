@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from benchmarks.charts import Series, draw
 from benchmarks.output import spread, table
-from benchmarks.picture import Series, draw
 from benchmarks.scale.sweeps import DISTANCE_SECONDS, MESSAGES_A_WORKER, MOST_MESSAGES
 from benchmarks.scale.trial import Rounds, Sample
 

@@ -17,11 +17,11 @@ from typing import Any
 import attrs
 
 from benchmarks.contenders import ROOT, Contender
-from benchmarks.field import BUCKET, PATIENCE, QUEUE, Field
 from benchmarks.measure import FIRST_MARK, LAST_MARK, LIST, Failed, Mark, log_lines
 from benchmarks.process import CLIENT_CORE, Child
 from benchmarks.redis_server import RedisServer
 from benchmarks.scale.latency import service_times
+from benchmarks.testbed import BUCKET, PATIENCE, QUEUE, Testbed
 from benchmarks.workload import workload
 
 _LEDGER = f"{{{QUEUE}}}:ledger"
@@ -59,28 +59,28 @@ Rounds = list[dict[int, Sample]]
 """One sweep: a round each, the samples by size."""
 
 
-def try_once(contender: Contender, field: Field, *, behind: int = 0) -> Sample:
+def run_trial(contender: Contender, testbed: Testbed, *, behind: int = 0) -> Sample:
     """Let a daemon work on the field's messages and measure it.
 
     Args:
         contender: The daemon and its settings.
-        field: The servers, and how many messages.
+        testbed: The servers, and how many messages.
         behind: So many more wait behind those that are measured.
 
     Raises:
         Failed: It crashed, stood still, lost a message, or failed at one.
     """
-    total = field.messages
-    field.endpoint.reset(BUCKET, field.objects)
-    elements = [] if contender.scheduled else workload(total, field.keys, now=time.time()).elements
-    field.redis.fill(LIST, elements)
-    _put_behind(field, behind)
-    with _running(contender, field) as (child, output):
-        first, last, cpu_before = _watch(child, field, contender.concurrency, output)
-        while not contender.scheduled and not behind and child.running and settled(field.redis) < total:
+    total = testbed.messages
+    testbed.endpoint.reset(BUCKET, testbed.objects)
+    elements = [] if contender.scheduled else workload(total, testbed.keys, now=time.time()).elements
+    testbed.redis.fill(LIST, elements)
+    _put_behind(testbed, behind)
+    with _running(contender, testbed) as (child, output):
+        first, last, cpu_before = _watch(child, testbed, contender.concurrency, output)
+        while not contender.scheduled and not behind and child.running and settled(testbed.redis) < total:
             time.sleep(_LOOK_SECONDS)
         child.stop()
-        _check(child, field.redis, output, enqueued=None if contender.scheduled else total + behind)
+        _check(child, testbed.redis, output, enqueued=None if contender.scheduled else total + behind)
         lines = log_lines(output, "metrics")
     return _sample(first, last, cpu_before, lines)
 
@@ -98,23 +98,23 @@ def _sample(first: Mark, last: Mark, cpu_before: float, lines: list[dict[str, An
     )
 
 
-def start_once(contender: Contender, field: Field, *, objects: bool) -> float:
+def start_once(contender: Contender, testbed: Testbed, *, objects: bool) -> float:
     """Return the seconds from the exec of a daemon to its first settled message.
 
     Args:
         contender: The daemon and its settings. Without the scheduler's role it finds a message waiting.
-        field: The servers; of its messages, the first hundred wait.
+        testbed: The servers; of its messages, the first hundred wait.
         objects: Whether the bucket has objects already.
 
     Raises:
         Failed: It ended, or settled nothing.
     """
-    field.endpoint.reset(BUCKET, field.objects if objects else ())
-    elements = [] if contender.scheduled else workload(100, field.keys, now=time.time()).elements
-    field.redis.fill(LIST, elements)
+    testbed.endpoint.reset(BUCKET, testbed.objects if objects else ())
+    elements = [] if contender.scheduled else workload(100, testbed.keys, now=time.time()).elements
+    testbed.redis.fill(LIST, elements)
     began = time.perf_counter()
-    with _running(contender, field) as (child, output):
-        while not settled(field.redis):
+    with _running(contender, testbed) as (child, output):
+        while not settled(testbed.redis):
             if not child.running or time.perf_counter() - began > PATIENCE:
                 raise Failed(_said(child, output))
             time.sleep(_START_LOOK_SECONDS)
@@ -130,17 +130,17 @@ def settled(redis: RedisServer) -> int:
     return int(count or 0)
 
 
-def _put_behind(field: Field, count: int) -> None:
+def _put_behind(testbed: Testbed, count: int) -> None:
     """Put so many READs at the end of the queue."""
     form = b'{"id":"behind-%d","operation":"READ","key":"%b"}'
-    keys = [key.encode() for key in field.keys]
+    keys = [key.encode() for key in testbed.keys]
     for begin in range(0, count, _BATCH):
         numbers = range(begin, min(begin + _BATCH, count))
-        field.redis.client.lpush(LIST, *(form % (n, keys[n % len(keys)]) for n in numbers))
+        testbed.redis.client.lpush(LIST, *(form % (n, keys[n % len(keys)]) for n in numbers))
 
 
 @contextlib.contextmanager
-def _running(contender: Contender, field: Field) -> Iterator[tuple[Child, Path]]:
+def _running(contender: Contender, testbed: Testbed) -> Iterator[tuple[Child, Path]]:
     """Run the daemon; yields it and the file of its log lines. It has ended afterwards."""
     with tempfile.TemporaryDirectory(prefix="bench-scale-") as folder:
         output = Path(folder) / "stdout"
@@ -148,7 +148,7 @@ def _running(contender: Contender, field: Field) -> Iterator[tuple[Child, Path]]
             child = Child(
                 contender.command(),
                 core=CLIENT_CORE,
-                env=field.environment(contender, field.messages),
+                env=testbed.environment(contender, testbed.messages),
                 stdout=stdout.fileno(),
                 log=Path(folder) / "stderr",
                 cwd=ROOT,
@@ -159,18 +159,18 @@ def _running(contender: Contender, field: Field) -> Iterator[tuple[Child, Path]]
             child.stop(timeout=5.0)
 
 
-def _watch(child: Child, field: Field, concurrency: int, output: Path) -> tuple[Mark, Mark, float]:
+def _watch(child: Child, testbed: Testbed, concurrency: int, output: Path) -> tuple[Mark, Mark, float]:
     """Return the marks at the two ends of the window, and the CPU seconds before the first message.
 
     The window begins when every worker has its connection, however few the messages.
     """
-    total = field.messages
+    total = testbed.messages
     begin = max(total * FIRST_MARK, 2 * concurrency)
     first: Mark | None = None
     before: float | None = None
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
-        messages = settled(field.redis)
+        messages = settled(testbed.redis)
         if not child.running:
             break
         mark = Mark(time.perf_counter(), child.cpu_seconds(), messages, child.peak_rss_mb())
@@ -203,4 +203,4 @@ def _check(child: Child, redis: RedisServer, output: Path, *, enqueued: int | No
 
 
 def _said(child: Child, output: Path) -> str:
-    return f"exit {child.process.returncode}: {child.complaint()} {output.read_text()[-1500:]}"
+    return f"exit {child.process.returncode}: {child.stderr_tail()} {output.read_text()[-1500:]}"

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks.contenders import ROOT
+from benchmarks.output import report_progress
 from benchmarks.process import Unavailable
 from benchmarks.soak.backends import CHOICES
 from benchmarks.soak.record import record
@@ -24,7 +25,7 @@ def main() -> int:
         try:
             record(folder, backends, minutes=options.minutes, rate=options.rate, workers=options.workers)
         except Unavailable as reason:
-            print(f"soak: {reason}", file=sys.stderr)
+            report_progress(f"soak: {reason}")
             return 2
     return 0 if write_report(folder, options.warm_up) else 1
 

@@ -2,11 +2,11 @@
 
 import pytest
 
+from benchmarks.client_comparison import Round, kinds, ratios
 from benchmarks.micro import FEW, MANY, Figure, figures, render
-from benchmarks.output import About
-from benchmarks.race import Round, kinds, ratios
+from benchmarks.output import RunInfo
 
-ABOUT = About({"cpu": "C", "cores": 2, "python": "3", "commit": "abc"}, "now", 3)
+ABOUT = RunInfo({"cpu": "C", "cores": 2, "python": "3", "commit": "abc"}, "now", 3)
 PART = {"sign": 6.0, "create": 400.0, "edit": 16.0, "record": 6.0, "line": 1.0}
 
 

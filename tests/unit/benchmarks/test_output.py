@@ -4,10 +4,10 @@ import argparse
 import json
 from pathlib import Path
 
-from benchmarks.output import RESULTS, About, add_options, spread, table, write
-from benchmarks.picture import Series, limits, whiskers
+from benchmarks.charts import Series, limits, whiskers
+from benchmarks.output import RESULTS, RunInfo, add_options, spread, table, write
 
-ABOUT = About({"cpu": "C", "cores": 2, "python": "3.11", "commit": "abc"}, "2026-01-01T00:00:00Z", 5)
+ABOUT = RunInfo({"cpu": "C", "cores": 2, "python": "3.11", "commit": "abc"}, "2026-01-01T00:00:00Z", 5)
 
 
 def test_five_rounds_and_the_results_folder_are_the_defaults() -> None:

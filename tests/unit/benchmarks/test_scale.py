@@ -5,7 +5,7 @@ from typing import Any
 import attrs
 import pytest
 
-from benchmarks.output import About
+from benchmarks.output import RunInfo
 from benchmarks.scale.latency import service_times
 from benchmarks.scale.report import Scale, listing, memory, ratios, render, verdict
 from benchmarks.scale.sweeps import STARTS
@@ -66,7 +66,7 @@ def test_the_text_has_every_size_and_every_verdict(rounds: Rounds) -> None:
     """Sizes, ratios and limits stand in the tables; what was not measured has none."""
     machine: dict[str, str | int] = {"cpu": "C", "cores": 2, "python": "3", "commit": "abc"}
     starts = {start.title: [1.4, 1.6, 1.7] for start in STARTS}
-    text = render(Scale(About(machine, "now", 2), 100, {"workers": rounds}, starts))
+    text = render(Scale(RunInfo(machine, "now", 2), 100, {"workers": rounds}, starts))
     assert "| 512 | 950 (600–1,300) | 1.25 (1.20–1.30) | no, dearer |" in text
     assert "| a further worker | 0.50 | 0.6 | yes |" in text
     assert "| 1.60 (1.40–1.70) | 1.5 | no |" in text
@@ -76,7 +76,7 @@ def test_the_text_has_every_size_and_every_verdict(rounds: Rounds) -> None:
 def test_throughput_has_a_table_of_its_own(rounds: Rounds) -> None:
     """What more workers bring is not judged by flatness; latencies stand beside throughput."""
     machine: dict[str, str | int] = {"cpu": "C", "cores": 2, "python": "3", "commit": "abc"}
-    text = render(Scale(About(machine, "now", 2), 100, {"throughput": rounds}, {}))
+    text = render(Scale(RunInfo(machine, "now", 2), 100, {"throughput": rounds}, {}))
     assert "| 64 | 1,000 (1,000–1,000) | 50.0 (50.0–50.0) | 775 (550–1,000) | 40.0 (40.0–40.0) |" in text
     assert "flat" not in text
 

@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import attrs
 
-from benchmarks.field import BUCKET
-from benchmarks.reference import SIZE
+from benchmarks.calibration import SIZE
+from benchmarks.testbed import BUCKET
 from loadtest_trio import logs
 from loadtest_trio.message import Message, Operation
 from loadtest_trio.metrics import Metrics
@@ -20,7 +20,7 @@ _MESSAGES_A_LINE = 16_000  # ten seconds at the rate that the goal asks for
 
 
 @attrs.frozen
-class Part:
+class Component:
     """One thing to measure.
 
     Attributes:
@@ -42,14 +42,14 @@ class Part:
         return (time.process_time() - started) / (self.count * self.messages) * 1e6
 
 
-def parts() -> dict[str, Part]:
+def components() -> dict[str, Component]:
     """Return all of them, by their names."""
     return {
-        "sign": Part(signing(), 2_000),
-        "create": Part(payload(), 20),
-        "edit": Part(editing(), 500),
-        "record": Part(recording(), 2_000),
-        "line": Part(collecting(), 5, _MESSAGES_A_LINE),
+        "sign": Component(signing(), 2_000),
+        "create": Component(payload(), 20),
+        "edit": Component(editing(), 500),
+        "record": Component(recording(), 2_000),
+        "line": Component(collecting(), 5, _MESSAGES_A_LINE),
     }
 
 

@@ -10,8 +10,8 @@ from typing import Literal
 import httpx
 import trio
 
+from benchmarks.calibration import SIZE
 from benchmarks.endpoint import NginxS3
-from benchmarks.reference import SIZE
 from loadtest_trio.s3.connection import Connection
 from loadtest_trio.s3.http1 import BufferStream, request_head
 from loadtest_trio.s3.streams import Stream, TcpStream, connect
@@ -28,7 +28,7 @@ BUCKET, KEY = "bench", "one"
 BODY = b"a" * SIZE
 
 
-class Scene:
+class Scenario:
     """One kind of request: where it goes, and how it is made."""
 
     def __init__(self, endpoint: NginxS3, method: Method, *, tls: bool, tasks: int) -> None:
@@ -64,47 +64,47 @@ class Scene:
 
 @contextlib.asynccontextmanager
 async def over_transport(
-    scene: Scene, kind: Literal["lean", "httpx"], *, watched: bool = False
+    scenario: Scenario, kind: Literal["lean", "httpx"], *, watched: bool = False
 ) -> AsyncIterator[list[Call]]:
     """Requests through a transport, as many tasks as it has connections."""
     watch = DeadlineWatch()
-    transport = open_transport(kind, max_connections=scene.tasks, verify=scene.trust(), watch=watch)
+    transport = open_transport(kind, max_connections=scenario.tasks, verify=scenario.trust(), watch=watch)
 
     async def call() -> None:
-        response = await transport.handle_async_request(scene.request())
+        response = await transport.handle_async_request(scenario.request())
         body = await response_body(response)
         assert response.status_code == 200
-        assert len(body) == scene.answer_size
+        assert len(body) == scenario.answer_size
 
     async with trio.open_nursery() as nursery:
         if watched:
             nursery.start_soon(watch.run)
         try:
-            yield [call] * scene.tasks
+            yield [call] * scenario.tasks
         finally:
             await transport.aclose()
             nursery.cancel_scope.cancel()
 
 
 @contextlib.asynccontextmanager
-async def over_connections(scene: Scene) -> AsyncIterator[list[Call]]:
+async def over_connections(scenario: Scenario) -> AsyncIterator[list[Call]]:
     """The same bytes, each task on a `Connection` of its own."""
     timer = Timer({}, math.inf)
-    body = BODY if scene.method == "PUT" else b""
-    head = request_head(scene.request(), len(body))
+    body = BODY if scenario.method == "PUT" else b""
+    head = request_head(scenario.request(), len(body))
     scratch = memoryview(bytearray(65536))
 
     async def call(connection: Connection) -> None:
-        response = await connection.exchange(scene.method, head, body, timer)
-        assert len(response.body) == scene.answer_size
+        response = await connection.exchange(scenario.method, head, body, timer)
+        assert len(response.body) == scenario.answer_size
 
     async with contextlib.AsyncExitStack() as stack:
         calls: list[Call] = []
-        for _ in range(scene.tasks):
-            sock = await connect(scene.base.host, scene.base.port or 80)
+        for _ in range(scenario.tasks):
+            sock = await connect(scenario.base.host, scenario.base.port or 80)
             stream: Stream = TcpStream(sock)
-            if scene.tls:
-                stream = await open_tls(sock, scene.trust(), scene.base.host)
+            if scenario.tls:
+                stream = await open_tls(sock, scenario.trust(), scenario.base.host)
             stack.callback(stream.close)
             calls.append(partial(call, Connection(stream, scratch, 65536, SIZE)))
         yield calls

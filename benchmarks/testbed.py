@@ -48,7 +48,7 @@ class Endpoint(Protocol):
         ...
 
 
-class Field:
+class Testbed:
     """The servers and the prepared work of all rounds.
 
     Args:

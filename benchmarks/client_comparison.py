@@ -6,13 +6,14 @@ import tempfile
 from pathlib import Path
 
 from benchmarks import wrk
+from benchmarks.calibration import SIZE
 from benchmarks.clients import ASYNCIO, KEY, TRIO
 from benchmarks.contenders import CONTENDERS, ROOT
 from benchmarks.endpoint import NginxS3
-from benchmarks.field import BUCKET, Field
+from benchmarks.output import report_progress
 from benchmarks.process import CLIENT_CORE, Child
 from benchmarks.redis_server import RedisServer
-from benchmarks.reference import SIZE
+from benchmarks.testbed import BUCKET, Testbed
 
 OURS, LIMIT, PEER = "S3Service", "wrk", "obstore"
 TASKS = 16
@@ -31,7 +32,7 @@ def kinds() -> dict[str, tuple[str, bool]]:
     }
 
 
-def race(rounds: int, requests: int) -> dict[str, list[Round]]:
+def compare_clients(rounds: int, requests: int) -> dict[str, list[Round]]:
     """Measure every client at every kind of request, and all of them again.
 
     Args:
@@ -45,32 +46,32 @@ def race(rounds: int, requests: int) -> dict[str, list[Round]]:
     with NginxS3() as endpoint, RedisServer() as redis:
         for number in range(rounds):
             for title, (method, tls) in kinds().items():
-                field = Field(endpoint, redis, tls=tls, messages=0)
+                testbed = Testbed(endpoint, redis, tls=tls, messages=0)
                 endpoint.reset(BUCKET, [(KEY, b"a" * SIZE)])
-                results[title].append(one_round(method, requests, field))
-                print(f"round {number + 1}: {title}", file=sys.stderr, flush=True)
+                results[title].append(one_round(method, requests, testbed))
+                report_progress(f"round {number + 1}: {title}")
     return results
 
 
-def one_round(method: str, requests: int, field: Field) -> Round:
+def one_round(method: str, requests: int, testbed: Testbed) -> Round:
     """Measure every client once; who is not installed or fails is left out, and that is said."""
     measured: Round = {}
     for name in (*TRIO, *ASYNCIO, *([LIMIT] if wrk.installed() else [])):
         try:
-            measured[name] = one_client(name, method, requests // (5 if name in _SLOW else 1), field)
+            measured[name] = one_client(name, method, requests // (5 if name in _SLOW else 1), testbed)
         except RuntimeError as error:
-            print(f"{name} {method}: left out: {error}", file=sys.stderr, flush=True)
+            report_progress(f"{name} {method}: left out: {error}")
     return measured
 
 
-def one_client(name: str, method: str, count: int, field: Field) -> float:
+def one_client(name: str, method: str, count: int, testbed: Testbed) -> float:
     """Return CPU µs a request of one client, alone in a process.
 
     Raises:
         RuntimeError: It is not installed, or failed.
     """
     if name == LIMIT:
-        url = f"{field.endpoint.tls_url if field.tls else field.endpoint.url}/{BUCKET}/{KEY}"
+        url = f"{testbed.endpoint.tls_url if testbed.tls else testbed.endpoint.url}/{BUCKET}/{KEY}"
         return wrk.cpu_us(url, method, requests=2 * count, tasks=TASKS)
     command = [sys.executable, "-m", "benchmarks.clients", name, method.lower(), str(count), str(TASKS)]
     with tempfile.TemporaryDirectory(prefix="bench-micro-") as folder:
@@ -79,14 +80,14 @@ def one_client(name: str, method: str, count: int, field: Field) -> float:
             child = Child(
                 command,
                 core=CLIENT_CORE,
-                env=field.environment(CONTENDERS[0], 0),
+                env=testbed.environment(CONTENDERS[0], 0),
                 stdout=stdout.fileno(),
                 log=Path(folder) / "stderr",
                 cwd=ROOT,
             )
         child.wait(timeout=120.0)
         if child.process.returncode != 0:
-            raise RuntimeError(f"exit {child.process.returncode} {child.complaint()}")
+            raise RuntimeError(f"exit {child.process.returncode} {child.stderr_tail()}")
         return float(json.loads(output.read_text().splitlines()[-1])["cpu_us"])
 
 
