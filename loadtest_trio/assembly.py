@@ -14,7 +14,7 @@ from loadtest_trio.ecs import read_task_limits
 from loadtest_trio.errors import LoadtestError
 from loadtest_trio.handlers import build_registry
 from loadtest_trio.inventory import Inventory
-from loadtest_trio.message import Message
+from loadtest_trio.jobs.message import Message
 from loadtest_trio.metrics import Metrics
 from loadtest_trio.mix import Mix
 from loadtest_trio.redis_service import RedisService

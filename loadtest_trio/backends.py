@@ -17,9 +17,9 @@ from loadtest_trio.errors import (
     SettingFault,
 )
 from loadtest_trio.inventory import Inventory
+from loadtest_trio.jobs.retry import RECONNECT
 from loadtest_trio.metrics import Metrics
 from loadtest_trio.redis_service import RedisService
-from loadtest_trio.retry import RECONNECT
 from loadtest_trio.s3 import S3Service, find_credentials
 from loadtest_trio.s3.observed import ObservedTransport
 from loadtest_trio.s3.transport import open_transport

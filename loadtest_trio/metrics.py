@@ -10,8 +10,8 @@ from typing import Any, Protocol
 import attrs
 
 from loadtest_trio.errors import LoadtestError
+from loadtest_trio.jobs.message import Message, Operation, Phase
 from loadtest_trio.latencies import Latencies, histogram, summary
-from loadtest_trio.message import Message, Operation, Phase
 
 
 class Observer(Protocol):

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from random import Random
 
-from loadtest_trio.message import Operation
+from loadtest_trio.jobs.message import Operation
 
 LIMIT = 3.5
 """An operation this many messages behind its share is next, and one this far ahead has to wait."""

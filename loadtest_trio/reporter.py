@@ -9,8 +9,8 @@ import trio
 from loadtest_trio import emf, logs
 from loadtest_trio.ecs import TaskLimits
 from loadtest_trio.inventory import Inventory
+from loadtest_trio.jobs.message import Operation
 from loadtest_trio.machine import ProcessMeter
-from loadtest_trio.message import Operation
 from loadtest_trio.metrics import Metrics
 from loadtest_trio.redis_service import QueueSnapshot
 from loadtest_trio.settings import MetricsFormat, Role, Settings

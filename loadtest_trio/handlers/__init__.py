@@ -12,7 +12,7 @@ from loadtest_trio.handlers.delete import delete
 from loadtest_trio.handlers.read import read
 from loadtest_trio.handlers.store import ObjectStore
 from loadtest_trio.handlers.update import update
-from loadtest_trio.message import Message, Operation
+from loadtest_trio.jobs.message import Message, Operation
 
 Handler = Callable[[Message], Awaitable[None]]
 """Does one message's work. Returning means done; `ObjectMissingError` means missed; else it failed."""

@@ -1,7 +1,7 @@
 """DELETE: remove the object."""
 
 from loadtest_trio.handlers.store import ObjectStore
-from loadtest_trio.message import Message
+from loadtest_trio.jobs.message import Message
 
 
 async def delete(message: Message, store: ObjectStore) -> None:

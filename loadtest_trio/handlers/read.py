@@ -1,7 +1,7 @@
 """READ: download the whole object."""
 
 from loadtest_trio.handlers.store import ObjectStore
-from loadtest_trio.message import Message
+from loadtest_trio.jobs.message import Message
 
 
 async def read(message: Message, store: ObjectStore) -> None:

@@ -4,7 +4,7 @@ from random import Random
 
 from loadtest_trio.errors import MalformedMessageError
 from loadtest_trio.handlers.store import ObjectStore
-from loadtest_trio.message import Message
+from loadtest_trio.jobs.message import Message
 from loadtest_trio.payload import edit
 
 

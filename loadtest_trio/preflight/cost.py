@@ -10,7 +10,7 @@ from typing import Any
 import attrs
 
 from loadtest_trio.emf import UNITS
-from loadtest_trio.message import Operation
+from loadtest_trio.jobs.message import Operation
 from loadtest_trio.payload import LINE_BYTES
 from loadtest_trio.settings import Settings
 

@@ -10,7 +10,7 @@ import orjson
 import trio
 
 from loadtest_trio.errors import MalformedMessageError
-from loadtest_trio.message import decode
+from loadtest_trio.jobs.message import decode
 from loadtest_trio.redis_service.channel import Channel
 
 PAGE = 100

@@ -13,7 +13,7 @@ from uuid import uuid4
 import attrs
 
 from loadtest_trio.inventory import Inventory
-from loadtest_trio.message import Message, Operation, Phase
+from loadtest_trio.jobs.message import Message, Operation, Phase
 from loadtest_trio.mix import Mix
 from loadtest_trio.payload import LINE_BYTES
 

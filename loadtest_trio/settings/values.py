@@ -9,7 +9,7 @@ from urllib.parse import SplitResult, parse_qs, urlsplit
 import attrs
 from cattrs import Converter
 
-from loadtest_trio.message import Operation
+from loadtest_trio.jobs.message import Operation
 
 
 class SchedulerMode(StrEnum):

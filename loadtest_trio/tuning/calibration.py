@@ -7,7 +7,7 @@ from math import log
 from statistics import median
 from typing import Any
 
-from loadtest_trio.message import Message, Operation, decode
+from loadtest_trio.jobs.message import Message, Operation, decode
 
 QUICK_SECONDS, THOROUGH_SECONDS = 0.03, 0.4  # of CPU: while a service starts, and before a search
 _GROUPS = 4

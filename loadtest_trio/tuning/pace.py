@@ -9,7 +9,7 @@ import time
 
 import trio
 
-from loadtest_trio.message import Message, Operation, decode
+from loadtest_trio.jobs.message import Message, Operation, decode
 
 _PERIOD_SECONDS = 0.05
 _MESSAGES = 10

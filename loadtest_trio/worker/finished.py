@@ -3,7 +3,7 @@
 import attrs
 
 from loadtest_trio.errors import MalformedMessageError
-from loadtest_trio.message import Message
+from loadtest_trio.jobs.message import Message
 from loadtest_trio.redis_service import Delivery, Outcome, Settlement, dead_record
 from loadtest_trio.worker.attempt import Result
 

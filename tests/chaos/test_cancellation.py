@@ -10,7 +10,7 @@ import pytest
 import trio
 
 from loadtest_trio.daemon import Daemon
-from loadtest_trio.message import Message, Operation, decode
+from loadtest_trio.jobs.message import Message, Operation, decode
 from loadtest_trio.vitals import Vitals
 from loadtest_trio.web import HealthService, create_app
 from tests.support.cancellation import Scene, cancel_everywhere

@@ -36,8 +36,8 @@ from loguru import logger
 
 from loadtest_trio import logs, metrics, reporter
 from loadtest_trio.daemon import Daemon
+from loadtest_trio.jobs.message import Message, Operation, Phase
 from loadtest_trio.latencies import histogram
-from loadtest_trio.message import Message, Operation, Phase
 from loadtest_trio.scheduler import planner
 from loadtest_trio.worker import intake
 from tests.support.in_memory import UNIX_EPOCH, InMemory, assemble_in_memory, loaded

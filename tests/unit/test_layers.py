@@ -25,8 +25,8 @@ def room(*names: str) -> Room:
 ROWS: tuple[tuple[Room, ...], ...] = (
     (room(ROOT), room("errors"), room("latencies")),
     # The log lines are the seam: what reads them knows nothing of the service that wrote them.
-    (room("message"), room("reporting"), room("embedded")),
-    (room("settings"), room("retry"), room("metrics")),
+    (room("jobs"), room("reporting"), room("embedded")),
+    (room("settings"), room("metrics")),
     tuple(map(room, ("mix", "inventory", "lanes", "payload", "vitals", "logs", "emf", "machine"))),
     (room("redis_service"), room("s3"), room("ecs")),
     (room("handlers"),),

@@ -7,7 +7,7 @@ import pytest
 from hdrh.histogram import HdrHistogram
 
 from loadtest_trio.errors import S3ServerError
-from loadtest_trio.message import Message, Operation, Phase
+from loadtest_trio.jobs.message import Message, Operation, Phase
 from loadtest_trio.metrics import Metrics
 from tests.support.histograms import as_said
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loadtest_trio.message import Operation
+from loadtest_trio.jobs.message import Operation
 from loadtest_trio.mix import Mix
 
 NOMINAL = {Operation.READ: 50.0, Operation.UPDATE: 25.0, Operation.CREATE: 10.0, Operation.DELETE: 15.0}

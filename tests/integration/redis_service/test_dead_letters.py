@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from loadtest_trio.errors import RedisRejectedError
-from loadtest_trio.message import Message, Operation, decode
+from loadtest_trio.jobs.message import Message, Operation, decode
 from loadtest_trio.redis_service import RedisService, Settlement, dead_record
 
 

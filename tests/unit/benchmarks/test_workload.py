@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks.measure import UUID_LINES
 from benchmarks.workload import DISTANCE, MIX, Workload, initial_keys, initial_objects, workload
-from loadtest_trio.message import Message, decode
+from loadtest_trio.jobs.message import Message, decode
 
 MESSAGES = 4_000
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadtest_trio.message import Message, Operation, decode
+from loadtest_trio.jobs.message import Message, Operation, decode
 from loadtest_trio.redis_service import DeadLetter, dead_record
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loadtest_trio.inventory import Inventory
-from loadtest_trio.message import Message, Operation, Phase
+from loadtest_trio.jobs.message import Message, Operation, Phase
 from loadtest_trio.mix import Mix
 from loadtest_trio.payload import LINE_BYTES
 from loadtest_trio.scheduler import FileSizes, Planner

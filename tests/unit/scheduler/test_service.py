@@ -8,7 +8,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from loadtest_trio.message import Message, Operation, Phase, decode
+from loadtest_trio.jobs.message import Message, Operation, Phase, decode
 from tests.support.in_memory import UNIX_EPOCH, InMemory, assemble_in_memory, settings
 from tests.support.log_lines import LogLines
 from tests.support.memory_bucket import Fault, MemoryBucket

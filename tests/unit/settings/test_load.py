@@ -10,7 +10,7 @@ from hypothesis import settings as profile
 from hypothesis import strategies as st
 
 from loadtest_trio.errors import ConfigurationError, SettingFault
-from loadtest_trio.message import Operation
+from loadtest_trio.jobs.message import Operation
 from loadtest_trio.settings import SETTINGS, LogLevel, Role, SchedulerMode, Settings, load
 
 NEEDED = {"REDIS_ENDPOINT": "redis://localhost:6379", "S3_BUCKET": "my-bucket"}

@@ -21,7 +21,7 @@ from loadtest_trio.errors import (
 )
 from loadtest_trio.handlers import Handler
 from loadtest_trio.inventory import Inventory
-from loadtest_trio.message import Message, Operation
+from loadtest_trio.jobs.message import Message, Operation
 from loadtest_trio.metrics import Metrics
 from loadtest_trio.redis_service import DeadLetter
 from loadtest_trio.vitals import Vitals

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadtest_trio.retry import IN_PLACE, PUT_BACK, RECONNECT, Backoff
+from loadtest_trio.jobs.retry import IN_PLACE, PUT_BACK, RECONNECT, Backoff
 
 
 @given(st.integers(1, 10**9), st.integers(0), st.floats(0.001, 10), st.floats(10, 1000))

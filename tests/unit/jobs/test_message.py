@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loadtest_trio.errors import MalformedMessageError
-from loadtest_trio.message import Message, Operation, Phase, decode
+from loadtest_trio.jobs.message import Message, Operation, Phase, decode
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
 messages = st.builds(

@@ -1,0 +1,1 @@
+"""What travels on the queue: pure data and the rules about it."""
