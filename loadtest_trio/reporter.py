@@ -9,10 +9,10 @@ import trio
 from loadtest_trio import emf, logs
 from loadtest_trio.ecs import TaskLimits
 from loadtest_trio.inventory import Inventory
+from loadtest_trio.jobs.ledger import QueueSnapshot
 from loadtest_trio.jobs.message import Operation
 from loadtest_trio.machine import ProcessMeter
 from loadtest_trio.metrics import Metrics
-from loadtest_trio.redis_service import QueueSnapshot
 from loadtest_trio.settings import MetricsFormat, Role, Settings
 from loadtest_trio.vitals import Vitals
 

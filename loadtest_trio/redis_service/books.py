@@ -6,40 +6,7 @@ with less. Replies may be handled out of order (several threads): it is only a s
 compares with the books of the moment and decides.
 """
 
-import attrs
-
-
-@attrs.frozen
-class Books:
-    """The epoch and its counters; see `QueueSnapshot` for their meaning."""
-
-    epoch: bytes
-    created: int
-    processed: int
-    missed: int
-    purged: int
-    lost: int
-
-    @classmethod
-    def parse(cls, reply: list[bytes | None]) -> "Books":
-        """Read what ``books()`` of common.lua returns."""
-        epoch, *counters = reply
-        return cls(epoch or b"", *(int(counter or 0) for counter in counters))
-
-    def newer_than(self, other: "Books") -> bool:
-        """Whether this was read later; within one epoch all counters but `lost` only grow.
-
-        When the server is back with an older past, claims and settlements still say the old epoch until
-        something begins the new one. `created` has not grown then, and what is remembered is kept.
-        """
-        return self.created >= other.created and (
-            self.created + self.processed + self.missed + self.purged
-            >= other.created + other.processed + other.missed + other.purged
-        )
-
-    def fields(self) -> tuple[bytes | int, ...]:
-        """Return the fields in the order in which repair.lua wants them."""
-        return attrs.astuple(self)
+from loadtest_trio.jobs.ledger import Books
 
 
 class LossWatch:

@@ -27,13 +27,15 @@ from typing import Any, TypeVar
 import trio
 
 from loadtest_trio.errors import LoadtestError, RedisError, RedisRejectedError
+from loadtest_trio.jobs.delivery import Delivery, Settlement
+from loadtest_trio.jobs.ledger import QueueSnapshot
 from loadtest_trio.metrics import Observer
 from loadtest_trio.redis_service.bookkeeper import Bookkeeper
 from loadtest_trio.redis_service.channel import Channel
 from loadtest_trio.redis_service.connection import Connections, Endpoint
 from loadtest_trio.redis_service.dead_letters import DeadLetters
 from loadtest_trio.redis_service.reaper import Reaper
-from loadtest_trio.redis_service.records import Delivery, QueueSnapshot, ReapResult, ServerInfo, Settlement
+from loadtest_trio.redis_service.records import ReapResult, ServerInfo
 from loadtest_trio.redis_service.scripts import Keys, Scripts
 
 BATCH = 1000

@@ -8,9 +8,9 @@ import trio
 from loadtest_trio import logs
 from loadtest_trio.errors import LoadtestError
 from loadtest_trio.inventory import Inventory
+from loadtest_trio.jobs.ledger import QueueSnapshot
 from loadtest_trio.jobs.message import Message
 from loadtest_trio.metrics import Metrics
-from loadtest_trio.redis_service import QueueSnapshot
 from loadtest_trio.s3 import ListedObject
 from loadtest_trio.scheduler.pacer import Pacer
 from loadtest_trio.scheduler.planner import Planner

@@ -28,9 +28,9 @@ from loadtest_trio.errors import (
     S3UnreachableError,
 )
 from loadtest_trio.handlers import Handler
+from loadtest_trio.jobs.delivery import Outcome
 from loadtest_trio.jobs.message import Message
 from loadtest_trio.jobs.retry import ATTEMPTS_IN_PLACE, IN_PLACE, MOST_IN_PLACE, PUT_BACK
-from loadtest_trio.redis_service import Outcome
 
 
 @attrs.frozen

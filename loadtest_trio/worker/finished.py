@@ -3,8 +3,9 @@
 import attrs
 
 from loadtest_trio.errors import MalformedMessageError
+from loadtest_trio.jobs.delivery import Delivery, Outcome, Settlement
 from loadtest_trio.jobs.message import Message
-from loadtest_trio.redis_service import Delivery, Outcome, Settlement, dead_record
+from loadtest_trio.redis_service import dead_record
 from loadtest_trio.worker.attempt import Result
 
 

@@ -12,9 +12,9 @@ import attrs
 import trio
 
 from loadtest_trio.errors import MalformedMessageError
+from loadtest_trio.jobs.delivery import Delivery
 from loadtest_trio.jobs.message import Message, decode
 from loadtest_trio.lanes import Lanes
-from loadtest_trio.redis_service import Delivery
 from loadtest_trio.vitals import Vitals
 
 _BATCH = 64

@@ -10,7 +10,7 @@ from typing import Protocol
 
 import trio
 
-from loadtest_trio.redis_service import Settlement
+from loadtest_trio.jobs.delivery import Settlement
 from loadtest_trio.worker.finished import Finished
 
 _MANY = 64  # go out without a pause

@@ -9,15 +9,9 @@ import trio
 
 from loadtest_trio.embedded import RedisServer
 from loadtest_trio.errors import LoadtestError, RedisUnavailableError
-from loadtest_trio.redis_service import (
-    Delivery,
-    QueueSnapshot,
-    ReapResult,
-    RedisService,
-    ServerInfo,
-    Settlement,
-    dead_record,
-)
+from loadtest_trio.jobs.delivery import Delivery, Settlement
+from loadtest_trio.jobs.ledger import QueueSnapshot
+from loadtest_trio.redis_service import ReapResult, RedisService, ServerInfo, dead_record
 from tests.support.memory_redis import MemoryQueue, MemoryRedis
 
 TTL = 1.0

@@ -19,16 +19,10 @@ from typing import TypeVar
 import trio
 
 from loadtest_trio.errors import LoadtestError, RedisError, RedisUnavailableError
+from loadtest_trio.jobs.delivery import Delivery, Outcome, Settlement
+from loadtest_trio.jobs.ledger import QueueSnapshot
 from loadtest_trio.metrics import Observer
-from loadtest_trio.redis_service import (
-    Delivery,
-    Outcome,
-    QueueSnapshot,
-    ReapResult,
-    ServerInfo,
-    Settlement,
-    dead_record,
-)
+from loadtest_trio.redis_service import ReapResult, ServerInfo, dead_record
 
 T = TypeVar("T")
 

@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 
 from loadtest_trio.errors import RedisRejectedError
+from loadtest_trio.jobs.delivery import Settlement
 from loadtest_trio.jobs.message import Message, Operation, decode
-from loadtest_trio.redis_service import RedisService, Settlement, dead_record
+from loadtest_trio.redis_service import RedisService, dead_record
 
 
 async def bury(service: RedisService, elements: list[bytes]) -> None:

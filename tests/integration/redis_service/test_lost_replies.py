@@ -8,7 +8,8 @@ import pytest
 import trio
 
 from loadtest_trio.errors import RedisRejectedError, RedisUnavailableError
-from loadtest_trio.redis_service import RedisService, Settlement, dead_record
+from loadtest_trio.jobs.delivery import Settlement
+from loadtest_trio.redis_service import RedisService, dead_record
 
 Spoil = Callable[[], None]
 

@@ -13,7 +13,8 @@ import trustme
 from loadtest_trio.embedded import RedisServer
 from loadtest_trio.embedded.ports import free_ports
 from loadtest_trio.errors import RedisRejectedError, RedisUnavailableError
-from loadtest_trio.redis_service import RedisService, Settlement
+from loadtest_trio.jobs.delivery import Settlement
+from loadtest_trio.redis_service import RedisService
 
 DEBIAN_REDIS = Path("/usr/bin/redis-server")
 needs_debian = pytest.mark.skipif(not DEBIAN_REDIS.exists(), reason="apt-get install redis-server")

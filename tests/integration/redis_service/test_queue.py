@@ -8,7 +8,8 @@ import pytest
 import trio
 
 from loadtest_trio.errors import LoadtestError, RedisRejectedError
-from loadtest_trio.redis_service import RedisService, Settlement, dead_record
+from loadtest_trio.jobs.delivery import Settlement
+from loadtest_trio.redis_service import RedisService, dead_record
 
 GARBAGE = [b"", b"\x00", b"\xff\xfe\n\r\n", b"r500\nx", b"{}", "ü".encode() * 100]
 

@@ -6,7 +6,8 @@ import orjson
 import pytest
 import trio
 
-from loadtest_trio.redis_service import ReapResult, RedisService, Settlement
+from loadtest_trio.jobs.delivery import Settlement
+from loadtest_trio.redis_service import ReapResult, RedisService
 
 
 async def test_work_of_a_dead_consumer_goes_back(make_service: Any, bare: Any) -> None:

@@ -31,14 +31,9 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from loadtest_trio.redis_service import (
-    DeadLetter,
-    Delivery,
-    QueueSnapshot,
-    RedisService,
-    Settlement,
-    dead_record,
-)
+from loadtest_trio.jobs.delivery import Delivery, Settlement
+from loadtest_trio.jobs.ledger import QueueSnapshot
+from loadtest_trio.redis_service import DeadLetter, RedisService, dead_record
 
 MAX_DELIVERIES = 2
 PREFIX = "{q}:"

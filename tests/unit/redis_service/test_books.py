@@ -1,6 +1,7 @@
 """The memory of the books: what raises suspicion, and what does not."""
 
-from loadtest_trio.redis_service.books import Books, LossWatch
+from loadtest_trio.jobs.ledger import Books
+from loadtest_trio.redis_service.books import LossWatch
 
 
 def reply(epoch: bytes = b"e", created: int = 0, processed: int = 0) -> list[bytes | None]:

@@ -2,7 +2,9 @@
 
 import pytest
 
-from loadtest_trio.redis_service import QueueSnapshot, ServerInfo, Settlement
+from loadtest_trio.jobs.delivery import Settlement
+from loadtest_trio.jobs.ledger import QueueSnapshot
+from loadtest_trio.redis_service import ServerInfo
 
 
 @pytest.mark.parametrize(

@@ -19,9 +19,9 @@ from loadtest_trio.errors import (
     S3ThrottledError,
     S3UnreachableError,
 )
+from loadtest_trio.jobs.delivery import Outcome
 from loadtest_trio.jobs.message import Message, Operation
 from loadtest_trio.jobs.retry import ATTEMPTS_IN_PLACE, IN_PLACE, MOST_IN_PLACE, PUT_BACK
-from loadtest_trio.redis_service import Outcome
 from loadtest_trio.worker import Attempts
 
 MESSAGE = Message("1", Operation.READ, "k")

@@ -7,7 +7,7 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from loadtest_trio.redis_service import Outcome, Settlement
+from loadtest_trio.jobs.delivery import Outcome, Settlement
 from loadtest_trio.worker.finished import Finished
 from loadtest_trio.worker.settler import Settler
 
