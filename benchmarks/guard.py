@@ -29,7 +29,7 @@ from benchmarks.process import CLIENT_CORE, SERVER_CORE, Unavailable, pin
 from benchmarks.redis_server import RedisServer
 from benchmarks.stub_s3 import StubS3
 from benchmarks.testbed import Testbed
-from loadtest_trio.machine import describe
+from loadtest_trio.metrics.machine import describe
 
 BASELINES = Path(__file__).with_name("guard_baselines.json")
 ALLOWED = 1.25

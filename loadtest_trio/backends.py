@@ -8,7 +8,6 @@ from random import Random
 
 import attrs
 
-from loadtest_trio import logs
 from loadtest_trio.errors import (
     ConfigurationError,
     LoadtestError,
@@ -18,14 +17,15 @@ from loadtest_trio.errors import (
 )
 from loadtest_trio.inventory import Inventory
 from loadtest_trio.jobs.retry import RECONNECT
-from loadtest_trio.metrics import Metrics
+from loadtest_trio.metrics import logs
+from loadtest_trio.metrics.counters import Metrics
+from loadtest_trio.metrics.health_state import Vitals
 from loadtest_trio.redis_service import RedisService
 from loadtest_trio.s3 import S3Service, find_credentials
 from loadtest_trio.s3.observed import ObservedTransport
 from loadtest_trio.s3.transport import open_transport
 from loadtest_trio.s3.watch import DeadlineWatch
 from loadtest_trio.settings import Settings
-from loadtest_trio.vitals import Vitals
 
 _SPARE_CONNECTIONS = 2  # for LIST and the check at start, beside one connection a worker
 

@@ -18,11 +18,11 @@ from collections.abc import Awaitable, Callable, Mapping
 
 import trio
 
-from loadtest_trio import __version__, logs, machine
+from loadtest_trio import __version__
 from loadtest_trio.assembly import Assembly, assemble
+from loadtest_trio.metrics import calibration, logs, machine
 from loadtest_trio.settings import SETTINGS, Loaded, LogFormat, Role, Settings
 from loadtest_trio.startup import check_backends
-from loadtest_trio.tuning import calibration
 
 _CLOSE_SECONDS = 5.0
 

@@ -13,7 +13,8 @@ from rich.table import Table
 from loadtest_trio.backends import open_redis, open_s3
 from loadtest_trio.commands.exits import FAILED, OK, complain
 from loadtest_trio.inventory import Inventory
-from loadtest_trio.metrics import Metrics
+from loadtest_trio.metrics.counters import Metrics
+from loadtest_trio.metrics.health_state import Vitals
 from loadtest_trio.preflight import (
     Finding,
     Grade,
@@ -27,7 +28,6 @@ from loadtest_trio.preflight import (
     unknown,
 )
 from loadtest_trio.settings import SchedulerMode, Settings, load
-from loadtest_trio.vitals import Vitals
 
 MEANING = "Check Redis and S3, and predict requests, bytes and dollars of the configured run."
 _SECONDS_A_DAY = 86_400.0

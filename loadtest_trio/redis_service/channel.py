@@ -11,7 +11,7 @@ from typing import Any
 import trio
 
 from loadtest_trio.errors import RedisError, RedisUnavailableError
-from loadtest_trio.metrics import Observer
+from loadtest_trio.metrics.counters import Observer
 from loadtest_trio.redis_service.connection import Connections
 from loadtest_trio.redis_service.scripts import Scripts
 

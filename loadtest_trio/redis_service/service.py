@@ -29,7 +29,7 @@ import trio
 from loadtest_trio.errors import LoadtestError, RedisError, RedisRejectedError
 from loadtest_trio.jobs.delivery import Delivery, Settlement
 from loadtest_trio.jobs.ledger import QueueSnapshot
-from loadtest_trio.metrics import Observer
+from loadtest_trio.metrics.counters import Observer
 from loadtest_trio.redis_service.bookkeeper import Bookkeeper
 from loadtest_trio.redis_service.channel import Channel
 from loadtest_trio.redis_service.connection import Connections, Endpoint

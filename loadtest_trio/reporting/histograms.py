@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 import attrs
 from hdrh.histogram import HdrHistogram
 
-from loadtest_trio.latencies import LARGEST_MICROSECONDS, SIGNIFICANT_FIGURES
+from loadtest_trio.metrics.latencies import LARGEST_MICROSECONDS, SIGNIFICANT_FIGURES
 
 
 @attrs.define

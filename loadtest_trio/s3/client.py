@@ -19,7 +19,7 @@ import httpx
 import trio
 
 from loadtest_trio.errors import LoadtestError, S3DeniedError, S3Error
-from loadtest_trio.metrics import Observer
+from loadtest_trio.metrics.counters import Observer
 from loadtest_trio.s3.addressing import Address
 from loadtest_trio.s3.credentials import Credentials, CredentialsSource
 from loadtest_trio.s3.faults import STALE_CREDENTIALS, Asked, refused, truncated, unreachable

@@ -17,8 +17,8 @@ from typing import Protocol
 import attrs
 import trio
 
-from loadtest_trio import logs
 from loadtest_trio.errors import CredentialsError
+from loadtest_trio.metrics import logs
 
 ADVISORY_SECONDS = 15 * 60.0
 """Renew this long before the end (botocore's advisory refresh window)."""

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable
 import httpx
 
 from loadtest_trio.errors import S3RejectedError
-from loadtest_trio.metrics import Observer
+from loadtest_trio.metrics.counters import Observer
 from loadtest_trio.s3.addressing import is_inside, locate
 from loadtest_trio.s3.client import Call, SignedClient, unobserved
 from loadtest_trio.s3.credentials import CredentialsSource

@@ -9,12 +9,13 @@ import trio
 
 from loadtest_trio.assembly import Assembly, assemble
 from loadtest_trio.errors import LoadtestError
+from loadtest_trio.metrics import calibration
 from loadtest_trio.payload import uuid_lines
 from loadtest_trio.saturation.ceiling import client_ceiling
 from loadtest_trio.saturation.rig import evolved
 from loadtest_trio.settings import Settings
 from loadtest_trio.startup import check_backends
-from loadtest_trio.tuning import calibration, costs, experiments
+from loadtest_trio.tuning import costs, experiments
 from loadtest_trio.tuning.steps import Handicap, Kind, Step
 
 _CALLS, _GETS, _FILE_LINES = 100, 20, 5000

@@ -16,11 +16,11 @@ from typing import Any
 import attrs
 import trio
 
-from loadtest_trio import logs
 from loadtest_trio.assembly import assemble
 from loadtest_trio.backends import Delays
 from loadtest_trio.errors import LoadtestError
 from loadtest_trio.jobs.message import Operation
+from loadtest_trio.metrics import logs
 from loadtest_trio.saturation.pieces import Pieces
 from loadtest_trio.settings import Distribution, SchedulerMode, Settings
 from loadtest_trio.startup import check_backends

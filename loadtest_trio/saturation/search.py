@@ -11,7 +11,7 @@ import attrs
 import trio
 from rich.console import Console
 
-from loadtest_trio import logs, machine
+from loadtest_trio.metrics import logs, machine
 from loadtest_trio.reporting.extras import need
 from loadtest_trio.saturation.idle import calibrate, tidy
 from loadtest_trio.saturation.rig import open_rig

@@ -5,17 +5,17 @@ from typing import Any, Protocol
 
 import trio
 
-from loadtest_trio import logs
 from loadtest_trio.errors import LoadtestError
 from loadtest_trio.inventory import Inventory
 from loadtest_trio.jobs.ledger import QueueSnapshot
 from loadtest_trio.jobs.message import Message
-from loadtest_trio.metrics import Metrics
+from loadtest_trio.metrics import logs
+from loadtest_trio.metrics.counters import Metrics
+from loadtest_trio.metrics.health_state import Vitals
 from loadtest_trio.s3 import ListedObject
 from loadtest_trio.scheduler.pacer import Pacer
 from loadtest_trio.scheduler.planner import Planner
 from loadtest_trio.settings import SchedulerMode, Settings
-from loadtest_trio.vitals import Vitals
 
 _BATCH = 1000  # elements a call: bounds the time that one script holds the Redis server
 _POLL_SECONDS = 0.1  # how often saturate mode and unmet preconditions look again

@@ -5,7 +5,7 @@ from typing import Any, Protocol
 
 import trio
 
-from loadtest_trio import logs
+from loadtest_trio.metrics import logs
 from loadtest_trio.tuning.steps import Finding, Observation, Plan, PlanInterruptedError, Step
 
 

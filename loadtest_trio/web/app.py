@@ -4,7 +4,7 @@ from typing import Any
 
 from quart_trio import QuartTrio
 
-from loadtest_trio.vitals import Vitals
+from loadtest_trio.metrics.health_state import Vitals
 
 
 def create_app(path: str, vitals: Vitals) -> QuartTrio:

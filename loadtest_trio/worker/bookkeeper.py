@@ -2,11 +2,11 @@
 
 from collections.abc import Callable
 
-from loadtest_trio import logs
 from loadtest_trio.inventory import Inventory
 from loadtest_trio.jobs.delivery import Outcome
 from loadtest_trio.jobs.message import Message, Operation
-from loadtest_trio.metrics import Metrics
+from loadtest_trio.metrics import logs
+from loadtest_trio.metrics.counters import Metrics
 from loadtest_trio.worker.finished import Finished
 
 

@@ -15,14 +15,14 @@ from typing import Protocol
 
 import trio
 
-from loadtest_trio import logs
 from loadtest_trio.errors import MalformedMessageError
 from loadtest_trio.inventory import Inventory
 from loadtest_trio.jobs.delivery import Delivery, Settlement
 from loadtest_trio.lanes import Lanes
-from loadtest_trio.metrics import Metrics
+from loadtest_trio.metrics import logs
+from loadtest_trio.metrics.counters import Metrics
+from loadtest_trio.metrics.health_state import Vitals
 from loadtest_trio.redis_service import ReapResult
-from loadtest_trio.vitals import Vitals
 from loadtest_trio.worker.attempt import Attempts
 from loadtest_trio.worker.bookkeeper import Bookkeeper
 from loadtest_trio.worker.finished import Finished

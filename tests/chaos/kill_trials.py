@@ -19,7 +19,7 @@ from random import Random
 import attrs
 
 from loadtest_trio.embedded import S3Server
-from loadtest_trio.machine import describe
+from loadtest_trio.metrics.machine import describe
 from tests.support.audit import Audit
 from tests.support.results import write_results
 from tests.support.rig import Rig, start_redis

@@ -16,7 +16,7 @@ from typing import Any
 import attrs
 
 from loadtest_trio.embedded import S3Server
-from loadtest_trio.machine import describe
+from loadtest_trio.metrics.machine import describe
 from tests.support.audit import Audit
 from tests.support.outages import BACKENDS, FAULTS, RATE, RECOVERY_SECONDS, Trial, outages
 from tests.support.results import write_results

@@ -11,7 +11,7 @@ import trio
 
 from loadtest_trio.daemon import Daemon
 from loadtest_trio.jobs.message import Message, Operation, decode
-from loadtest_trio.vitals import Vitals
+from loadtest_trio.metrics.health_state import Vitals
 from loadtest_trio.web import HealthService, create_app
 from tests.support.cancellation import Scene, cancel_everywhere
 from tests.support.in_memory import InMemory, assemble_in_memory, loaded, settings

@@ -21,8 +21,8 @@ from pathlib import Path
 import pytest
 import trio
 
-from loadtest_trio import logs
 from loadtest_trio.embedded import RedisServer
+from loadtest_trio.metrics import logs
 from loadtest_trio.saturation.rig import open_rig
 from loadtest_trio.settings import load
 from loadtest_trio.tuning.loop import drive

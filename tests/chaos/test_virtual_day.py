@@ -34,10 +34,12 @@ import pytest
 import trio
 from loguru import logger
 
-from loadtest_trio import logs, metrics, reporter
 from loadtest_trio.daemon import Daemon
 from loadtest_trio.jobs.message import Message, Operation, Phase
-from loadtest_trio.latencies import histogram
+from loadtest_trio.metrics import counters as metrics
+from loadtest_trio.metrics import logs
+from loadtest_trio.metrics import service as reporter
+from loadtest_trio.metrics.latencies import histogram
 from loadtest_trio.scheduler import planner
 from loadtest_trio.worker import intake
 from tests.support.in_memory import UNIX_EPOCH, InMemory, assemble_in_memory, loaded

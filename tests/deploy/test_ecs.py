@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from loadtest_trio.emf import UNITS
+from loadtest_trio.metrics.emf import UNITS
 from loadtest_trio.reporting import reader
 from tests.support.ecs_endpoints import EcsEndpoints
 from tests.support.embedded_metrics import extract

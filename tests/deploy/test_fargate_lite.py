@@ -25,7 +25,7 @@ import pytest
 
 from loadtest_trio.embedded import S3Server
 from loadtest_trio.embedded.ports import free_ports
-from loadtest_trio.emf import UNITS
+from loadtest_trio.metrics.emf import UNITS
 from loadtest_trio.reporting import reader
 from tests.support.ecs_endpoints import EcsEndpoints
 from tests.support.embedded_metrics import extract

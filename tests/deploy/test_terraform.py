@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from loadtest_trio.emf import UNITS
+from loadtest_trio.metrics.emf import UNITS
 from loadtest_trio.preflight import Plan, load_prices, predict
 from loadtest_trio.settings import load
 

@@ -9,7 +9,7 @@ from quart_trio import QuartTrio
 
 from loadtest_trio import assembly, backends
 from loadtest_trio.assembly import Assembly
-from loadtest_trio.metrics import Observer
+from loadtest_trio.metrics.counters import Observer
 from loadtest_trio.settings import Loaded, Settings, load
 from loadtest_trio.web import HealthService
 from tests.support.memory_bucket import MemoryBucket

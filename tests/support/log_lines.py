@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 from loguru import logger
 
-from loadtest_trio import logs
+from loadtest_trio.metrics import logs
 
 
 class LogLines:

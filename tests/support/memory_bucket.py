@@ -20,7 +20,7 @@ from loadtest_trio.errors import (
     S3ThrottledError,
     S3UnreachableError,
 )
-from loadtest_trio.metrics import Observer
+from loadtest_trio.metrics.counters import Observer
 from loadtest_trio.s3 import ListedObject
 from loadtest_trio.s3.addressing import is_inside
 from tests.support.memory_redis import unobserved

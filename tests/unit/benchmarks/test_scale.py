@@ -11,7 +11,7 @@ from benchmarks.scale.report import Scale, listing, memory, ratios, render, verd
 from benchmarks.scale.sweeps import STARTS
 from benchmarks.scale.trial import Rounds, Sample
 from benchmarks.stub_s3 import list_page
-from loadtest_trio.latencies import Latencies, histogram
+from loadtest_trio.metrics.latencies import Latencies, histogram
 from loadtest_trio.s3.listing import parse_listing
 
 SAMPLE = Sample(

@@ -4,7 +4,7 @@ import pytest
 from quart.typing import TestClientProtocol as Client
 
 from loadtest_trio.errors import RedisUnavailableError
-from loadtest_trio.vitals import Vitals
+from loadtest_trio.metrics.health_state import Vitals
 from loadtest_trio.web import create_app
 
 

@@ -10,7 +10,7 @@ import trio
 from quart_trio import QuartTrio
 
 from loadtest_trio.errors import ConfigurationError
-from loadtest_trio.vitals import Vitals
+from loadtest_trio.metrics.health_state import Vitals
 from loadtest_trio.web import HealthService, create_app
 
 LOOPBACK = "127.0.0.1"

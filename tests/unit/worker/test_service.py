@@ -22,9 +22,9 @@ from loadtest_trio.errors import (
 from loadtest_trio.handlers import Handler
 from loadtest_trio.inventory import Inventory
 from loadtest_trio.jobs.message import Message, Operation
-from loadtest_trio.metrics import Metrics
+from loadtest_trio.metrics.counters import Metrics
+from loadtest_trio.metrics.health_state import Vitals
 from loadtest_trio.redis_service import DeadLetter
-from loadtest_trio.vitals import Vitals
 from loadtest_trio.worker import Attempts, WorkerService
 from tests.support.in_memory import UNIX_EPOCH, wall
 from tests.support.log_lines import LogLines

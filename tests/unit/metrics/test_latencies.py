@@ -7,7 +7,7 @@ from hdrh.histogram import HdrHistogram
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadtest_trio.latencies import LARGEST_MICROSECONDS, Latencies, histogram, summary
+from loadtest_trio.metrics.latencies import LARGEST_MICROSECONDS, Latencies, histogram, summary
 from tests.support.histograms import as_said
 
 

@@ -8,7 +8,7 @@ from hdrh.histogram import HdrHistogram
 
 from loadtest_trio.errors import S3ServerError
 from loadtest_trio.jobs.message import Message, Operation, Phase
-from loadtest_trio.metrics import Metrics
+from loadtest_trio.metrics.counters import Metrics
 from tests.support.histograms import as_said
 
 SHARES = dict.fromkeys(Operation, 25.0)

@@ -3,7 +3,7 @@
 import pytest
 
 from loadtest_trio.errors import S3UnreachableError
-from loadtest_trio.vitals import Vitals
+from loadtest_trio.metrics.health_state import Vitals
 
 ERROR = S3UnreachableError("no answer")
 

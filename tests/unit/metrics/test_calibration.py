@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from loadtest_trio.tuning import calibration
+from loadtest_trio.metrics import calibration
 
 
 def test_score() -> None:

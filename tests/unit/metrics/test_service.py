@@ -6,8 +6,8 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from loadtest_trio import logs
-from loadtest_trio.reporter import ledger
+from loadtest_trio.metrics import logs
+from loadtest_trio.metrics.service import ledger
 from tests.support.in_memory import InMemory, assemble_in_memory, settings
 from tests.support.log_lines import LogLines
 from tests.support.memory_bucket import MemoryBucket

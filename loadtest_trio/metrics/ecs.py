@@ -10,7 +10,7 @@ from typing import Any
 import attrs
 import httpx
 
-from loadtest_trio import logs
+from loadtest_trio.metrics import logs
 
 _VARIABLE = "ECS_CONTAINER_METADATA_URI_V4"
 _TIMEOUT_SECONDS = 2.0

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from loadtest_trio.ecs import TaskLimits, parse_limits, read_task_limits
+from loadtest_trio.metrics.ecs import TaskLimits, parse_limits, read_task_limits
 
 TASK = {"Cluster": "default", "Limits": {"CPU": 1, "Memory": 2048}, "Containers": []}
 

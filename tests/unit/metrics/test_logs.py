@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from loguru import logger
 
-from loadtest_trio import logs
-from loadtest_trio.logs import FloodGuard
+from loadtest_trio.metrics import logs
+from loadtest_trio.metrics.logs import FloodGuard
 from tests.support.log_lines import LogLines, caught_log
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from loadtest_trio.emf import UNITS, header
+from loadtest_trio.metrics.emf import UNITS, header
 
 LINE: dict[str, Any] = {**dict.fromkeys(UNITS, 1.5), "phase": "steady", "end_to_end_p99_ms": None}
 CLOUDWATCH_UNITS = {"Count", "Count/Second", "Percent", "Megabytes", "Milliseconds"}

@@ -6,15 +6,14 @@ from typing import Any, Protocol
 import attrs
 import trio
 
-from loadtest_trio import emf, logs
-from loadtest_trio.ecs import TaskLimits
-from loadtest_trio.inventory import Inventory
 from loadtest_trio.jobs.ledger import QueueSnapshot
 from loadtest_trio.jobs.message import Operation
-from loadtest_trio.machine import ProcessMeter
-from loadtest_trio.metrics import Metrics
+from loadtest_trio.metrics import emf, logs
+from loadtest_trio.metrics.counters import Metrics
+from loadtest_trio.metrics.ecs import TaskLimits
+from loadtest_trio.metrics.health_state import Vitals
+from loadtest_trio.metrics.machine import ProcessMeter
 from loadtest_trio.settings import MetricsFormat, Role, Settings
-from loadtest_trio.vitals import Vitals
 
 _SNAPSHOT_SECONDS = 2.0  # a line does not wait longer for Redis; it then carries the last known queue
 _PROBE_SECONDS = 0.5
@@ -46,7 +45,7 @@ class Reporter:
     Args:
         settings: Interval, mix and format.
         queue: Where the snapshot comes from.
-        inventory: How many objects are known; None in a process that does not schedule.
+        objects: Returns how many objects are known; None in a process that does not schedule.
         metrics: What was counted.
         vitals: Where it shows that it makes progress.
         limits: What the ECS task may use.
@@ -60,7 +59,7 @@ class Reporter:
         *,
         settings: Settings,
         queue: _Queue,
-        inventory: Inventory | None,
+        objects: Callable[[], int] | None,
         metrics: Metrics,
         vitals: Vitals,
         limits: TaskLimits,
@@ -70,7 +69,7 @@ class Reporter:
     ) -> None:
         self._settings = settings
         self._queue = queue
-        self._inventory = inventory
+        self._objects = objects
         self._metrics = metrics
         self._vitals = vitals
         self._limits = attrs.asdict(limits)
@@ -148,7 +147,7 @@ class Reporter:
             "dead": snapshot.dead,
             "snapshot_age_seconds": round(now - self._snapshot_at, 3),
             "rate_per_second": self._rate(now),
-            "objects": None if self._inventory is None else self._inventory.objects,
+            "objects": self._objects() if self._objects else None,
             **self._meter.read(),
             **self._limits,
             "loop_lag_ms": self._metrics.collect_peak_ms("loop_lag"),

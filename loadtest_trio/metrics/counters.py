@@ -11,7 +11,7 @@ import attrs
 
 from loadtest_trio.errors import LoadtestError
 from loadtest_trio.jobs.message import Message, Operation, Phase
-from loadtest_trio.latencies import Latencies, histogram, summary
+from loadtest_trio.metrics.latencies import Latencies, histogram, summary
 
 
 class Observer(Protocol):

@@ -1,0 +1,1 @@
+"""What is measured and told: counters, latencies, health, the log and its metrics lines."""
