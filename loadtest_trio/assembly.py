@@ -11,17 +11,17 @@ import attrs
 from loadtest_trio.backends import Delays, open_redis, open_s3
 from loadtest_trio.errors import LoadtestError
 from loadtest_trio.handlers import build_registry
-from loadtest_trio.inventory import Inventory
 from loadtest_trio.jobs.message import Message
 from loadtest_trio.metrics import logs
 from loadtest_trio.metrics.counters import Metrics
 from loadtest_trio.metrics.ecs import read_task_limits
 from loadtest_trio.metrics.health_state import Vitals
 from loadtest_trio.metrics.service import Reporter
-from loadtest_trio.mix import Mix
 from loadtest_trio.redis_service import RedisService
 from loadtest_trio.s3 import S3Service
 from loadtest_trio.scheduler import FileSizes, Planner, SchedulerService
+from loadtest_trio.scheduler.inventory import Inventory
+from loadtest_trio.scheduler.mix import Mix
 from loadtest_trio.settings import Role, Settings
 from loadtest_trio.web import HealthService, create_app
 from loadtest_trio.worker import Attempts, WorkerService
@@ -108,7 +108,8 @@ async def assemble(
             clock=clock,
             on_failure=report_failure(metrics),
         ),
-        inventory=inventory if schedules else None,
+        # Where nobody schedules, an inventory would only grow.
+        on_completed=inventory.completed if schedules else lambda *_: None,
         metrics=metrics,
         vitals=vitals,
         concurrency=settings.worker_concurrency,

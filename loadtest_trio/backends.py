@@ -15,7 +15,6 @@ from loadtest_trio.errors import (
     S3UnreachableError,
     SettingFault,
 )
-from loadtest_trio.inventory import Inventory
 from loadtest_trio.jobs.retry import RECONNECT
 from loadtest_trio.metrics import logs
 from loadtest_trio.metrics.counters import Metrics
@@ -25,6 +24,7 @@ from loadtest_trio.s3 import S3Service, find_credentials
 from loadtest_trio.s3.observed import ObservedTransport
 from loadtest_trio.s3.transport import open_transport
 from loadtest_trio.s3.watch import DeadlineWatch
+from loadtest_trio.scheduler.inventory import Inventory
 from loadtest_trio.settings import Settings
 
 _SPARE_CONNECTIONS = 2  # for LIST and the check at start, beside one connection a worker

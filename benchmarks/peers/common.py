@@ -63,7 +63,7 @@ def read_message(element: bytes) -> dict[str, Any]:
 def create_payload(count: int) -> bytes:
     """Return `count` random UUIDs, one a line; with the service's own code when VECTORISED is set."""
     if VECTORISED:
-        from loadtest_trio.payload import uuid_lines
+        from loadtest_trio.handlers.objects.payload import uuid_lines
 
         return bytes(uuid_lines(count, random.Random()))
     return "".join(f"{uuid4()}\n" for _ in range(count)).encode()

@@ -12,7 +12,6 @@ from rich.table import Table
 
 from loadtest_trio.backends import open_redis, open_s3
 from loadtest_trio.commands.exits import FAILED, OK, complain
-from loadtest_trio.inventory import Inventory
 from loadtest_trio.metrics.counters import Metrics
 from loadtest_trio.metrics.health_state import Vitals
 from loadtest_trio.preflight import (
@@ -27,6 +26,7 @@ from loadtest_trio.preflight import (
     total,
     unknown,
 )
+from loadtest_trio.scheduler.inventory import Inventory
 from loadtest_trio.settings import SchedulerMode, Settings, load
 
 MEANING = "Check Redis and S3, and predict requests, bytes and dollars of the configured run."

@@ -7,11 +7,11 @@ from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from random import Random
 
-from loadtest_trio.handlers.create import create
-from loadtest_trio.handlers.delete import delete
-from loadtest_trio.handlers.read import read
-from loadtest_trio.handlers.store import ObjectStore
-from loadtest_trio.handlers.update import update
+from loadtest_trio.handlers.objects.create import create
+from loadtest_trio.handlers.objects.delete import delete
+from loadtest_trio.handlers.objects.read import read
+from loadtest_trio.handlers.objects.store import ObjectStore
+from loadtest_trio.handlers.objects.update import update
 from loadtest_trio.jobs.message import Message, Operation
 
 Handler = Callable[[Message], Awaitable[None]]

@@ -9,9 +9,9 @@ from typing import Any
 
 import attrs
 
+from loadtest_trio.handlers.objects.payload import LINE_BYTES
 from loadtest_trio.jobs.message import Operation
 from loadtest_trio.metrics.emf import UNITS
-from loadtest_trio.payload import LINE_BYTES
 from loadtest_trio.settings import Settings
 
 _KEYS_A_PAGE = 1000

@@ -9,8 +9,8 @@ import trio
 
 from loadtest_trio.assembly import Assembly, assemble
 from loadtest_trio.errors import LoadtestError
+from loadtest_trio.handlers.objects.payload import uuid_lines
 from loadtest_trio.metrics import calibration
-from loadtest_trio.payload import uuid_lines
 from loadtest_trio.saturation.ceiling import client_ceiling
 from loadtest_trio.saturation.rig import evolved
 from loadtest_trio.settings import Settings

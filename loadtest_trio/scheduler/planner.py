@@ -12,10 +12,10 @@ from uuid import uuid4
 
 import attrs
 
-from loadtest_trio.inventory import Inventory
+from loadtest_trio.handlers.objects.payload import LINE_BYTES
 from loadtest_trio.jobs.message import Message, Operation, Phase
-from loadtest_trio.mix import Mix
-from loadtest_trio.payload import LINE_BYTES
+from loadtest_trio.scheduler.inventory import Inventory
+from loadtest_trio.scheduler.mix import Mix
 
 
 @attrs.frozen

@@ -1,10 +1,9 @@
-"""What follows once Redis has taken a settlement: the counters, and the inventory."""
+"""What follows once Redis has taken a settlement: counters, and whoever subscribed to completions."""
 
 from collections.abc import Callable
 
-from loadtest_trio.inventory import Inventory
 from loadtest_trio.jobs.delivery import Outcome
-from loadtest_trio.jobs.message import Message, Operation
+from loadtest_trio.jobs.message import Message
 from loadtest_trio.metrics import logs
 from loadtest_trio.metrics.counters import Metrics
 from loadtest_trio.worker.finished import Finished
@@ -14,15 +13,17 @@ class Bookkeeper:
     """Books settled deliveries.
 
     Args:
-        inventory: Told which objects came and went; None where nobody here schedules: it would only grow.
         metrics: Where it counts.
         wall: The time of day in Unix seconds, the same clock as that of `Finished.at`.
+        on_completed: Told about each message whose delivery is settled, and how it ended.
     """
 
-    def __init__(self, inventory: Inventory | None, metrics: Metrics, wall: Callable[[], float]) -> None:
-        self._inventory = inventory
+    def __init__(
+        self, metrics: Metrics, wall: Callable[[], float], on_completed: Callable[[Message, Outcome], None]
+    ) -> None:
         self._metrics = metrics
         self._wall = wall
+        self._on_completed = on_completed
 
     def settled(self, finished: Finished, counted: bool) -> None:
         """Book one delivery.
@@ -41,7 +42,7 @@ class Bookkeeper:
         self._metrics.totals[outcome] += 1
         if message is None:
             return
-        self._tell_inventory(message, outcome)
+        self._on_completed(message, outcome)
         stats = self._metrics.operations[message.operation]
         stats.processed += outcome is Outcome.PROCESSED
         stats.missed += outcome is Outcome.MISSED
@@ -49,15 +50,3 @@ class Bookkeeper:
         if logs.debug_enabled():
             fields = {"operation": message.operation, "key": message.key, "id": identity}
             logs.event("operation_ended", "DEBUG", outcome=outcome, **fields)
-
-    def _tell_inventory(self, message: Message, outcome: Outcome) -> None:
-        inventory, key = self._inventory, message.key
-        done = outcome is Outcome.PROCESSED
-        if inventory is None or outcome is Outcome.RETRY:
-            return
-        if outcome is Outcome.MISSED:
-            inventory.deleted(key)
-        elif message.operation is Operation.CREATE:
-            (inventory.created if done else inventory.not_created)(key)
-        elif message.operation is Operation.DELETE:
-            (inventory.deleted if done else inventory.not_deleted)(key)

@@ -14,8 +14,8 @@ import trio
 from loadtest_trio.errors import MalformedMessageError
 from loadtest_trio.jobs.delivery import Delivery
 from loadtest_trio.jobs.message import Message, decode
-from loadtest_trio.lanes import Lanes
 from loadtest_trio.metrics.health_state import Vitals
+from loadtest_trio.worker.key_order import Lanes
 
 _BATCH = 64
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.001, 0.05  # between two looks at an empty queue, in seconds

@@ -16,9 +16,8 @@ from typing import Protocol
 import trio
 
 from loadtest_trio.errors import MalformedMessageError
-from loadtest_trio.inventory import Inventory
-from loadtest_trio.jobs.delivery import Delivery, Settlement
-from loadtest_trio.lanes import Lanes
+from loadtest_trio.jobs.delivery import Delivery, Outcome, Settlement
+from loadtest_trio.jobs.message import Message
 from loadtest_trio.metrics import logs
 from loadtest_trio.metrics.counters import Metrics
 from loadtest_trio.metrics.health_state import Vitals
@@ -27,6 +26,7 @@ from loadtest_trio.worker.attempt import Attempts
 from loadtest_trio.worker.bookkeeper import Bookkeeper
 from loadtest_trio.worker.finished import Finished
 from loadtest_trio.worker.intake import Intake, Job
+from loadtest_trio.worker.key_order import Lanes
 from loadtest_trio.worker.settler import Settler
 
 _CLEANUP_SECONDS = 5.0
@@ -66,7 +66,7 @@ class WorkerService:
     Args:
         queue: Where messages come from and are settled.
         attempts: Does a message's work, with its retries.
-        inventory: Told which objects came and went; None in a process that does not schedule.
+        on_completed: Told about each message whose delivery is settled, and how it ended.
         metrics: Where it counts.
         vitals: Where it shows that it makes progress.
         concurrency: Number of workers.
@@ -79,7 +79,7 @@ class WorkerService:
         *,
         queue: Queue,
         attempts: Attempts,
-        inventory: Inventory | None,
+        on_completed: Callable[[Message, Outcome], None],
         metrics: Metrics,
         vitals: Vitals,
         concurrency: int,
@@ -94,7 +94,7 @@ class WorkerService:
         self._ttl = ttl
         self._wall = wall
         self._lanes: Lanes[Job] = Lanes()
-        self._settler = Settler(queue, Bookkeeper(inventory, metrics, wall).settled)
+        self._settler = Settler(queue, Bookkeeper(metrics, wall, on_completed).settled)
         self._intake = Intake(queue, self._lanes, concurrency, self._refuse, vitals)
         self._intake_scope = trio.CancelScope()
         self._workers_scope = trio.CancelScope()

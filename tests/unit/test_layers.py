@@ -29,7 +29,6 @@ ROWS: tuple[tuple[Room, ...], ...] = (
     (room("settings"),),
     (room("metrics"),),
     (room("reporting"),),
-    tuple(map(room, ("mix", "inventory", "lanes", "payload"))),
     (room("redis_service"), room("s3")),
     (room("handlers"),),
     (room("scheduler"), room("worker"), room("web"), room("preflight"), room("tuning")),

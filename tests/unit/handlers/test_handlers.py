@@ -8,8 +8,8 @@ import pytest
 
 from loadtest_trio.errors import MalformedMessageError, ObjectMissingError, S3UnreachableError
 from loadtest_trio.handlers import Handler, build_registry
+from loadtest_trio.handlers.objects.payload import LINE_BYTES, uuid_lines
 from loadtest_trio.jobs.message import Message, Operation
-from loadtest_trio.payload import LINE_BYTES, uuid_lines
 from tests.support.memory_bucket import Fault, MemoryBucket
 
 

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadtest_trio.inventory import Inventory
+from loadtest_trio.handlers.objects.payload import LINE_BYTES
 from loadtest_trio.jobs.message import Message, Operation, Phase
-from loadtest_trio.mix import Mix
-from loadtest_trio.payload import LINE_BYTES
 from loadtest_trio.scheduler import FileSizes, Planner
+from loadtest_trio.scheduler.inventory import Inventory
+from loadtest_trio.scheduler.mix import Mix
 
 WEIGHTS = {Operation.READ: 50.0, Operation.UPDATE: 25.0, Operation.CREATE: 10.0, Operation.DELETE: 15.0}
 

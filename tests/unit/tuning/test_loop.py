@@ -10,8 +10,8 @@ import pytest
 import trio
 from rich.console import Console
 
+from loadtest_trio.handlers.objects.payload import uuid_lines
 from loadtest_trio.metrics import logs
-from loadtest_trio.payload import uuid_lines
 from loadtest_trio.tuning.burner import bite, burn
 from loadtest_trio.tuning.loop import drive, last_words
 from loadtest_trio.tuning.pace import PaceMeter

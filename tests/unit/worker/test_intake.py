@@ -7,9 +7,9 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from loadtest_trio.errors import MalformedMessageError
 from loadtest_trio.jobs.delivery import Delivery
-from loadtest_trio.lanes import Lanes
 from loadtest_trio.metrics.health_state import Vitals
 from loadtest_trio.worker.intake import Intake, Job
+from loadtest_trio.worker.key_order import Lanes
 from tests.support.memory_redis import MemoryQueue, MemoryRedis
 
 

@@ -20,11 +20,11 @@ from loadtest_trio.errors import (
     S3ServerError,
 )
 from loadtest_trio.handlers import Handler
-from loadtest_trio.inventory import Inventory
 from loadtest_trio.jobs.message import Message, Operation
 from loadtest_trio.metrics.counters import Metrics
 from loadtest_trio.metrics.health_state import Vitals
 from loadtest_trio.redis_service import DeadLetter
+from loadtest_trio.scheduler.inventory import Inventory
 from loadtest_trio.worker import Attempts, WorkerService
 from tests.support.in_memory import UNIX_EPOCH, wall
 from tests.support.log_lines import LogLines
@@ -61,7 +61,7 @@ class Bench:
         self.service = WorkerService(
             queue=self.queue,
             attempts=attempts,
-            inventory=self.inventory,
+            on_completed=self.inventory.completed,
             metrics=self.metrics,
             vitals=self.vitals,
             concurrency=self.concurrency,
@@ -451,7 +451,7 @@ async def test_a_refusal_for_good_ends_the_service(autojump_clock: MockClock, ki
     bench.service = WorkerService(
         queue=queue,
         attempts=Attempts(lambda _: slowly, 2, Random(1), lambda: None, lambda *_: None),
-        inventory=bench.inventory,
+        on_completed=bench.inventory.completed,
         metrics=bench.metrics,
         vitals=bench.vitals,
         concurrency=2,

@@ -3,9 +3,9 @@
 from random import Random
 
 from loadtest_trio.errors import MalformedMessageError
-from loadtest_trio.handlers.store import ObjectStore
+from loadtest_trio.handlers.objects.payload import edit
+from loadtest_trio.handlers.objects.store import ObjectStore
 from loadtest_trio.jobs.message import Message
-from loadtest_trio.payload import edit
 
 
 async def update(message: Message, store: ObjectStore, rng: Random) -> None:

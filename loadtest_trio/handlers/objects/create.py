@@ -4,9 +4,9 @@ from collections.abc import Callable
 from random import Random
 
 from loadtest_trio.errors import MalformedMessageError
-from loadtest_trio.handlers.store import ObjectStore
+from loadtest_trio.handlers.objects.payload import uuid_lines
+from loadtest_trio.handlers.objects.store import ObjectStore
 from loadtest_trio.jobs.message import Message
-from loadtest_trio.payload import uuid_lines
 
 _MOST_UUIDS = 1_000_000
 

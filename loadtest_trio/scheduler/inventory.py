@@ -12,6 +12,9 @@ stale. So a reconciliation notes which keys were touched after it began, and lea
 from collections.abc import Callable, Iterable
 from random import Random
 
+from loadtest_trio.jobs.delivery import Outcome
+from loadtest_trio.jobs.message import Message, Operation
+
 EXPECTATION_SECONDS = 1200.0
 """A plan that no LIST shows carried out for this long will not be: its message died with somebody else.
 
@@ -86,6 +89,18 @@ class Inventory:
         if self._leaving.pop(key, None) is not None:
             self._add(key)
         self._touch(key)
+
+    def completed(self, message: Message, outcome: Outcome) -> None:
+        """Note how the delivery of a message ended; the worker publishes every one of them."""
+        key, done = message.key, outcome is Outcome.PROCESSED
+        if outcome is Outcome.RETRY:
+            return
+        if outcome is Outcome.MISSED:
+            self.deleted(key)
+        elif message.operation is Operation.CREATE:
+            (self.created if done else self.not_created)(key)
+        elif message.operation is Operation.DELETE:
+            (self.deleted if done else self.not_deleted)(key)
 
     def forget_plans(self) -> None:
         """Note that the queue was lost: nothing that was enqueued will happen."""

@@ -1,6 +1,6 @@
 """READ: download the whole object."""
 
-from loadtest_trio.handlers.store import ObjectStore
+from loadtest_trio.handlers.objects.store import ObjectStore
 from loadtest_trio.jobs.message import Message
 
 

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadtest_trio.lanes import Lanes
+from loadtest_trio.worker.key_order import Lanes
 
 
 def test_a_free_key_is_entered_at_once() -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadtest_trio.payload import LINE_BYTES, edit, uuid_lines
+from loadtest_trio.handlers.objects.payload import LINE_BYTES, edit, uuid_lines
 
 LINE = re.compile(rb"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}\n")
 HEX = b"0123456789abcdefABCDEF"

@@ -8,7 +8,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, precondition, rule
 
-from loadtest_trio.inventory import EXPECTATION_SECONDS, Inventory, Reconciliation
+from loadtest_trio.scheduler.inventory import EXPECTATION_SECONDS, Inventory, Reconciliation
 
 
 class Clock:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loadtest_trio.jobs.message import Operation
-from loadtest_trio.mix import Mix
+from loadtest_trio.scheduler.mix import Mix
 
 NOMINAL = {Operation.READ: 50.0, Operation.UPDATE: 25.0, Operation.CREATE: 10.0, Operation.DELETE: 15.0}
 weightings = st.dictionaries(
