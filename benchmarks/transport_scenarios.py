@@ -12,13 +12,13 @@ import trio
 
 from benchmarks.calibration import SIZE
 from benchmarks.endpoint import NginxS3
-from loadtest_trio.s3.connection import Connection
-from loadtest_trio.s3.http1 import BufferStream, request_head
-from loadtest_trio.s3.streams import Stream, TcpStream, connect
-from loadtest_trio.s3.timer import Timer
-from loadtest_trio.s3.tls import open_tls
-from loadtest_trio.s3.transport import open_transport, response_body
-from loadtest_trio.s3.watch import DeadlineWatch
+from loadtest_trio.http.client.connection import Connection
+from loadtest_trio.http.client.deadline_watch import DeadlineWatch
+from loadtest_trio.http.client.http1 import BufferStream, request_head
+from loadtest_trio.http.client.request_timeout import Timer
+from loadtest_trio.http.client.transport import open_transport, response_body
+from loadtest_trio.http.streams import Stream, TcpStream, connect
+from loadtest_trio.http.tls import open_tls
 
 Method = Literal["GET", "PUT"]
 Call = Callable[[], Awaitable[object]]

@@ -15,6 +15,8 @@ from loadtest_trio.errors import (
     S3UnreachableError,
     SettingFault,
 )
+from loadtest_trio.http.client.deadline_watch import DeadlineWatch
+from loadtest_trio.http.client.transport import open_transport
 from loadtest_trio.jobs.retry import RECONNECT
 from loadtest_trio.metrics import logs
 from loadtest_trio.metrics.counters import Metrics
@@ -22,8 +24,6 @@ from loadtest_trio.metrics.health_state import Vitals
 from loadtest_trio.redis_service import RedisService
 from loadtest_trio.s3 import S3Service, find_credentials
 from loadtest_trio.s3.observed import ObservedTransport
-from loadtest_trio.s3.transport import open_transport
-from loadtest_trio.s3.watch import DeadlineWatch
 from loadtest_trio.scheduler.inventory import Inventory
 from loadtest_trio.settings import Settings
 

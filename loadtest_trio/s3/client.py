@@ -19,11 +19,11 @@ import httpx
 import trio
 
 from loadtest_trio.errors import LoadtestError, S3DeniedError, S3Error
+from loadtest_trio.http.client.http1 import Buffer, BufferStream
 from loadtest_trio.metrics.counters import Observer
 from loadtest_trio.s3.addressing import Address
 from loadtest_trio.s3.credentials import Credentials, CredentialsSource
 from loadtest_trio.s3.faults import STALE_CREDENTIALS, Asked, refused, truncated, unreachable
-from loadtest_trio.s3.http1 import Buffer, BufferStream
 from loadtest_trio.s3.sigv4 import UNSIGNED_PAYLOAD, Signer, payload_hash
 
 _CLEANUP_SECONDS = 1.0

@@ -10,15 +10,15 @@ from collections.abc import AsyncIterator, Callable
 import httpx
 
 from loadtest_trio.errors import S3RejectedError
+from loadtest_trio.http.client.deadline_watch import DeadlineWatch
+from loadtest_trio.http.client.http1 import Buffer
 from loadtest_trio.metrics.counters import Observer
 from loadtest_trio.s3.addressing import is_inside, locate
 from loadtest_trio.s3.client import Call, SignedClient, unobserved
 from loadtest_trio.s3.credentials import CredentialsSource
 from loadtest_trio.s3.faults import Asked
-from loadtest_trio.s3.http1 import Buffer
 from loadtest_trio.s3.listing import ListedObject, ListingError, ListingPage, parse_listing
 from loadtest_trio.s3.sigv4 import encode_query
-from loadtest_trio.s3.watch import DeadlineWatch
 
 Page = list[ListedObject]
 _DEFAULT_REGION = "us-east-1"

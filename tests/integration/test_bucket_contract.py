@@ -9,8 +9,8 @@ import pytest
 
 from loadtest_trio.embedded import S3Server
 from loadtest_trio.errors import BucketMissingError, LoadtestError, ObjectMissingError, S3Error
+from loadtest_trio.http.client.transport import open_transport
 from loadtest_trio.s3 import Credentials, ListedObject, S3Service, StaticCredentials
-from loadtest_trio.s3.transport import open_transport
 from tests.support.memory_bucket import Fault, MemoryBucket
 
 

@@ -22,8 +22,8 @@ from loadtest_trio.errors import (
     S3Error,
     S3UnreachableError,
 )
+from loadtest_trio.http.client.transport import open_transport
 from loadtest_trio.s3 import Credentials, S3Service, StaticCredentials
-from loadtest_trio.s3.transport import open_transport
 
 ODD_KEYS = [
     "a b",

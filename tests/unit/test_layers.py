@@ -26,7 +26,7 @@ ROWS: tuple[tuple[Room, ...], ...] = (
     (room(ROOT), room("errors")),
     # The log lines are the seam: what reads them knows nothing of the service that wrote them.
     (room("jobs"), room("embedded")),
-    (room("settings"),),
+    (room("settings"), room("http")),
     (room("metrics"),),
     (room("reporting"),),
     (room("redis_service"), room("s3")),

@@ -12,10 +12,10 @@ import trio
 import trustme
 from trio.testing import MockClock
 
-from loadtest_trio.s3.transport import response_body
+from loadtest_trio.http.client.transport import response_body
 
 if TYPE_CHECKING:
-    from tests.unit.s3.transport.conftest import Eventually, Kind, Open, Peer, Serve
+    from tests.unit.http.client.conftest import Eventually, Kind, Open, Peer, Serve
 
 # A socket that is dropped instead of closed fails the test in which it is collected.
 pytestmark = pytest.mark.filterwarnings("error::ResourceWarning")

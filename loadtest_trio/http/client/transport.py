@@ -26,14 +26,14 @@ from typing import Any, Literal
 import httpx
 import trio
 
-from loadtest_trio.s3.connection import Connection
-from loadtest_trio.s3.http1 import Buffer, BufferStream, ResponseParser, request_body, request_head
-from loadtest_trio.s3.pool import ConnectionPool, Origin
-from loadtest_trio.s3.stock import StockTransport
-from loadtest_trio.s3.streams import Stream, TcpStream, connect
-from loadtest_trio.s3.timer import Timer
-from loadtest_trio.s3.tls import open_tls
-from loadtest_trio.s3.watch import DeadlineWatch
+from loadtest_trio.http.client.connection import Connection
+from loadtest_trio.http.client.deadline_watch import DeadlineWatch
+from loadtest_trio.http.client.http1 import Buffer, BufferStream, ResponseParser, request_body, request_head
+from loadtest_trio.http.client.httpx_transport import StockTransport
+from loadtest_trio.http.client.pool import ConnectionPool, Origin
+from loadtest_trio.http.client.request_timeout import Timer
+from loadtest_trio.http.streams import Stream, TcpStream, connect
+from loadtest_trio.http.tls import open_tls
 
 __all__ = ["BufferStream", "LeanTransport", "open_transport", "response_body"]
 

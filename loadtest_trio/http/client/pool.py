@@ -6,8 +6,8 @@ Nothing here waits but `acquire`, so a cancelled task can always give back what 
 
 import trio
 
-from loadtest_trio.s3.connection import Connection
-from loadtest_trio.s3.timer import Timer
+from loadtest_trio.http.client.connection import Connection
+from loadtest_trio.http.client.request_timeout import Timer
 
 Origin = tuple[str, str, int]  # scheme, host, port
 

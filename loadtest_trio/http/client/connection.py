@@ -13,9 +13,9 @@ sets it last, so whatever ends an exchange early leaves a connection that the po
 import httpx
 import trio
 
-from loadtest_trio.s3.http1 import Buffer, ResponseParser
-from loadtest_trio.s3.streams import Stream
-from loadtest_trio.s3.timer import Timer
+from loadtest_trio.http.client.http1 import Buffer, ResponseParser
+from loadtest_trio.http.client.request_timeout import Timer
+from loadtest_trio.http.streams import Stream
 
 _HEAD_BYTES = 4096  # of the first receive: enough for S3's head, little of the body passes the parser
 

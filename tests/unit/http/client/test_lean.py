@@ -9,13 +9,13 @@ import httpx
 import pytest
 import trio
 
-from loadtest_trio.s3.connection import Connection
-from loadtest_trio.s3.http1 import Buffer
-from loadtest_trio.s3.timer import Timer
-from loadtest_trio.s3.transport import BufferStream, response_body
+from loadtest_trio.http.client.connection import Connection
+from loadtest_trio.http.client.http1 import Buffer
+from loadtest_trio.http.client.request_timeout import Timer
+from loadtest_trio.http.client.transport import BufferStream, response_body
 
 if TYPE_CHECKING:
-    from tests.unit.s3.transport.conftest import Eventually, Open, Peer, Serve
+    from tests.unit.http.client.conftest import Eventually, Open, Peer, Serve
 
 # A socket that is dropped instead of closed fails the test in which it is collected.
 pytestmark = pytest.mark.filterwarnings("error::ResourceWarning")

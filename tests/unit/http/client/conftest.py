@@ -14,8 +14,8 @@ import trio
 import trio.testing
 import trustme
 
-from loadtest_trio.s3.transport import LeanTransport, open_transport
-from loadtest_trio.s3.watch import DeadlineWatch
+from loadtest_trio.http.client.deadline_watch import DeadlineWatch
+from loadtest_trio.http.client.transport import LeanTransport, open_transport
 
 Handler = Callable[["Peer"], Awaitable[None]]
 Kind = Literal["lean", "watched", "httpx"]

@@ -12,8 +12,8 @@ it ends it after the requests, so none is left without a deadline; a request end
 
 import trio
 
-from loadtest_trio.s3.connection import Connection
-from loadtest_trio.s3.timer import Timer
+from loadtest_trio.http.client.connection import Connection
+from loadtest_trio.http.client.request_timeout import Timer
 
 _PERIOD_SECONDS = 0.5
 

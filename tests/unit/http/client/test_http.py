@@ -13,10 +13,10 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from loadtest_trio.s3.transport import BufferStream, response_body
+from loadtest_trio.http.client.transport import BufferStream, response_body
 
 if TYPE_CHECKING:
-    from tests.unit.s3.transport.conftest import Eventually, Open, Peer, Serve, Server
+    from tests.unit.http.client.conftest import Eventually, Open, Peer, Serve, Server
 
 BODY = os.urandom(300_000)
 

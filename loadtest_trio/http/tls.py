@@ -12,8 +12,8 @@ from contextlib import ExitStack
 
 import trio
 
-from loadtest_trio.s3.http1 import Buffer
-from loadtest_trio.s3.timer import Timer
+from loadtest_trio.http.client.http1 import Buffer
+from loadtest_trio.http.client.request_timeout import Timer
 
 
 class TlsStream:

@@ -9,11 +9,11 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from loadtest_trio.s3.transport import LeanTransport, response_body
-from loadtest_trio.s3.watch import DeadlineWatch
+from loadtest_trio.http.client.deadline_watch import DeadlineWatch
+from loadtest_trio.http.client.transport import LeanTransport, response_body
 
 if TYPE_CHECKING:
-    from tests.unit.s3.transport.conftest import Peer, Serve
+    from tests.unit.http.client.conftest import Peer, Serve
 
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n"
 

@@ -11,8 +11,8 @@ from typing import Protocol
 
 import trio
 
-from loadtest_trio.s3.http1 import Buffer
-from loadtest_trio.s3.timer import Timer
+from loadtest_trio.http.client.http1 import Buffer
+from loadtest_trio.http.client.request_timeout import Timer
 
 
 class Stream(Protocol):

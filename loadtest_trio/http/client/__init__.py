@@ -1,0 +1,1 @@
+"""The client: a transport under httpx."""
