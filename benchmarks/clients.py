@@ -35,9 +35,9 @@ BODY = b"a" * SIZE
 @asynccontextmanager
 async def s3service(method: str, tasks: int, *, transport: Literal["lean", "httpx"]) -> AsyncIterator[Call]:
     """The package's S3Service: signed, checked, its errors translated."""
+    from loadtest_trio.backends.s3 import S3Service, find_credentials
     from loadtest_trio.http.client.deadline_watch import DeadlineWatch
     from loadtest_trio.http.client.transport import open_transport
-    from loadtest_trio.s3 import S3Service, find_credentials
 
     watch = DeadlineWatch()
     service = S3Service(

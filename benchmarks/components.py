@@ -9,12 +9,12 @@ import attrs
 
 from benchmarks.calibration import SIZE
 from benchmarks.testbed import BUCKET
+from loadtest_trio.backends.s3.credentials import Credentials
+from loadtest_trio.backends.s3.sigv4 import UNSIGNED_PAYLOAD, Signer
 from loadtest_trio.handlers.objects.payload import edit, uuid_lines
 from loadtest_trio.jobs.message import Message, Operation
 from loadtest_trio.metrics import logs
 from loadtest_trio.metrics.counters import Metrics
-from loadtest_trio.s3.credentials import Credentials
-from loadtest_trio.s3.sigv4 import UNSIGNED_PAYLOAD, Signer
 
 _MESSAGES_A_LINE = 16_000  # ten seconds at the rate that the goal asks for
 

@@ -18,9 +18,9 @@ from benchmarks.charts import Series, draw
 from benchmarks.output import RunInfo, add_options, report_progress, spread, table, write
 from benchmarks.process import CLIENT_CORE, Unavailable, pin
 from benchmarks.redis_server import RedisServer
+from loadtest_trio.backends.redis import RedisService
 from loadtest_trio.jobs.delivery import Settlement
 from loadtest_trio.jobs.message import Message, Operation
-from loadtest_trio.redis_service import RedisService
 from loadtest_trio.scheduler import service as scheduler
 from loadtest_trio.worker import intake, settler
 

@@ -14,7 +14,7 @@ import boto3
 from botocore.config import Config
 
 from benchmarks.process import Unavailable
-from loadtest_trio.embedded import EmbeddedUnavailableError, S3Server
+from loadtest_trio.backends.embedded import EmbeddedUnavailableError, S3Server
 
 
 class SeaweedS3:

@@ -8,7 +8,9 @@ from random import Random
 
 import attrs
 
-from loadtest_trio.backends import Delays, open_redis, open_s3
+from loadtest_trio.backends.redis import RedisService
+from loadtest_trio.backends.s3 import S3Service
+from loadtest_trio.doors import Delays, open_redis, open_s3
 from loadtest_trio.errors import LoadtestError
 from loadtest_trio.handlers import build_registry
 from loadtest_trio.jobs.message import Message
@@ -17,8 +19,6 @@ from loadtest_trio.metrics.counters import Metrics
 from loadtest_trio.metrics.ecs import read_task_limits
 from loadtest_trio.metrics.health_state import Vitals
 from loadtest_trio.metrics.service import Reporter
-from loadtest_trio.redis_service import RedisService
-from loadtest_trio.s3 import S3Service
 from loadtest_trio.scheduler import FileSizes, Planner, SchedulerService
 from loadtest_trio.scheduler.inventory import Inventory
 from loadtest_trio.scheduler.mix import Mix

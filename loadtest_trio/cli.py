@@ -49,7 +49,7 @@ def _interrupted(error: BaseException) -> bool:
 def _explain(error: BaseException) -> tuple[int | None, Iterable[str]]:
     """Return an error's exit code and its lines; None for what nobody raised on purpose: a crash."""
     from loadtest_trio import errors
-    from loadtest_trio.embedded.errors import EmbeddedUnavailableError
+    from loadtest_trio.backends.embedded.errors import EmbeddedUnavailableError
 
     match error:
         case errors.ConfigurationError():

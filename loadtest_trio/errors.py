@@ -3,7 +3,7 @@
 Each class says two things about itself: whose fault it is (`fault`), which decides who is told and
 how, and whether the same attempt can succeed later (`retryable`), which decides what a worker does.
 Foreign exceptions (redis-py, httpx, ssl, the operating system) become one of these at the boundary,
-in `redis_service/` and `s3/`, and nowhere else.
+in `backends/redis/` and `backends/s3/`, and nowhere else.
 """
 
 from collections.abc import Sequence

@@ -6,9 +6,9 @@ from random import Random
 import trio
 
 from loadtest_trio.assembly import Assembly
+from loadtest_trio.backends.s3 import S3Service
 from loadtest_trio.errors import BackendUnavailableError, BucketMissingError, LoadtestError
 from loadtest_trio.jobs.retry import RECONNECT
-from loadtest_trio.s3 import S3Service
 from loadtest_trio.settings import Settings, mask_url
 
 

@@ -16,9 +16,9 @@ import botocore.session
 import pytest
 import redis
 
-from loadtest_trio.embedded import RedisServer, S3Server
-from loadtest_trio.embedded.ports import LOOPBACK, free_ports
-from loadtest_trio.embedded.server_process import ServerProcess
+from loadtest_trio.backends.embedded import RedisServer, S3Server
+from loadtest_trio.backends.embedded.ports import LOOPBACK, free_ports
+from loadtest_trio.backends.embedded.server_process import ServerProcess
 
 DEBIAN_REDIS = Path("/usr/bin/redis-server")
 

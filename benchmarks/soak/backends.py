@@ -8,7 +8,7 @@ import attrs
 
 from benchmarks.contenders import ROOT
 from benchmarks.fast_backends import fast_backends
-from loadtest_trio.embedded import EmbeddedBackends
+from loadtest_trio.backends.embedded import EmbeddedBackends
 
 _KEPT = ("PATH", "HOME", "LANG", "TMPDIR")
 

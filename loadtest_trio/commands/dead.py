@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 
 import trio
 
+from loadtest_trio.backends.redis import DeadLetter, DeadLetters, RedisService
 from loadtest_trio.commands.exits import FAILED, OK, complain
-from loadtest_trio.redis_service import DeadLetter, DeadLetters, RedisService
 from loadtest_trio.settings import load
 
 MEANING = "List, show, requeue or purge dead letters."

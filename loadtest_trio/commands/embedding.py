@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 
-from loadtest_trio.embedded import EmbeddedBackends, RedisServer, S3Server
+from loadtest_trio.backends.embedded import EmbeddedBackends, RedisServer, S3Server
 from loadtest_trio.settings import SETTINGS, Loaded, load
 
 _OF_OTHER_KEYS = ("AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN")

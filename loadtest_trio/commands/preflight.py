@@ -10,8 +10,8 @@ import trio
 from rich.console import Console
 from rich.table import Table
 
-from loadtest_trio.backends import open_redis, open_s3
 from loadtest_trio.commands.exits import FAILED, OK, complain
+from loadtest_trio.doors import open_redis, open_s3
 from loadtest_trio.metrics.counters import Metrics
 from loadtest_trio.metrics.health_state import Vitals
 from loadtest_trio.preflight import (

@@ -8,9 +8,9 @@ from statistics import median
 import attrs
 import trio
 
+from loadtest_trio.backends.redis import RedisService, ServerInfo
+from loadtest_trio.backends.s3 import S3Service
 from loadtest_trio.errors import LoadtestError, S3DeniedError
-from loadtest_trio.redis_service import RedisService, ServerInfo
-from loadtest_trio.s3 import S3Service
 
 _ROUNDS = 20
 # Within a region Redis takes a millisecond and S3 some tens: what is slower than this is far away, or ill.

@@ -11,11 +11,11 @@ import httpx
 import trio
 
 from loadtest_trio.assembly import file_sizes
+from loadtest_trio.backends.s3 import Credentials, S3Service, StaticCredentials
 from loadtest_trio.handlers import build_registry
 from loadtest_trio.handlers.objects.payload import uuid_lines
 from loadtest_trio.jobs.message import Message
 from loadtest_trio.metrics.counters import Metrics
-from loadtest_trio.s3 import Credentials, S3Service, StaticCredentials
 from loadtest_trio.scheduler.mix import Mix
 from loadtest_trio.settings import Settings
 

@@ -17,7 +17,7 @@ import attrs
 import trio
 
 from loadtest_trio.assembly import assemble
-from loadtest_trio.backends import Delays
+from loadtest_trio.doors import Delays
 from loadtest_trio.errors import LoadtestError
 from loadtest_trio.jobs.message import Operation
 from loadtest_trio.metrics import logs

@@ -5,13 +5,13 @@ from typing import Any, Protocol
 
 import trio
 
+from loadtest_trio.backends.s3 import ListedObject
 from loadtest_trio.errors import LoadtestError
 from loadtest_trio.jobs.ledger import QueueSnapshot
 from loadtest_trio.jobs.message import Message
 from loadtest_trio.metrics import logs
 from loadtest_trio.metrics.counters import Metrics
 from loadtest_trio.metrics.health_state import Vitals
-from loadtest_trio.s3 import ListedObject
 from loadtest_trio.scheduler.inventory import Inventory
 from loadtest_trio.scheduler.pacer import Pacer
 from loadtest_trio.scheduler.planner import Planner

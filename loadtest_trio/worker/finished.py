@@ -2,10 +2,10 @@
 
 import attrs
 
+from loadtest_trio.backends.redis import dead_record
 from loadtest_trio.errors import MalformedMessageError
 from loadtest_trio.jobs.delivery import Delivery, Outcome, Settlement
 from loadtest_trio.jobs.message import Message
-from loadtest_trio.redis_service import dead_record
 from loadtest_trio.worker.attempt import Result
 
 

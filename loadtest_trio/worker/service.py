@@ -15,13 +15,13 @@ from typing import Protocol
 
 import trio
 
+from loadtest_trio.backends.redis import ReapResult
 from loadtest_trio.errors import MalformedMessageError
 from loadtest_trio.jobs.delivery import Delivery, Outcome, Settlement
 from loadtest_trio.jobs.message import Message
 from loadtest_trio.metrics import logs
 from loadtest_trio.metrics.counters import Metrics
 from loadtest_trio.metrics.health_state import Vitals
-from loadtest_trio.redis_service import ReapResult
 from loadtest_trio.worker.attempt import Attempts
 from loadtest_trio.worker.bookkeeper import Bookkeeper
 from loadtest_trio.worker.finished import Finished
@@ -33,7 +33,7 @@ _CLEANUP_SECONDS = 5.0
 
 
 class Queue(Protocol):
-    """What the worker needs of Redis; `loadtest_trio.redis_service.RedisService` is one."""
+    """What the worker needs of Redis; `loadtest_trio.backends.redis.RedisService` is one."""
 
     async def claim(self, limit: int) -> list[Delivery]:
         """Take up to `limit` messages into this consumer's in-flight record."""

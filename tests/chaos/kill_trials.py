@@ -18,7 +18,7 @@ from random import Random
 
 import attrs
 
-from loadtest_trio.embedded import S3Server
+from loadtest_trio.backends.embedded import S3Server
 from loadtest_trio.metrics.machine import describe
 from tests.support.audit import Audit
 from tests.support.results import write_results

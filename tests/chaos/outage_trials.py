@@ -15,7 +15,7 @@ from typing import Any
 
 import attrs
 
-from loadtest_trio.embedded import S3Server
+from loadtest_trio.backends.embedded import S3Server
 from loadtest_trio.metrics.machine import describe
 from tests.support.audit import Audit
 from tests.support.outages import BACKENDS, FAULTS, RATE, RECOVERY_SECONDS, Trial, outages

@@ -3,7 +3,7 @@
 import orjson
 import pytest
 
-from loadtest_trio.redis_service import dead_record
+from loadtest_trio.backends.redis import dead_record
 from tests.support.aof_history import Command, History
 from tests.support.audit import judge_bucket
 

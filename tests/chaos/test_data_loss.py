@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from loadtest_trio.embedded import RedisServer, S3Server
+from loadtest_trio.backends.embedded import RedisServer, S3Server
 from tests.support.rig import Rig, wait_until
 from tests.support.service_process import Line, ServiceProcess
 

@@ -6,7 +6,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
-from loadtest_trio.embedded import RedisServer, S3Server
+from loadtest_trio.backends.embedded import RedisServer, S3Server
 from tests.support.audit import Audit
 from tests.support.kill_points import POINTS
 from tests.support.rig import Rig, start_redis, wait_until

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from loadtest_trio.embedded import RedisServer, S3Server
+from loadtest_trio.backends.embedded import RedisServer, S3Server
 from tests.support.fault_proxy import Fault
 from tests.support.outages import FAULTS, KILL, outages
 from tests.support.rig import Rig, start_redis

@@ -3,7 +3,7 @@
 from pathlib import Path
 from random import Random
 
-from loadtest_trio.embedded import S3Server
+from loadtest_trio.backends.embedded import S3Server
 from tests.chaos.kill_trials import kill_again_and_again
 from tests.support.rig import Rig, start_redis
 

@@ -11,7 +11,7 @@ from statistics import median
 import pytest
 import trio
 
-from loadtest_trio.embedded import RedisServer
+from loadtest_trio.backends.embedded import RedisServer
 from loadtest_trio.metrics import logs
 from loadtest_trio.saturation.rig import ServiceRig, open_rig
 from loadtest_trio.settings import load

@@ -21,7 +21,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from loadtest_trio.embedded import RedisServer
+from loadtest_trio.backends.embedded import RedisServer
 from loadtest_trio.metrics import logs
 from loadtest_trio.saturation.rig import open_rig
 from loadtest_trio.settings import load

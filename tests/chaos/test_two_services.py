@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from loadtest_trio.embedded import S3Server
+from loadtest_trio.backends.embedded import S3Server
 from tests.support.audit import Audit
 from tests.support.rig import Rig, start_redis, wait_until
 from tests.support.service_process import ServiceProcess

@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
-from loadtest_trio.embedded import RedisServer
-from loadtest_trio.embedded.ports import LOOPBACK, free_ports
+from loadtest_trio.backends.embedded import RedisServer
+from loadtest_trio.backends.embedded.ports import LOOPBACK, free_ports
 from tests.support import podman
 from tests.support.aws_server import Aws, client
 from tests.support.podman import AUTHORITY_INSIDE

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from loadtest_trio.embedded import S3Server
-from loadtest_trio.embedded.ports import free_ports
+from loadtest_trio.backends.embedded import S3Server
+from loadtest_trio.backends.embedded.ports import free_ports
 from tests.support.podman import AUTHORITY_INSIDE, Container, podman
 
 pytestmark = pytest.mark.deploy_slow

@@ -23,8 +23,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from loadtest_trio.embedded import S3Server
-from loadtest_trio.embedded.ports import free_ports
+from loadtest_trio.backends.embedded import S3Server
+from loadtest_trio.backends.embedded.ports import free_ports
 from loadtest_trio.metrics.emf import UNITS
 from loadtest_trio.reporting import reader
 from tests.support.ecs_endpoints import EcsEndpoints

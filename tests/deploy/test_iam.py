@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from loadtest_trio.embedded import RedisServer
+from loadtest_trio.backends.embedded import RedisServer
 from tests.support.service_process import ServiceProcess
 
 BUCKET = "loadtest-trio-123456789012-us-east-1"

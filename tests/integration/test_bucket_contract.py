@@ -7,10 +7,10 @@ from typing import Any, Protocol
 import httpx
 import pytest
 
-from loadtest_trio.embedded import S3Server
+from loadtest_trio.backends.embedded import S3Server
+from loadtest_trio.backends.s3 import Credentials, ListedObject, S3Service, StaticCredentials
 from loadtest_trio.errors import BucketMissingError, LoadtestError, ObjectMissingError, S3Error
 from loadtest_trio.http.client.transport import open_transport
-from loadtest_trio.s3 import Credentials, ListedObject, S3Service, StaticCredentials
 from tests.support.memory_bucket import Fault, MemoryBucket
 
 

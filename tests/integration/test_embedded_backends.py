@@ -17,7 +17,7 @@ import psutil
 import pytest
 import redis
 
-from loadtest_trio.embedded import EmbeddedBackends, EmbeddedUnavailableError, backends, s3_server
+from loadtest_trio.backends.embedded import EmbeddedBackends, EmbeddedUnavailableError, backends, s3_server
 
 CHECKOUT = Path(__file__).parents[2]
 DEADLINE_SECONDS = 15.0
@@ -26,7 +26,7 @@ DEADLINE_SECONDS = 15.0
 OWNER = """
 import json, signal, sys
 from pathlib import Path
-from loadtest_trio.embedded import EmbeddedBackends
+from loadtest_trio.backends.embedded import EmbeddedBackends
 
 interrupts = []
 signal.signal(signal.SIGINT, lambda number, frame: interrupts.append(number))

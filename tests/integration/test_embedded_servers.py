@@ -15,10 +15,16 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from loadtest_trio.embedded import EmbeddedUnavailableError, RedisServer, S3Server, redis_server, s3_server
-from loadtest_trio.embedded import server_process as process_module
-from loadtest_trio.embedded.binaries import find_binary
-from loadtest_trio.embedded.ports import GRPC_OFFSET, free_ports
+from loadtest_trio.backends.embedded import (
+    EmbeddedUnavailableError,
+    RedisServer,
+    S3Server,
+    redis_server,
+    s3_server,
+)
+from loadtest_trio.backends.embedded import server_process as process_module
+from loadtest_trio.backends.embedded.binaries import find_binary
+from loadtest_trio.backends.embedded.ports import GRPC_OFFSET, free_ports
 from loadtest_trio.errors import BackendUnavailableError
 
 ONE_TRY = Retry(NoBackoff(), 0)

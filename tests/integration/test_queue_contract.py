@@ -7,11 +7,11 @@ import orjson
 import pytest
 import trio
 
-from loadtest_trio.embedded import RedisServer
+from loadtest_trio.backends.embedded import RedisServer
+from loadtest_trio.backends.redis import ReapResult, RedisService, ServerInfo, dead_record
 from loadtest_trio.errors import LoadtestError, RedisUnavailableError
 from loadtest_trio.jobs.delivery import Delivery, Settlement
 from loadtest_trio.jobs.ledger import QueueSnapshot
-from loadtest_trio.redis_service import ReapResult, RedisService, ServerInfo, dead_record
 from tests.support.memory_redis import MemoryQueue, MemoryRedis
 
 TTL = 1.0

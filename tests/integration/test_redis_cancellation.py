@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from loadtest_trio.backends.redis import RedisService
 from loadtest_trio.jobs.delivery import Delivery, Settlement
-from loadtest_trio.redis_service import RedisService
 from tests.support.cancellation import Scene, cancel_everywhere
 
 ELEMENTS = [b"%d" % number for number in range(6)]

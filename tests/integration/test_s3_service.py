@@ -13,8 +13,9 @@ import httpx
 import pytest
 import trio
 
-from loadtest_trio.embedded import S3Server
-from loadtest_trio.embedded.ports import LOOPBACK, free_ports
+from loadtest_trio.backends.embedded import S3Server
+from loadtest_trio.backends.embedded.ports import LOOPBACK, free_ports
+from loadtest_trio.backends.s3 import Credentials, S3Service, StaticCredentials
 from loadtest_trio.errors import (
     BucketMissingError,
     ObjectMissingError,
@@ -23,7 +24,6 @@ from loadtest_trio.errors import (
     S3UnreachableError,
 )
 from loadtest_trio.http.client.transport import open_transport
-from loadtest_trio.s3 import Credentials, S3Service, StaticCredentials
 
 ODD_KEYS = [
     "a b",

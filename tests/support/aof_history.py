@@ -24,7 +24,7 @@ import attrs
 import hiredis
 import orjson
 
-from loadtest_trio.redis_service import DeadLetter
+from loadtest_trio.backends.redis import DeadLetter
 
 DIRECTIVES = {"auto-aof-rewrite-percentage": "0"}
 """Lines of redis.conf without which the file is not a whole history."""

@@ -16,7 +16,7 @@ from typing import Self
 
 import attrs
 
-from loadtest_trio.redis_service import DeadLetter
+from loadtest_trio.backends.redis import DeadLetter
 from tests.support.aof_history import History
 
 _PLACES = ("queue", "retry", "dead")

@@ -7,8 +7,8 @@ from typing import Any
 import botocore.config
 import botocore.session
 
-from loadtest_trio.embedded.ports import LOOPBACK, free_ports
-from loadtest_trio.embedded.server_process import ServerProcess
+from loadtest_trio.backends.embedded.ports import LOOPBACK, free_ports
+from loadtest_trio.backends.embedded.server_process import ServerProcess
 
 _PROGRAM = Path(__file__).parents[1] / "deploy/moto_aws.py"
 

@@ -7,7 +7,8 @@ import attrs
 import trio
 from quart_trio import QuartTrio
 
-from loadtest_trio import assembly, backends
+from loadtest_trio import assembly
+from loadtest_trio import doors as backends
 from loadtest_trio.assembly import Assembly
 from loadtest_trio.metrics.counters import Observer
 from loadtest_trio.settings import Loaded, Settings, load

@@ -14,10 +14,10 @@ from typing import Any
 
 import attrs
 
+from loadtest_trio.backends.redis import RedisService
+from loadtest_trio.backends.redis.channel import Channel
+from loadtest_trio.backends.s3 import S3Service
 from loadtest_trio.metrics.service import Reporter
-from loadtest_trio.redis_service import RedisService
-from loadtest_trio.redis_service.channel import Channel
-from loadtest_trio.s3 import S3Service
 from loadtest_trio.web import HealthService
 from loadtest_trio.worker import Attempts
 

@@ -23,9 +23,9 @@ from typing import Any
 import hiredis
 import redis
 
+from loadtest_trio.backends.redis.scripts import read_scripts
 from loadtest_trio.cli import main
 from loadtest_trio.jobs.message import Message
-from loadtest_trio.redis_service.scripts import read_scripts
 from loadtest_trio.worker import Attempts
 from loadtest_trio.worker.attempt import Result
 from tests.support.kill_points import POINTS, Point

@@ -10,6 +10,8 @@ from enum import Enum
 
 import trio
 
+from loadtest_trio.backends.s3 import ListedObject
+from loadtest_trio.backends.s3.addressing import is_inside
 from loadtest_trio.errors import (
     BucketMissingError,
     LoadtestError,
@@ -21,8 +23,6 @@ from loadtest_trio.errors import (
     S3UnreachableError,
 )
 from loadtest_trio.metrics.counters import Observer
-from loadtest_trio.s3 import ListedObject
-from loadtest_trio.s3.addressing import is_inside
 from tests.support.memory_redis import unobserved
 
 _PAGE = 1000

@@ -18,11 +18,11 @@ from typing import TypeVar
 
 import trio
 
+from loadtest_trio.backends.redis import ReapResult, ServerInfo, dead_record
 from loadtest_trio.errors import LoadtestError, RedisError, RedisUnavailableError
 from loadtest_trio.jobs.delivery import Delivery, Outcome, Settlement
 from loadtest_trio.jobs.ledger import QueueSnapshot
 from loadtest_trio.metrics.counters import Observer
-from loadtest_trio.redis_service import ReapResult, ServerInfo, dead_record
 
 T = TypeVar("T")
 

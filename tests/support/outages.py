@@ -13,7 +13,7 @@ from pathlib import Path
 
 import attrs
 
-from loadtest_trio.embedded import RedisServer, S3Server
+from loadtest_trio.backends.embedded import RedisServer, S3Server
 from tests.support.fault_proxy import Fault, FaultProxy
 from tests.support.health_watch import HealthWatch
 from tests.support.rig import Rig, wait_until

@@ -9,7 +9,7 @@ import botocore.config
 import botocore.session
 import redis
 
-from loadtest_trio.embedded import RedisServer, S3Server
+from loadtest_trio.backends.embedded import RedisServer, S3Server
 from tests.support.aof_history import DIRECTIVES, History
 from tests.support.audit import Audit, WorkDone, examine
 from tests.support.killed_at import NEVER

@@ -25,14 +25,14 @@ def room(*names: str) -> Room:
 ROWS: tuple[tuple[Room, ...], ...] = (
     (room(ROOT), room("errors")),
     # The log lines are the seam: what reads them knows nothing of the service that wrote them.
-    (room("jobs"), room("embedded")),
+    (room("jobs"),),
     (room("settings"), room("http")),
     (room("metrics"),),
     (room("reporting"),),
-    (room("redis_service"), room("s3")),
+    (room("backends"),),
     (room("handlers"),),
     (room("scheduler"), room("worker"), room("web"), room("preflight"), room("tuning")),
-    (room("assembly", "backends", "startup", "daemon"),),
+    (room("assembly", "doors", "startup", "daemon"),),
     (room("saturation"),),
     (room("__main__", "cli", "commands"),),
 )
@@ -105,7 +105,7 @@ def test_every_room_exists() -> None:
         ("handlers", "worker", False),
         ("reporting", "worker", False),
         ("daemon", "startup", True),
-        ("embedded", "settings", False),
+        ("backends", "handlers", False),
     ],
 )
 def test_the_rule(importer: str, imports: str, verdict: bool) -> None:
@@ -116,10 +116,10 @@ def test_the_rule(importer: str, imports: str, verdict: bool) -> None:
 def test_imports_are_found() -> None:
     """Every way of importing is seen, also inside a function."""
     source = (
-        "import loadtest_trio.s3\n"
+        "import loadtest_trio.backends.s3\n"
         "from loadtest_trio import web, __version__\n"
         "from loadtest_trio.worker.attempt import Result\n"
         "def f():\n    from loadtest_trio.errors import S3Error\n"
         "import trio, loadtest_trio_other\n"
     )
-    assert {place(module) for module in imported(source)} == {"s3", "web", ROOT, "worker", "errors"}
+    assert {place(module) for module in imported(source)} == {"backends", "web", ROOT, "worker", "errors"}

@@ -4,7 +4,7 @@ from typing import Protocol
 
 
 class ObjectStore(Protocol):
-    """The object operations; `loadtest_trio.s3.S3Service` is one, the tests have another."""
+    """The object operations; `loadtest_trio.backends.s3.S3Service` is one, the tests have another."""
 
     async def get(self, key: str) -> bytes | bytearray:
         """Return the whole object, its length checked against the header."""

@@ -11,8 +11,8 @@ from benchmarks.scale.report import Scale, listing, memory, ratios, render, verd
 from benchmarks.scale.sweeps import STARTS
 from benchmarks.scale.trial import Rounds, Sample
 from benchmarks.stub_s3 import list_page
+from loadtest_trio.backends.s3.listing import parse_listing
 from loadtest_trio.metrics.latencies import Latencies, histogram
-from loadtest_trio.s3.listing import parse_listing
 
 SAMPLE = Sample(
     cpu_us=500.0, rate=1000.0, busy=0.5, rss_mb=70.0, in_flight=8, cpu_before=1.0, p50_ms=40.0, p99_ms=80.0

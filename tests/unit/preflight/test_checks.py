@@ -6,9 +6,9 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from loadtest_trio.backends.redis import RedisService, ServerInfo
+from loadtest_trio.backends.s3 import S3Service
 from loadtest_trio.preflight import Finding, Grade, check_redis, check_s3
-from loadtest_trio.redis_service import RedisService, ServerInfo
-from loadtest_trio.s3 import S3Service
 
 INFO: dict[str, Any] = {
     "server": "valkey",

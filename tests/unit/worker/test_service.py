@@ -12,6 +12,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from loadtest_trio.backends.redis import DeadLetter
 from loadtest_trio.errors import (
     LoadtestError,
     ObjectMissingError,
@@ -23,7 +24,6 @@ from loadtest_trio.handlers import Handler
 from loadtest_trio.jobs.message import Message, Operation
 from loadtest_trio.metrics.counters import Metrics
 from loadtest_trio.metrics.health_state import Vitals
-from loadtest_trio.redis_service import DeadLetter
 from loadtest_trio.scheduler.inventory import Inventory
 from loadtest_trio.worker import Attempts, WorkerService
 from tests.support.in_memory import UNIX_EPOCH, wall

@@ -1,0 +1,128 @@
+"""The way from Trio to Redis and back: a thread a call, observed, repeated for as long as Redis is away.
+
+A thread inside a call is never abandoned: the call may be a claim, and the messages it takes would be
+forgotten. It ends by itself, since every wait on the socket is bounded.
+"""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import trio
+
+from loadtest_trio.backends.redis.connection import Connections
+from loadtest_trio.backends.redis.scripts import Scripts
+from loadtest_trio.errors import RedisError, RedisUnavailableError
+from loadtest_trio.metrics.counters import Observer
+
+
+def _nothing(_: Any) -> int:
+    return 0
+
+
+class Channel:
+    """Calls Redis from Trio tasks.
+
+    Args:
+        connections: What commands are sent over.
+        scripts: What scripts are run with.
+        threads: How many calls may be under way at once; their threads are nobody else's.
+        backoff: Seconds to wait after the given failed attempt (1 is the first).
+        observe: Told about every attempt.
+        on_outage: Told of every attempt that failed because Redis is away, and None when it is back.
+    """
+
+    def __init__(
+        self,
+        connections: Connections,
+        scripts: Scripts,
+        *,
+        threads: int,
+        backoff: Callable[[int], float],
+        observe: Observer,
+        on_outage: Callable[[RedisError | None], None],
+    ) -> None:
+        self._connections = connections
+        self._scripts = scripts
+        self._limiter = trio.CapacityLimiter(threads)
+        self._backoff = backoff
+        self._observe = observe
+        self._on_outage = on_outage
+        self._failing: set[str] = set()
+        self._out = False
+
+    async def script(self, name: str, *arguments: object, size: Callable[[Any], int] = _nothing) -> Any:
+        """Run a script, again and again until Redis answers.
+
+        Args:
+            name: Of the Lua file, and the kind of call for the observer.
+            arguments: What follows the consumer in ``ARGV``.
+            size: Elements moved, from the reply.
+
+        Returns:
+            The reply.
+
+        Raises:
+            RedisRejectedError: The answer is no.
+        """
+        return await self._persist(name, size, self._scripts.run, name, *arguments)
+
+    async def command(self, kind: str, *command: object) -> Any:
+        """Send a plain command, again and again until Redis answers; otherwise as `script`."""
+        return await self._persist(kind, _nothing, self._connections.execute, *command)
+
+    async def command_once(self, kind: str, *command: object) -> Any:
+        """Send a plain command once.
+
+        Raises:
+            RedisUnavailableError: No answer, or one that says "later".
+            RedisRejectedError: The answer is no.
+        """
+        return await self._attempt(kind, _nothing, self._connections.execute, *command)
+
+    async def script_once(self, name: str, *arguments: object) -> Any:
+        """Run a script once; otherwise as `command_once`."""
+        return await self._attempt(name, _nothing, self._scripts.run, name, *arguments)
+
+    async def _persist(
+        self, kind: str, size: Callable[[Any], int], call: Callable[..., Any], *arguments: object
+    ) -> Any:
+        attempt = 0
+        try:
+            while True:
+                try:
+                    reply = await self._attempt(kind, size, call, *arguments)
+                    break
+                except RedisUnavailableError as error:
+                    attempt += 1
+                    self._out = True
+                    self._failing.add(kind)
+                    self._on_outage(error)
+                await trio.sleep(self._backoff(attempt))
+        finally:
+            if attempt:
+                self._failing.discard(kind)
+        # One kind of call may fail while another succeeds (a full Redis refuses only what adds to it).
+        if self._out and not self._failing:
+            self._out = False
+            self._on_outage(None)
+        return reply
+
+    async def _attempt(
+        self, kind: str, size: Callable[[Any], int], call: Callable[..., Any], *arguments: object
+    ) -> Any:
+        seconds, reply, error = await trio.to_thread.run_sync(_timed, call, arguments, limiter=self._limiter)
+        self._observe(kind, seconds, 0 if error else size(reply), error)
+        if error:
+            raise error
+        return reply
+
+
+def _timed(call: Callable[..., Any], arguments: tuple[object, ...]) -> tuple[float, Any, RedisError | None]:
+    # In the thread, so that waiting for one is not counted as Redis's time.
+    start = time.perf_counter()
+    try:
+        reply = call(*arguments)
+        return time.perf_counter() - start, reply, None
+    except RedisError as error:
+        return time.perf_counter() - start, None, error

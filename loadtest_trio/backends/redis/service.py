@@ -1,0 +1,298 @@
+"""RedisService: the queue, at least once, with books that always balance.
+
+What holds, whatever is killed or cut off at whatever moment:
+
+1. Each step is one Lua script, so a message is in exactly one place (see common.lua for the map), and
+   the books change together with the move they count.
+2. Every batch, claim, settlement, repair and move of dead letters has a number that grows. When a reply
+   is lost the same number is asked again, and the script knows it: nothing happens twice, and the answer
+   is the same. Numbers are comparable only when calls of a kind go one after the other, hence a lock for
+   each kind.
+3. A settlement acts on the in-flight record alone. A consumer that was reaped has none: its late
+   settlement changes nothing and says so (stale).
+4. What a cancelled call claimed without anybody hearing of it is in the in-flight record but not among
+   the tokens held here: the heartbeat returns it to the queue.
+5. Every life of the server has an epoch of its own, which begins before anything is enqueued in it
+   (see common.lua). Who remembers another epoch compares: what Redis forgot is counted as lost.
+
+Numbers start at the clock's microseconds, so that they keep growing across a restart under one name.
+"""
+
+import re
+import time
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
+from typing import Any, TypeVar
+
+import trio
+
+from loadtest_trio.backends.redis.bookkeeper import Bookkeeper
+from loadtest_trio.backends.redis.channel import Channel
+from loadtest_trio.backends.redis.connection import Connections, Endpoint
+from loadtest_trio.backends.redis.dead_letters import DeadLetters
+from loadtest_trio.backends.redis.reaper import Reaper
+from loadtest_trio.backends.redis.records import ReapResult, ServerInfo
+from loadtest_trio.backends.redis.scripts import Keys, Scripts
+from loadtest_trio.errors import LoadtestError, RedisError, RedisRejectedError
+from loadtest_trio.jobs.delivery import Delivery, Settlement
+from loadtest_trio.jobs.ledger import QueueSnapshot
+from loadtest_trio.metrics.counters import Observer
+
+BATCH = 1000
+"""Elements of one script call at most: Lua's unpack() and tokens of four digits set the limit."""
+
+PROMOTED_PER_CLAIM = 256
+OLDEST_VERSION = 7
+
+_T = TypeVar("_T")
+
+
+def _unobserved(kind: str, seconds: float, size: int, error: LoadtestError | None) -> None:
+    """Ignore a call."""
+
+
+def _ignored(_: object) -> None:
+    """Ignore an event."""
+
+
+class RedisService:
+    """The queue `queue_name` as one consumer sees it.
+
+    Every method but `connect` repeats its call for as long as Redis is away; bound it with a cancel
+    scope where that is too long. All raise `RedisRejectedError` when the answer is no.
+
+    Args:
+        url: ``redis://`` or ``rediss://``, with user, password and database number where needed.
+        queue_name: Names the keys; instances that share it share the work.
+        consumer: Unique to this process over all instances and restarts.
+        backoff: Seconds to wait after the given failed attempt (1 is the first).
+        observe: Told about every attempt of every call.
+        heartbeat_ttl: A consumer that was silent for longer, in seconds, is dead. Beat at a third of it.
+        max_deliveries: Deliveries of one message before a reaper sends it to the dead list.
+        threads: Calls under way at once. There are six kinds of callers (the scheduler, the intake, the
+            settler, the heartbeat, the reaper, the reporter), and none must wait for another's slow
+            call: a heartbeat that does is late, and its consumer is taken for dead.
+        timeout: For connecting, for sending and between two parts of a reply, in seconds.
+        on_outage: Told of every attempt that failed because Redis is away, and None when it is back.
+        on_data_loss: Told when Redis has forgotten what this process knew, with the number of messages
+            that were counted as lost by it: 0 when another process was first, or nothing was waiting.
+            Over all processes the numbers add up to what the books count as `lost`.
+        clock: Unix seconds, for dead records.
+        delay_seconds: Added to every call, in its thread: for the experiments of `tune`.
+
+    Attributes:
+        dead_letters: What ended on the dead list.
+
+    Raises:
+        RedisRejectedError: The URL or a name cannot be used.
+    """
+
+    def __init__(
+        self,
+        *,
+        url: str,
+        queue_name: str,
+        consumer: str,
+        backoff: Callable[[int], float],
+        observe: Observer = _unobserved,
+        heartbeat_ttl: float = 15.0,
+        max_deliveries: int = 5,
+        threads: int = 6,
+        timeout: float = 5.0,
+        on_outage: Callable[[RedisError | None], None] = _ignored,
+        on_data_loss: Callable[[int], None] = _ignored,
+        clock: Callable[[], float] = time.time,
+        delay_seconds: float = 0.0,
+    ) -> None:
+        keys = Keys(queue_name, consumer)
+        self._connections = Connections(Endpoint.parse(url), timeout=timeout, delay=delay_seconds)
+        self._channel = Channel(
+            self._connections,
+            Scripts(self._connections, keys),
+            threads=threads,
+            backoff=backoff,
+            observe=observe,
+            on_outage=on_outage,
+        )
+        self.dead_letters = DeadLetters(self._channel, keys.dead)
+        self._all_keys = keys.all()
+        self._ttl_ms = round(heartbeat_ttl * 1000)
+        self._bookkeeper = Bookkeeper(self._channel, on_data_loss)
+        self._reaper = Reaper(self._channel, self._bookkeeper, self._ttl_ms, max_deliveries, clock)
+        self._held: set[str] = set()
+        self._batch = self._claim = self._settlement = time.time_ns() // 1000
+        self._enqueuing, self._claiming, self._settling = trio.Lock(), trio.Lock(), trio.Lock()
+
+    async def connect(self) -> ServerInfo:
+        """Try once to reach Redis, and to use the queue's keys.
+
+        Returns:
+            What the server says about itself.
+
+        Raises:
+            RedisUnavailableError: It cannot be reached.
+            RedisRejectedError: It refuses the password, the database or a key, or is too old.
+        """
+        info = ServerInfo.parse(await self._channel.command_once("connect", b"INFO"))
+        # Valkey's own version numbers begin where Redis 7.2 was left.
+        if info.server == "redis" and int(info.version.partition(".")[0] or 0) < OLDEST_VERSION:
+            raise RedisRejectedError(
+                f"Redis {info.version} is too old: {OLDEST_VERSION}.0 or newer is needed"
+            )
+        self._bookkeeper.saw((await self._channel.script_once("snapshot"))[0])
+        return info
+
+    async def enqueue(self, elements: Sequence[bytes]) -> int:
+        """Put elements on the queue; a call that raises may have put some.
+
+        Returns:
+            The queue's length after it.
+        """
+        length = 0
+        async with self._enqueuing:
+            for part in _parts(elements):
+                self._batch += 1
+                books, length = await self._channel.script(
+                    "enqueue", self._batch, *part, size=_constant(len(part))
+                )
+                self._bookkeeper.saw(books)
+        if not elements:
+            return await self.length()
+        await self._bookkeeper.repair()
+        return length
+
+    async def claim(self, limit: int) -> list[Delivery]:
+        """Take up to `limit` messages (1,000 at most), due retries first.
+
+        Returns:
+            The deliveries, at once: none when nothing is waiting.
+        """
+        if limit < 1:
+            return []
+        async with self._claiming:
+            self._claim += 1
+            claim = str(self._claim)
+            books, _, elements = await self._channel.script(
+                "claim", self._ttl_ms, claim, limit, PROMOTED_PER_CLAIM, size=_claimed
+            )
+            self._bookkeeper.saw(books)
+            deliveries = [
+                Delivery(f"{claim}.{i:04d}", element)
+                for i, element in enumerate(elements, 1)
+                if element is not None
+            ]
+            self._held.update([delivery.token for delivery in deliveries])
+        return deliveries
+
+    async def settle(self, settlements: Sequence[Settlement]) -> list[bool]:
+        """End deliveries.
+
+        Returns:
+            For each, whether it counted. False is stale: this consumer was taken for dead meanwhile, and
+            the message was delivered again or will be.
+        """
+        counted: list[bool] = []
+        async with self._settling:
+            for part in _parts(settlements):
+                self._settlement += 1
+                arguments = chain.from_iterable([(each.token, each.action()) for each in part])
+                books, answer = await self._channel.script(
+                    "settle", self._settlement, *arguments, size=_constant(len(part))
+                )
+                self._bookkeeper.saw(books)
+                self._held.difference_update([each.token for each in part])
+                counted += [character == ord("1") for character in answer]
+        return counted
+
+    async def release(self, tokens: Sequence[str]) -> int:
+        """Put deliveries that nobody started back, next to go out, in their old order.
+
+        Returns:
+            How many went back; stale ones do not.
+        """
+        returned = 0
+        for part in reversed(list(_parts(sorted(tokens)))):
+            books, moved = await self._channel.script("release", *part, size=_second)
+            self._bookkeeper.saw(books)
+            self._held.difference_update(part)
+            returned += moved
+        return returned
+
+    async def heartbeat(self) -> None:
+        """Say that this consumer lives; call it every third of `heartbeat_ttl`."""
+        books, in_flight = await self._channel.script("heartbeat", self._ttl_ms, self._claim)
+        self._bookkeeper.saw(books)
+        if in_flight > len(self._held):
+            await self._return_strays()
+        await self._bookkeeper.repair()
+
+    async def reap(self) -> ReapResult:
+        """Give the messages of dead consumers back to the queue, and those delivered too often up.
+
+        Moves 500 messages a call at most. After an outage of Redis itself nobody is judged until
+        everybody has had `heartbeat_ttl` to come back.
+        """
+        return await self._reaper.reap(self._claim)
+
+    async def retire(self) -> None:
+        """Leave: give back what is still in flight here, and stop being a consumer until the next claim."""
+        async with self._claiming, self._settling:
+            books, _ = await self._channel.script("retire", self._claim)
+            self._bookkeeper.saw(books)
+            self._held.clear()
+
+    async def length(self) -> int:
+        """Return how many messages wait on the queue."""
+        books, length = await self._channel.script("length")
+        self._bookkeeper.saw(books)
+        await self._bookkeeper.repair()
+        return int(length)
+
+    async def snapshot(self) -> QueueSnapshot:
+        """Return where all messages are, at one instant, data loss already accounted for."""
+        while True:
+            reply = await self._channel.script("snapshot")
+            self._bookkeeper.saw(reply[0])
+            if not self._bookkeeper.suspicious:
+                break
+            await self._bookkeeper.repair()
+        return QueueSnapshot.parse(reply)
+
+    async def erase(self) -> None:
+        """Delete the queue with everything in it and its books. Other consumers' records stay."""
+        await self._channel.command("erase", b"DEL", *self._all_keys)
+
+    async def server_seconds(self) -> float:
+        """Return how long the server has worked on our scripts, since it started.
+
+        Source: redis.io, "INFO", section commandstats. Commands inside scripts are part of EVALSHA.
+        """
+        reply = await self._channel.command("info", b"INFO", b"commandstats")
+        found = re.findall(rb"cmdstat_evalsha:calls=\d+,usec=(\d+)", reply)
+        return sum(map(int, found)) / 1e6
+
+    def close(self) -> None:
+        """Close the connections; the service can still be used, and opens them again."""
+        self._connections.close()
+
+    async def _return_strays(self) -> None:
+        async with self._claiming, self._settling:
+            books, _ = await self._channel.script("strays", self._claim, *self._held, size=_second)
+            self._bookkeeper.saw(books)
+
+
+def _parts(items: Sequence[_T]) -> Iterator[Sequence[_T]]:
+    for start in range(0, len(items), BATCH):
+        yield items[start : start + BATCH]
+
+
+def _constant(size: int) -> Callable[[Any], int]:
+    return lambda _: size
+
+
+def _second(reply: list[Any]) -> int:
+    return int(reply[1])
+
+
+def _claimed(reply: list[Any]) -> int:
+    return len(reply[2])

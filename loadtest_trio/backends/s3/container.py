@@ -1,0 +1,182 @@
+"""The ECS / EKS container credential endpoint.
+
+Protocol: "Container credential provider" in the AWS SDKs and Tools Reference Guide; the address rules
+are the ones botocore applies, so that a variable pointing elsewhere cannot send the authorization
+token over plain HTTP to a stranger.
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from ipaddress import ip_address
+from pathlib import Path
+
+import attrs
+import httpx
+import orjson
+import trio
+
+from loadtest_trio.backends.s3.credentials import Credentials
+from loadtest_trio.errors import CredentialsError
+
+RELATIVE_URI = "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"
+FULL_URI = "AWS_CONTAINER_CREDENTIALS_FULL_URI"
+TOKEN = "AWS_CONTAINER_AUTHORIZATION_TOKEN"  # noqa: S105 - the variable's name
+TOKEN_FILE = "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"  # noqa: S105 - the variable's name
+
+ECS_ENDPOINT = "http://169.254.170.2"
+_PLAIN_HTTP_HOSTS = frozenset({"169.254.170.2", "169.254.170.23", "fd00:ec2::23", "localhost"})
+_ATTEMPTS = 3
+_ATTEMPT_SECONDS = 2.0
+_PAUSE_SECONDS = 1.0
+_file_limiter = trio.CapacityLimiter(1)
+
+
+@attrs.frozen
+class ContainerEndpoint:
+    """The endpoint that hands a container its temporary keys.
+
+    Attributes:
+        url: Where to GET them; its path is as good as a password, so it is never shown.
+        token: The value of the ``Authorization`` header, or None.
+        token_file: A file that holds that value; it is read at every fetch, because EKS rotates it.
+        now: The wall clock, in Unix seconds.
+        transport: Makes the transport of one fetch.
+    """
+
+    url: str = attrs.field(repr=False)
+    token: str | None = attrs.field(repr=False)
+    token_file: str | None
+    now: Callable[[], float]
+    transport: Callable[[], httpx.AsyncBaseTransport] = httpx.AsyncHTTPTransport
+
+    async def fetch(self) -> Credentials:
+        """Get a set of keys: three attempts of two seconds, one second apart.
+
+        Raises:
+            CredentialsError: No attempt brought usable keys.
+        """
+        failure = CredentialsError("not attempted")
+        for attempt in range(_ATTEMPTS):
+            if attempt:
+                await trio.sleep(_PAUSE_SECONDS)
+            try:
+                return parse_answer(await self._get(), self.now())
+            except CredentialsError as error:
+                failure = error
+        raise failure
+
+    async def _get(self) -> bytes:
+        headers = {"accept": "application/json"}
+        token = await self._authorization()
+        if token:
+            headers["authorization"] = token
+        try:
+            with trio.fail_after(_ATTEMPT_SECONDS):
+                async with httpx.AsyncClient(transport=self.transport(), trust_env=False) as client:
+                    response = await client.get(self.url, headers=headers)
+        except (httpx.HTTPError, trio.TooSlowError) as error:
+            raise CredentialsError(f"{self._name()}: {type(error).__name__}") from error
+        if response.status_code != httpx.codes.OK:
+            raise CredentialsError(f"{self._name()}: HTTP status {response.status_code}")
+        return response.content
+
+    def _name(self) -> str:
+        return f"container credential endpoint on {httpx.URL(self.url).host}"
+
+    async def _authorization(self) -> str | None:
+        token = self.token
+        if self.token_file:
+            try:
+                raw = await trio.to_thread.run_sync(Path(self.token_file).read_bytes, limiter=_file_limiter)
+            except OSError as error:
+                raise CredentialsError(f"{TOKEN_FILE}={self.token_file}: {error.strerror}") from error
+            token = raw.decode("latin-1").strip()
+        if token and not (token.isascii() and token.isprintable()):
+            raise CredentialsError("the container authorization token is not printable ASCII on one line")
+        return token
+
+
+def parse_answer(body: bytes, now: float) -> Credentials:
+    """Read the endpoint's JSON answer.
+
+    Args:
+        body: The response body.
+        now: The wall clock, in Unix seconds.
+
+    Raises:
+        CredentialsError: It is not what the protocol says, or the keys have already expired.
+    """
+    try:
+        answer = orjson.loads(body)
+        keys = Credentials(
+            access_key=str(answer["AccessKeyId"]),
+            secret_key=str(answer["SecretAccessKey"]),
+            session_token=str(answer["Token"]) if answer.get("Token") else None,
+            expires_at=_unix_seconds(answer.get("Expiration")),
+        )
+    except (ValueError, TypeError, KeyError, AttributeError):
+        # The answer may hold keys: neither it nor the parser's excerpt of it is shown.
+        raise CredentialsError("the container endpoint's answer holds no AWS credentials") from None
+    if keys.expires_at is not None and keys.expires_at <= now:
+        raise CredentialsError("the container endpoint handed out credentials that have already expired")
+    return keys
+
+
+def _unix_seconds(timestamp: str | None) -> float | None:
+    if timestamp is None:
+        return None
+    moment = datetime.fromisoformat(timestamp)
+    if moment.tzinfo is None:
+        raise ValueError("a time without a zone")
+    return moment.timestamp()
+
+
+def find_endpoint(
+    environ: Mapping[str, str],
+    *,
+    now: Callable[[], float],
+    transport: Callable[[], httpx.AsyncBaseTransport] = httpx.AsyncHTTPTransport,
+) -> ContainerEndpoint | None:
+    """Read the container variables.
+
+    Args:
+        environ: The environment.
+        now: The wall clock, in Unix seconds.
+        transport: Makes the transport of one fetch.
+
+    Returns:
+        The endpoint, or None when no variable names one.
+
+    Raises:
+        CredentialsError: The variable names an address that must not be asked.
+    """
+    if environ.get(RELATIVE_URI):
+        url = ECS_ENDPOINT + "/" + environ[RELATIVE_URI].removeprefix("/")
+    elif environ.get(FULL_URI):
+        url = environ[FULL_URI]
+        _check_address(url)
+    else:
+        return None
+    return ContainerEndpoint(url, environ.get(TOKEN), environ.get(TOKEN_FILE), now, transport)
+
+
+def _check_address(url: str) -> None:
+    try:
+        parsed = httpx.URL(url)
+    except httpx.InvalidURL:
+        raise CredentialsError(f"{FULL_URI} is not a URL") from None
+    if parsed.scheme == "https" and parsed.host:
+        return
+    if parsed.scheme == "http" and (parsed.host in _PLAIN_HTTP_HOSTS or _is_loopback(parsed.host)):
+        return
+    raise CredentialsError(
+        f"{FULL_URI}: must be https, or plain http to a loopback address or one of "
+        f"{', '.join(sorted(_PLAIN_HTTP_HOSTS))}"
+    )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False

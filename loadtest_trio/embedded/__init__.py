@@ -1,8 +1,0 @@
-"""Local Redis and S3 servers for a first run and for the tests; started, watched and removed by us."""
-
-from loadtest_trio.embedded.backends import EmbeddedBackends
-from loadtest_trio.embedded.errors import EmbeddedUnavailableError
-from loadtest_trio.embedded.redis_server import RedisServer
-from loadtest_trio.embedded.s3_server import S3Server
-
-__all__ = ["EmbeddedBackends", "EmbeddedUnavailableError", "RedisServer", "S3Server"]

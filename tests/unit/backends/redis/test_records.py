@@ -1,0 +1,52 @@
+"""Settlements on the wire, INFO, and the ledger's arithmetic."""
+
+import pytest
+
+from loadtest_trio.backends.redis import ServerInfo
+from loadtest_trio.jobs.delivery import Settlement
+from loadtest_trio.jobs.ledger import QueueSnapshot
+
+
+@pytest.mark.parametrize(
+    ("settlement", "action"),
+    [
+        (Settlement.processed("t"), b"p"),
+        (Settlement.missed("t"), b"m"),
+        (Settlement.retry("t", b"\xff\n\x00", 1.5), b"r1500\n\xff\n\x00"),
+        (Settlement.retry("t", b"x", -3.0), b"r0\nx"),
+        (Settlement.dead("t", b'{"id":"1"}'), b'd{"id":"1"}'),
+    ],
+)
+def test_action(settlement: Settlement, action: bytes) -> None:
+    """Each outcome has the form that settle.lua reads; delays are whole milliseconds, never negative."""
+    assert settlement.action() == action
+
+
+def test_redis_info() -> None:
+    """Redis's INFO becomes facts about version, role, persistence and memory."""
+    info = b"# Server\r\nredis_version:7.0.15\r\nredis_mode:standalone\r\nrole:master\r\naof_enabled:1\r\n"
+    info += b"maxmemory:1048576\r\nmaxmemory_policy:noeviction\r\n"
+    assert ServerInfo.parse(info) == ServerInfo(
+        "redis",
+        "7.0.15",
+        "standalone",
+        "master",
+        append_only=True,
+        maxmemory=1048576,
+        maxmemory_policy="noeviction",
+    )
+
+
+def test_valkey_info() -> None:
+    """Valkey is named as such, with its own version rather than the Redis version it pretends to be."""
+    info = ServerInfo.parse(b"redis_version:7.2.4\r\nserver_name:valkey\r\nvalkey_version:9.1.2\r\n")
+    assert (info.server, info.version) == ("valkey", "9.1.2")
+
+
+def test_surplus() -> None:
+    """The surplus is what the places hold beyond what was created: 0 when the ledger is closed."""
+    places = {"queued": 1, "in_flight": 2, "delayed": 3, "dead": 4, "processed": 5, "missed": 6}
+    closed = QueueSnapshot(**places, purged=7, lost=8, created=36, consumers=1, epoch="e")
+    foreign = QueueSnapshot(**places, purged=7, lost=8, created=30, consumers=1, epoch="e")
+    assert closed.surplus == 0
+    assert foreign.surplus == 6

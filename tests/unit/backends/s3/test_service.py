@@ -1,0 +1,442 @@
+"""S3Service over a scripted transport: what it sends, what it makes of the answers, what it observes."""
+
+import gzip
+import hashlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from urllib.parse import quote, unquote
+
+import attrs
+import httpx
+import pytest
+import trio
+from hypothesis import given
+from hypothesis import strategies as st
+from trio.testing import MockClock
+
+from loadtest_trio.backends.s3 import Credentials, S3Service, StaticCredentials
+from loadtest_trio.backends.s3.sigv4 import Signer
+from loadtest_trio.errors import (
+    BucketMissingError,
+    CredentialsError,
+    LoadtestError,
+    ObjectMissingError,
+    S3DeniedError,
+    S3Error,
+    S3RejectedError,
+    S3ServerError,
+    S3UnreachableError,
+    WrongRegionError,
+)
+
+KEYS = Credentials("AKEXAMPLE", "hidden-secret", "hidden-token")
+NOW = 1700000000.0
+Answer = httpx.Response | Exception | Callable[[httpx.Request], Awaitable[httpx.Response]]
+
+
+class Script(httpx.AsyncBaseTransport):
+    """Gives the scripted answers, the last one for ever, and keeps the requests."""
+
+    def __init__(self, *answers: Answer) -> None:
+        self.answers = list(answers)
+        self.requests: list[httpx.Request] = []
+        self.closed = False
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        await trio.lowlevel.checkpoint()
+        self.requests.append(request)
+        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer if isinstance(answer, httpx.Response) else await answer(request)
+
+    async def aclose(self) -> None:
+        self.closed = True
+
+    @property
+    def targets(self) -> list[str]:
+        """The request targets, as they would go on the wire."""
+        return [request.extensions["target"].decode("ascii") for request in self.requests]
+
+
+@attrs.define
+class Observations:
+    """An observer that keeps everything."""
+
+    calls: list[tuple[str, float, int, LoadtestError | None]] = attrs.field(factory=list)
+
+    def __call__(self, kind: str, seconds: float, size: int, error: LoadtestError | None) -> None:
+        self.calls.append((kind, seconds, size, error))
+
+
+def service(transport: Script, **options: object) -> S3Service:
+    """Make the service under test: bucket ``bkt``, prefix ``p/``, a clock that stands still."""
+    defaults: dict[str, object] = {
+        "bucket": "bkt",
+        "region": "us-east-1",
+        "credentials": StaticCredentials(KEYS),
+        "endpoint_url": "http://s3.test:9000",
+        "prefix": "p/",
+        "now": lambda: NOW,
+    }
+    return S3Service(transport=transport, **{**defaults, **options})  # type: ignore[arg-type] # one place, many kinds
+
+
+def refusal(status: int, code: str, **headers: str) -> httpx.Response:
+    """Make an S3 error answer."""
+    return httpx.Response(
+        status, headers=headers, text=f"<Error><Code>{code}</Code><Message>no</Message></Error>"
+    )
+
+
+def page(keys: list[str], token: str | None = None) -> httpx.Response:
+    """Make a ListObjectsV2 answer."""
+    contents = "".join(f"<Contents><Key>{quote(key)}</Key><Size>1</Size></Contents>" for key in keys)
+    more = (
+        f"<IsTruncated>true</IsTruncated><NextContinuationToken>{token}</NextContinuationToken>"
+        if token
+        else ""
+    )
+    return httpx.Response(
+        200, text=f"<ListBucketResult><EncodingType>url</EncodingType>{contents}{more}</ListBucketResult>"
+    )
+
+
+async def listed(s3: S3Service) -> list[str]:
+    """List to the end."""
+    return [each.key async for objects in s3.list() for each in objects]
+
+
+async def test_get_hands_over_the_transport_s_buffer() -> None:
+    """A body that the transport received into one buffer is returned without a copy."""
+    buffer = bytearray(b"hello")
+    transport = Script(httpx.Response(200, headers={"content-length": "5"}, extensions={"body": buffer}))
+    assert await service(transport).get("p/k") is buffer
+    assert transport.targets == ["/bkt/p/k"]
+
+
+async def test_get_reads_a_streamed_body() -> None:
+    """A transport without the extension is read to the end and closed."""
+
+    async def chunks() -> AsyncIterator[bytes]:
+        for chunk in (b"he", b"llo"):
+            yield chunk
+
+    answer = httpx.Response(200, headers={"content-length": "5"}, content=chunks())
+    assert await service(Script(answer)).get("p/k") == b"hello"
+    assert answer.is_closed
+
+
+async def test_short_body() -> None:
+    """A body shorter than its header said is not returned but can be asked for again."""
+
+    async def chunks() -> AsyncIterator[bytes]:
+        yield b"hell"
+
+    answer = httpx.Response(200, headers={"Content-Length": "5"}, content=chunks())
+    with pytest.raises(S3UnreachableError, match="4 of 5 bytes") as caught:
+        await service(Script(answer)).get("p/k")
+    assert (caught.value.code, caught.value.key) == ("TruncatedBody", "p/k")
+
+
+async def test_decoded_body_is_not_short() -> None:
+    """The length of a stored content encoding is not that of the text httpx makes of it."""
+    packed = gzip.compress(b"hello " * 100)
+    answer = httpx.Response(200, headers={"content-encoding": "gzip"}, content=packed)
+    assert await service(Script(answer)).get("p/k") == b"hello " * 100
+
+
+@pytest.mark.parametrize("body", [b"", b"text", bytearray(b"text"), memoryview(b"some text")[5:]])
+async def test_put_sends_the_body_as_it_is(body: bytes | bytearray | memoryview) -> None:
+    """Any buffer is sent whole and uncopied, as plain text, with its length."""
+    transport = Script(httpx.Response(200))
+    await service(transport).put("p/k", body)
+    [request] = transport.requests
+    assert isinstance(request.stream, httpx.AsyncByteStream)
+    parts = [part async for part in request.stream]
+    assert len(parts) == 1
+    assert parts[0] is body
+    assert request.method == "PUT"
+    assert request.headers["content-type"] == "text/plain"
+    assert request.headers["content-length"] == str(len(body))
+    assert request.headers["x-amz-content-sha256"] == "UNSIGNED-PAYLOAD"
+
+
+async def test_signed_payload() -> None:
+    """With `sign_payload` the body's hash is sent and signed instead."""
+    transport = Script(httpx.Response(200))
+    await service(transport, sign_payload=True).put("p/k", b"text")
+    assert transport.requests[0].headers["x-amz-content-sha256"] == hashlib.sha256(b"text").hexdigest()
+
+
+@given(st.text(st.characters(codec="utf-8"), min_size=1).filter(lambda key: ".." not in key.split("/")))
+def test_what_is_signed_is_what_is_sent(key: str) -> None:
+    """A server that decodes the target finds the exact key, and the signature over the target's path."""
+    transport = Script(httpx.Response(204))
+    trio.run(service(transport).delete, f"p/{key}")
+    [request], [target] = transport.requests, transport.targets
+    assert unquote(target, errors="strict") == f"/bkt/p/{key}"
+    expected = Signer("us-east-1").sign(
+        "DELETE", target, "", [("host", "s3.test:9000")], "UNSIGNED-PAYLOAD", KEYS, NOW
+    )
+    assert list(request.headers.items()) == expected
+    assert request.headers["x-amz-security-token"] == "hidden-token"
+
+
+@pytest.mark.parametrize("key", ["", "q/k", "p", "p/../q/k", "P/k"])
+async def test_keys_outside_the_prefix_are_never_sent(key: str) -> None:
+    """No operation touches a key outside the prefix."""
+    transport = Script(httpx.Response(200))
+    s3 = service(transport)
+    for operation in (s3.get(key), s3.put(key, b""), s3.delete(key)):
+        with pytest.raises(ValueError, match="outside the prefix"):
+            await operation
+    assert transport.requests == []
+
+
+async def test_missing_object() -> None:
+    """An object that is gone is ObjectMissingError, with its key and request id."""
+    transport = Script(refusal(404, "NoSuchKey", **{"x-amz-request-id": "R1"}))
+    with pytest.raises(ObjectMissingError) as caught:
+        await service(transport).get("p/k")
+    assert (caught.value.key, caught.value.request_id, caught.value.status) == ("p/k", "R1", 404)
+
+
+@attrs.define
+class Succession:
+    """A source that hands out the next keys when some are refused."""
+
+    keys: list[Credentials]
+    renewals: int = 0
+
+    async def current(self) -> Credentials:
+        return self.keys[0]
+
+    async def renewed(self, refused: Credentials) -> Credentials:
+        self.renewals += 1
+        if len(self.keys) > 1:
+            self.keys.pop(0)
+        return self.keys[0]
+
+
+NEWER = Credentials("AKNEWER", "s", "t")
+
+
+@pytest.mark.parametrize(
+    ("status", "code"), [(400, "ExpiredToken"), (400, "InvalidToken"), (403, "ExpiredTokenException")]
+)
+async def test_stale_keys_are_renewed_once(status: int, code: str) -> None:
+    """An answer that calls the token stale renews the keys and tries once more with the new ones."""
+    transport, source = (
+        Script(refusal(status, code), httpx.Response(200, content=b"x")),
+        Succession([KEYS, NEWER]),
+    )
+    assert await service(transport, credentials=source).get("p/k") == b"x"
+    assert ["AKNEWER/" in request.headers["authorization"] for request in transport.requests] == [False, True]
+
+
+async def test_stale_keys_are_renewed_only_once() -> None:
+    """If the new keys are refused too, that is the answer."""
+    transport, source = Script(refusal(400, "ExpiredToken")), Succession([KEYS, NEWER])
+    with pytest.raises(S3DeniedError, match="session token has expired"):
+        await service(transport, credentials=source).get("p/k")
+    assert (len(transport.requests), source.renewals) == (2, 1)
+
+
+async def test_stale_keys_without_newer_ones() -> None:
+    """Keys that cannot be renewed are not tried again."""
+    transport = Script(refusal(400, "ExpiredToken"))
+    with pytest.raises(S3DeniedError):
+        await service(transport).get("p/k")
+    assert len(transport.requests) == 1
+
+
+@pytest.mark.parametrize(
+    "answer", [refusal(403, "AccessDenied"), refusal(503, "SlowDown"), httpx.ReadError("reset")]
+)
+async def test_one_attempt_a_call(answer: Answer) -> None:
+    """Everything else is the caller's to try again: one request, no renewal."""
+    transport, source = Script(answer), Succession([KEYS, NEWER])
+    with pytest.raises(S3Error):
+        await service(transport, credentials=source).get("p/k")
+    assert (len(transport.requests), source.renewals) == (1, 0)
+
+
+async def test_without_keys_nothing_is_sent() -> None:
+    """When there are no valid keys the call fails with the source's reason."""
+
+    class Empty(Succession):
+        async def current(self) -> Credentials:
+            raise CredentialsError("no valid AWS credentials: down")
+
+    transport = Script(httpx.Response(200))
+    with pytest.raises(CredentialsError, match="down"):
+        await service(transport, credentials=Empty([])).get("p/k")
+    assert transport.requests == []
+
+
+async def test_every_request_is_observed(autojump_clock: MockClock) -> None:
+    """Each HTTP request is observed once, by kind, with its duration, its bytes and its error."""
+
+    async def slow(_request: httpx.Request) -> httpx.Response:
+        await trio.sleep(0.25)
+        return httpx.Response(200, content=b"12345")
+
+    observed = Observations()
+    s3 = service(
+        Script(slow, httpx.Response(200), refusal(500, "InternalError"), page(["p/a"])), observe=observed
+    )
+    await s3.get("p/k")
+    await s3.put("p/k", b"123")
+    with pytest.raises(S3ServerError) as caught:
+        await s3.delete("p/k")
+    await listed(s3)
+    kinds, seconds, sizes, errors = zip(*observed.calls, strict=True)
+    assert kinds == ("GET", "PUT", "DELETE", "LIST")
+    assert seconds[0] == pytest.approx(0.25)
+    assert sizes[:3] == (5, 3, 0)
+    assert sizes[3] > 0
+    assert errors == (None, None, caught.value, None)
+
+
+async def test_both_attempts_are_observed() -> None:
+    """The request that was refused for its token counts as one of its own."""
+    observed = Observations()
+    transport = Script(refusal(400, "ExpiredToken"), httpx.Response(204))
+    await service(transport, credentials=Succession([KEYS, NEWER]), observe=observed).delete("p/k")
+    assert [type(error) for _, _, _, error in observed.calls] == [S3DeniedError, type(None)]
+
+
+async def test_a_cancelled_request_is_closed_and_not_observed(autojump_clock: MockClock) -> None:
+    """Cancellation while the body arrives passes through, closes the response, and is no observation."""
+    closed = trio.Event()
+
+    class Stalled(httpx.AsyncByteStream):
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            yield b"a"
+            await trio.sleep_forever()
+
+        async def aclose(self) -> None:
+            await trio.sleep(0.1)
+            closed.set()
+
+    observed = Observations()
+    with trio.move_on_after(1) as scope:
+        await service(Script(httpx.Response(200, stream=Stalled())), observe=observed).get("p/k")
+    assert scope.cancelled_caught
+    assert closed.is_set()
+    assert observed.calls == []
+
+
+async def test_closing_that_hangs_is_given_up(autojump_clock: MockClock) -> None:
+    """A response that will not close holds a cancelled task for a second, not for ever."""
+
+    class Stuck(httpx.AsyncByteStream):
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            await trio.sleep(1_000)
+            yield b""
+
+        async def aclose(self) -> None:
+            await trio.sleep_forever()
+
+    with trio.move_on_after(1):
+        await service(Script(httpx.Response(200, stream=Stuck()))).get("p/k")
+    assert trio.current_time() == pytest.approx(2.0)
+
+
+async def test_list_follows_the_tokens() -> None:
+    """Pages follow one another by their tokens; the query is sorted and encoded, as it was signed."""
+    transport = Script(page(["p/a", "p/b"], "t/+1"), page([], "t2"), page(["p/c d"]))
+    assert await listed(service(transport)) == ["p/a", "p/b", "p/c d"]
+    assert transport.targets == [
+        "/bkt?encoding-type=url&list-type=2&prefix=p%2F",
+        "/bkt?continuation-token=t%2F%2B1&encoding-type=url&list-type=2&prefix=p%2F",
+        "/bkt?continuation-token=t2&encoding-type=url&list-type=2&prefix=p%2F",
+    ]
+
+
+async def test_list_leaves_out_what_it_would_refuse() -> None:
+    """Keys that a faulty server lists from elsewhere never reach the inventory."""
+    assert await listed(service(Script(page(["q/x", "p/a", "p/../q/x"])))) == ["p/a"]
+
+
+@pytest.mark.parametrize("answer", [page(["p/a"], "same"), httpx.Response(200, text="<html>hi</html>")])
+async def test_list_that_is_none(answer: httpx.Response) -> None:
+    """A token that repeats itself, or a page of something else, ends the listing with a typed error."""
+    with pytest.raises(S3RejectedError, match="S3_ENDPOINT_URL") as caught:
+        await listed(service(Script(answer)))
+    assert caught.value.code == "MalformedListing"
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind"),
+    [
+        (refusal(404, "NoSuchBucket"), BucketMissingError),
+        (refusal(403, "AccessDenied"), S3DeniedError),
+        (refusal(403, "SignatureDoesNotMatch"), S3DeniedError),
+        (refusal(301, "PermanentRedirect", **{"x-amz-bucket-region": "eu-west-1"}), WrongRegionError),
+        (
+            refusal(400, "AuthorizationHeaderMalformed", **{"x-amz-bucket-region": "eu-west-1"}),
+            WrongRegionError,
+        ),
+        (httpx.ConnectError("refused"), S3UnreachableError),
+        (httpx.Response(200, text="It works!"), S3RejectedError),
+    ],
+)
+async def test_check_bucket_tells_faults_apart(answer: Answer, kind: type[S3Error]) -> None:
+    """What is wrong with the bucket, the keys, the region or the endpoint is a type each."""
+    with pytest.raises(kind) as caught:
+        await service(Script(answer)).check_bucket()
+    assert type(caught.value) is kind
+    assert "hidden" not in f"{caught.value} {caught.value!r}"
+
+
+async def test_check_bucket_is_one_small_list() -> None:
+    """A usable bucket is found usable by one request for at most one object."""
+    transport = Script(page(["p/a"], "more"))
+    await service(transport).check_bucket()
+    assert transport.targets == ["/bkt?encoding-type=url&list-type=2&max-keys=1&prefix=p%2F"]
+
+
+@pytest.mark.parametrize(("region", "constraint"), [("us-east-1", b""), ("eu-west-1", b">eu-west-1<")])
+async def test_create_bucket_names_the_region(region: str, constraint: bytes) -> None:
+    """The region goes into the body, except for us-east-1, which S3 refuses to see there."""
+    transport = Script(httpx.Response(200))
+    await service(transport, region=region).create_bucket()
+    [request] = transport.requests
+    body = await request.aread()
+    assert (constraint in body) if constraint else body == b""
+    assert request.headers["content-length"] == str(len(body))
+    assert (request.method, transport.targets) == ("PUT", ["/bkt"])
+
+
+@pytest.mark.parametrize("code", ["BucketAlreadyOwnedByYou", "BucketAlreadyExists"])
+async def test_create_bucket_twice(code: str) -> None:
+    """A bucket that is there and can be used is fine."""
+    await service(Script(refusal(409, code), page([]))).create_bucket()
+
+
+async def test_create_somebody_else_s_bucket() -> None:
+    """A name that somebody else has taken is not fine."""
+    with pytest.raises(S3DeniedError):
+        await service(
+            Script(refusal(409, "BucketAlreadyExists"), refusal(403, "AccessDenied"))
+        ).create_bucket()
+
+
+async def test_create_bucket_refused() -> None:
+    """Any other refusal is passed on."""
+    with pytest.raises(S3RejectedError, match="InvalidBucketName"):
+        await service(Script(refusal(400, "InvalidBucketName"))).create_bucket()
+
+
+async def test_closing_closes_the_transport() -> None:
+    """The service owns its transport."""
+    transport = Script(httpx.Response(200))
+    await service(transport).aclose()
+    assert transport.closed
+
+
+def test_unusable_endpoint() -> None:
+    """A bad endpoint is refused when the service is built."""
+    with pytest.raises(ValueError, match="endpoint"):
+        service(Script(httpx.Response(200)), endpoint_url="s3.test")
