@@ -13,10 +13,10 @@ import trio
 
 from loadtest_trio.backends.embedded import RedisServer
 from loadtest_trio.metrics import logs
-from loadtest_trio.saturation.rig import ServiceRig, open_rig
 from loadtest_trio.settings import load
-from loadtest_trio.tuning.costs import CostModel, Work, measure
-from loadtest_trio.tuning.steps import Finding, Handicap, Kind, Step
+from loadtest_trio.tune.plan.costs import CostModel, Work, measure
+from loadtest_trio.tune.plan.steps import Finding, Handicap, Kind, Step
+from loadtest_trio.tune.rig.rig import ServiceRig, open_rig
 
 pytestmark = pytest.mark.skipif(
     "TUNE_ORACLES" not in os.environ,

@@ -23,12 +23,12 @@ import trio
 
 from loadtest_trio.backends.embedded import RedisServer
 from loadtest_trio.metrics import logs
-from loadtest_trio.saturation.rig import open_rig
 from loadtest_trio.settings import load
-from loadtest_trio.tuning.loop import drive
-from loadtest_trio.tuning.plan import Goal, explain, tune
-from loadtest_trio.tuning.reasons import MIXED
-from loadtest_trio.tuning.steps import Finding, Step
+from loadtest_trio.tune.plan.loop import drive
+from loadtest_trio.tune.plan.plan import Goal, explain, tune
+from loadtest_trio.tune.plan.reasons import MIXED
+from loadtest_trio.tune.plan.steps import Finding, Step
+from loadtest_trio.tune.rig.rig import open_rig
 
 SUPPORT = Path(__file__).parents[1] / "support"
 LONG = os.environ.get("TUNE_ORACLES") == "long"

@@ -31,9 +31,9 @@ ROWS: tuple[tuple[Room, ...], ...] = (
     (room("reporting"),),
     (room("backends"),),
     (room("handlers"),),
-    (room("scheduler"), room("worker"), room("web"), room("preflight"), room("tuning")),
+    (room("scheduler"), room("worker"), room("web"), room("preflight")),
     (room("assembly", "doors", "startup", "daemon"),),
-    (room("saturation"),),
+    (room("tune"),),
     (room("__main__", "cli", "commands"),),
 )
 ROW = {name: row for row, rooms in enumerate(ROWS) for each in rooms for name in each}

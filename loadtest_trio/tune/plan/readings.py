@@ -1,0 +1,124 @@
+"""From metrics lines to an observation: what the planner sees is what the log says. Pure."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
+from statistics import median
+from typing import Any
+
+from loadtest_trio.reporting.histograms import Distribution, merge
+from loadtest_trio.tune.plan.cost_model import OPERATIONS, Work
+from loadtest_trio.tune.plan.steps import Observation, Slice, Usage
+
+Line = Mapping[str, Any]
+_CHANNELS = ("claim", "settle", "enqueue")  # each has one call under way at most
+_NOTHING = Distribution()
+
+
+def observe(
+    lines: Sequence[Line], workers: int, profile: Mapping[tuple[str, str], float] | None = None
+) -> Observation:
+    """Return what a span of metrics lines shows.
+
+    Args:
+        lines: Two or more; the first only says where the span begins.
+        workers: Concurrency.
+        profile: What a sampling profiler saw in the span; see `cost_model.Work`.
+    """
+    first, last, span = lines[0], lines[-1], lines[1:]
+    merged = merge(span)
+    whole = merged.get("end_to_end_ms", _NOTHING)
+    encoded = [line["histograms"]["end_to_end_ms"] for line in span if "end_to_end_ms" in line["histograms"]]
+    return Observation(
+        slices=tuple(_slice(before, after) for before, after in pairwise(lines)),
+        p99_ms=whole.percentile_ms(99),
+        mean_ms=whole.mean_ms,
+        enqueue_ms=merged.get("enqueue_wait_ms", _NOTHING).mean_ms,
+        settle_ms=merged.get("settle_wait_ms", _NOTHING).mean_ms,
+        end_to_end=tuple(encoded),
+        errors=last["errors"] - first["errors"],
+        schedule_lag_ms=median(line["schedule_lag_ms"] for line in span),
+        usage=_usage(lines, merged, workers),
+        work=_work(lines, profile or {}),
+    )
+
+
+def _slice(before: Line, after: Line) -> Slice:
+    return Slice(
+        seconds=after["uptime_seconds"] - before["uptime_seconds"],
+        created=after["messages_created"] - before["messages_created"],
+        done=_done(after) - _done(before),
+        backlog=after["queue_length"] + after["in_flight"] + after["delayed"],
+    )
+
+
+def _done(line: Line) -> int:
+    return int(line["messages_processed"]) + int(line["messages_missed"])
+
+
+def _seconds(lines: Sequence[Line]) -> float:
+    return float(lines[-1]["uptime_seconds"] - lines[0]["uptime_seconds"])
+
+
+def _usage(lines: Sequence[Line], merged: Mapping[str, Distribution], workers: int) -> Usage:
+    seconds = _seconds(lines)
+    span = lines[1:]
+    at_work = sum(_total(merged.get(f"{name}.service_ms", _NOTHING)) for name in OPERATIONS)
+    s3 = [each for path, each in merged.items() if path.startswith("s3.") and path.endswith("latency_ms")]
+    inside, requests = sum(map(_total, s3)), sum(each.count for each in s3)
+    calls = {name: merged.get(f"redis.{name}.latency_ms", _NOTHING) for name in _CHANNELS}
+    busiest = max(calls.values(), key=_total)
+    first_byte = merged.get("s3.GET.first_byte_ms")
+    throttled = lines[-1]["requests_throttled"] - lines[0]["requests_throttled"]
+    server = [line["redis_server_seconds"] for line in (lines[0], lines[-1])]
+    return Usage(
+        cpu=_mean(lines, "cpu_percent") / 100,
+        cpu_wait=_mean(lines, "cpu_wait_percent") / 100,
+        slots=at_work / (seconds * workers),
+        s3_share=min(1.0, inside / at_work) if at_work else 0.0,
+        s3_ms=1000 * inside / requests if requests else 0.0,
+        first_byte_ms=first_byte.mean_ms if first_byte else None,
+        get_ms=merged.get("s3.GET.latency_ms", _NOTHING).mean_ms,
+        throttled=throttled / requests if requests else 0.0,
+        redis_busy=_total(busiest) / seconds,
+        redis_ms=busiest.mean_ms,
+        redis_server=(server[1] - server[0]) / seconds,
+        loop_lag_ms=max(line["loop_lag_ms"] for line in span),
+        bytes_per_second=sum(_bytes(lines, kind) for kind in ("GET", "PUT")) / seconds,
+        memory_mb=lines[-1]["memory_mb"],
+    )
+
+
+def _total(distribution: Distribution) -> float:
+    """Return the sum of all values, in seconds."""
+    return distribution.count * distribution.mean_ms / 1000
+
+
+def _weights(lines: Sequence[Line]) -> Iterator[tuple[float, Line]]:
+    for before, after in pairwise(lines):
+        yield after["uptime_seconds"] - before["uptime_seconds"], after
+
+
+def _mean(lines: Sequence[Line], field: str) -> float:
+    """Return the mean of a field over time."""
+    return sum(seconds * (line.get(field) or 0.0) for seconds, line in _weights(lines)) / _seconds(lines)
+
+
+def _bytes(lines: Sequence[Line], kind: str) -> int:
+    first, last = (line["s3"].get(kind, {}).get("bytes", 0) for line in (lines[0], lines[-1]))
+    return int(last - first)
+
+
+def _work(lines: Sequence[Line], profile: Mapping[tuple[str, str], float]) -> Work:
+    first, last = (lines[0]["by_operation"], lines[-1]["by_operation"])
+    return Work(
+        cpu_seconds=_mean(lines, "cpu_percent") / 100 * _seconds(lines),
+        seconds=_seconds(lines),
+        done={
+            name: sum(last[name][kind] - first[name][kind] for kind in ("processed", "missed"))
+            for name in OPERATIONS
+        },
+        bytes_read=_bytes(lines, "GET"),
+        bytes_written=_bytes(lines, "PUT"),
+        pace=_mean(lines, "pace_us"),
+        profile=profile,
+    )

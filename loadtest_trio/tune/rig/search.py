@@ -1,0 +1,129 @@
+"""The saturation search as a whole: log, calibration, rig, plan, and an end that keeps what there is."""
+
+import signal
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TextIO
+
+import attrs
+import trio
+from rich.console import Console
+
+from loadtest_trio.metrics import logs, machine
+from loadtest_trio.reporting.extras import need
+from loadtest_trio.settings import SETTINGS, Loaded
+from loadtest_trio.tune.plan.criteria import Limits
+from loadtest_trio.tune.plan.loop import drive
+from loadtest_trio.tune.plan.plan import Goal, tune
+from loadtest_trio.tune.plan.progress import TerminalProgress
+from loadtest_trio.tune.rig.idle import calibrate, tidy
+from loadtest_trio.tune.rig.rig import open_rig
+
+_HEAVY = ("scipy.stats", "scipy.optimize", "matplotlib.figure")
+
+
+class _Tee:
+    """Writes the log to the file, and to standard output where nobody is looking."""
+
+    def __init__(self, *streams: TextIO) -> None:
+        self._streams = streams
+
+    def write(self, text: str) -> None:
+        for stream in self._streams:
+            stream.write(text)
+
+    def flush(self) -> None:
+        for stream in self._streams:
+            stream.flush()
+
+
+async def search(
+    loaded: Loaded, environ: Mapping[str, str], objective_p99_ms: float, seconds: float, lines: Path
+) -> None:
+    """Run a saturation search; a signal ends it early.
+
+    Args:
+        loaded: The configuration with its history.
+        environ: Where AWS credentials are looked for.
+        objective_p99_ms: End-to-end p99 that a step has to keep.
+        seconds: How long to measure at most.
+        lines: The file for the log lines.
+
+    Raises:
+        LoadtestError: It could not start, or a backend went away for good.
+        MissingExtraError: The extra ``report`` is not installed.
+    """
+    for module in _HEAVY:  # now, and not in the middle of a step that is being measured
+        need(module)
+    console = Console(stderr=True)
+    with lines.open("w", encoding="utf-8") as file:
+        streams = [file] if console.is_terminal else [file, sys.stdout]
+        logs.configure(json=True, level=loaded.settings.log_level, stream=_Tee(*streams))  # type: ignore[arg-type] # all that a sink needs
+        goal = Goal(
+            workers=loaded.settings.worker_concurrency,
+            mix={name.value: weight for name, weight in _weights(loaded).items()},
+            limits=Limits(objective_p99_ms=objective_p99_ms),
+            seconds=seconds,
+        )
+        _say_started(loaded, goal)
+        reason = "interrupted before it was complete"
+        try:
+            async with trio.open_nursery() as nursery:
+                await nursery.start(_watch_signals, nursery.cancel_scope)
+                with TerminalProgress(console, time.monotonic, seconds) as progress:
+                    await _measure(loaded, environ, goal, progress)
+                reason = "complete"
+                nursery.cancel_scope.cancel()
+        except BaseExceptionGroup as group:
+            error = _first(group)
+            reason = f"{type(error).__name__}: {error}"
+            raise error from group
+        finally:
+            logs.event("tune_stopped", reason=reason)
+            logs.configure(json=True)
+
+
+def _first(error: BaseException) -> BaseException:
+    """Return what went wrong first, out of the nurseries' groups."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+def _weights(loaded: Loaded) -> Mapping[Any, float]:
+    return loaded.settings.steady_state_distribution.weights
+
+
+async def _measure(
+    loaded: Loaded, environ: Mapping[str, str], goal: Goal, progress: TerminalProgress
+) -> None:
+    settings, began = loaded.settings, trio.current_time()  # lines count from here: all of them are one run
+    logs.event("tune_calibrated", **await calibrate(settings, environ))
+    try:
+        async with open_rig(settings, environ, lambda: began) as rig:
+            await drive(tune(goal, trio.current_time), rig, progress)
+    finally:
+        await tidy(settings, environ)
+
+
+async def _watch_signals(
+    scope: trio.CancelScope, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+) -> None:
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        task_status.started()
+        async for _ in signals:
+            scope.cancel()
+
+
+def _say_started(loaded: Loaded, goal: Goal) -> None:
+    logs.event(
+        "tune_started",
+        versions=machine.versions(),
+        machine=machine.describe(),
+        settings={info.name: info.shown(getattr(loaded.settings, info.name.lower())) for info in SETTINGS},
+        objective_p99_ms=goal.limits.objective_p99_ms,
+        seconds=goal.seconds,
+        limits=attrs.asdict(goal.limits),
+    )

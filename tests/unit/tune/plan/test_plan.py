@@ -1,0 +1,109 @@
+"""The whole plan, on simulated services: every part says what it found, within its time."""
+
+from random import Random
+from typing import Any
+
+import attrs
+import pytest
+
+from loadtest_trio.tune.plan.costs import Work
+from loadtest_trio.tune.plan.criteria import Limits
+from loadtest_trio.tune.plan.loop import last_words
+from loadtest_trio.tune.plan.plan import Goal, tune
+from loadtest_trio.tune.plan.steps import Finding, Kind, Step
+
+MIX = {"READ": 50.0, "UPDATE": 25.0, "CREATE": 10.0, "DELETE": 15.0}
+GOAL = Goal(workers=10, mix=MIX, limits=Limits(objective_p99_ms=1e9))
+
+
+def _run(simulation: Any, goal: Goal = GOAL) -> dict[str, dict[str, Any]]:
+    def work(step: Step, done: int) -> Work:
+        mix = step.mix or MIX
+        counts = {name: round(done * weight / sum(mix.values())) for name, weight in mix.items()}
+        moved = round(100_000 * step.handicap.size * done)
+        return Work(
+            cpu_seconds=0.001 * done,
+            seconds=3.0,
+            done=counts,
+            bytes_read=moved,
+            bytes_written=moved,
+            pace=100.0,
+        )
+
+    simulation.work = work
+    simulation.run(tune(goal, lambda: simulation.clock))
+    return {finding.event: finding.fields for finding in simulation.findings}
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_every_part(simulated: Any, seed: int) -> None:
+    """Saturation, scaling, verdict and costs are all found within the time that was given."""
+    simulation = simulated.Modelled(Random(seed), cpu_ms=3.0).simulation()
+    found = _run(simulation, attrs.evolve(GOAL, seconds=400))
+    assert found["tune_saturation"]["offered_per_second"] == pytest.approx(333, rel=0.06)
+    assert found["tune_scaling"]["points"][0]["workers"] == 1
+    assert found["tune_verdict"]["bottleneck"] == "CPU"
+    assert found["tune_costs"]["predictions"][0]["cpu_us"] == pytest.approx(1000, rel=0.05)
+    assert simulation.clock < 400
+
+
+def test_next_bottleneck(simulated: Any) -> None:
+    """Where the configuration is the limit, what comes after it is named too."""
+    simulation = simulated.Modelled(Random(1), s3_ms=40.0, cpu_ms=2.0, noise=0.02).simulation()
+    found = _run(simulation, attrs.evolve(GOAL, seconds=600))
+    assert found["tune_verdict"]["bottleneck"] == "configuration"
+    assert found["tune_next_verdict"]["bottleneck"] == "CPU"
+    assert found["tune_next_verdict"]["workers"] > 10
+
+
+@pytest.mark.parametrize("seconds", [60.0, 150.0])
+def test_too_little_time(simulated: Any, seconds: float) -> None:
+    """With little time the first questions are still answered, and the plan ends soon after."""
+    simulation = simulated.Modelled(Random(1), s3_capacity=300.0, noise=0.02).simulation()
+    found = _run(simulation, attrs.evolve(GOAL, seconds=seconds))
+    assert {"tune_saturation", "tune_scaling", "tune_verdict"} <= set(found)
+    assert simulation.clock < seconds + 120
+
+
+@pytest.mark.parametrize(
+    ("kind", "events"),
+    [
+        (Kind.BISECT, {"tune_stage", "tune_saturation"}),
+        (Kind.COST, {"tune_stage", "tune_saturation", "tune_scaling", "tune_experiment", "tune_verdict"}),
+    ],
+)
+def test_interrupted(simulated: Any, kind: Kind, events: set[str]) -> None:
+    """Cut short in a bisection, the highest rate that passed is told; later, all that was found by then."""
+    simulation = simulated.Modelled(Random(1), cpu_ms=3.0).simulation()
+    plan, answer, found = tune(GOAL, lambda: simulation.clock), None, []
+    while True:
+        item = plan.send(answer)
+        answer = None
+        if isinstance(item, Finding):
+            found.append(item)
+        elif item.kind is kind:
+            break
+        else:
+            answer = simulation.measure(item)
+    found += last_words(plan)
+    assert {finding.event for finding in found} == events
+    (saturation,) = [finding.fields for finding in found if finding.event == "tune_saturation"]
+    assert saturation["rate"] > 0
+    assert not (kind is Kind.BISECT and saturation["confirmed"])
+
+
+def test_interrupted_in_an_experiment(simulated: Any) -> None:
+    """Experiments that were made before the end are told, and the curve with what the sweep showed."""
+    simulation = simulated.Modelled(Random(1), cpu_ms=3.0).simulation()
+    plan, answer = tune(GOAL, lambda: simulation.clock), None
+    while True:
+        item = plan.send(answer)
+        answer = None
+        if not isinstance(item, Finding):
+            if "on Redis calls" in item.change:
+                break
+            answer = simulation.measure(item)
+    said = list(last_words(plan))
+    made = [each.fields["experiment"] for each in said if each.event == "tune_experiment"]
+    assert made == ["cpu", "size"]
+    assert "tune_scaling" in [each.event for each in said]
