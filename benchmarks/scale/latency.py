@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from loadtest_trio.reporting.histograms import Distribution
+from loadtest_trio.report.histograms import Distribution
 
 
 def service_times(lines: list[dict[str, Any]], *, after: int) -> dict[str, float]:

@@ -11,7 +11,7 @@ import attrs
 import matplotlib as mpl
 
 from benchmarks.soak.slopes import Slope, fit
-from loadtest_trio.reporting.canvas import logarithmic
+from loadtest_trio.report.canvas import logarithmic
 
 mpl.use("agg")
 from matplotlib import pyplot

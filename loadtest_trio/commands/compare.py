@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from loadtest_trio.commands.exits import OK
-from loadtest_trio.reporting import compare
+from loadtest_trio.report import compare
 
 MEANING = "Compare two runs: faster, slower, or no difference shown."
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from loadtest_trio.commands.exits import OK
-from loadtest_trio.reporting import write_report
+from loadtest_trio.report import write_report
 
 MEANING = "Write REPORT.md and its pictures from log lines."
 

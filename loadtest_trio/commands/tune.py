@@ -9,7 +9,7 @@ import trio
 
 from loadtest_trio.commands.embedding import configured
 from loadtest_trio.commands.exits import OK
-from loadtest_trio.reporting import write_report
+from loadtest_trio.report import write_report
 from loadtest_trio.tune.rig import search
 
 MEANING = "Find the saturation point, name the bottleneck, write the report."

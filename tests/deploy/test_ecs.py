@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from loadtest_trio.metrics.emf import UNITS
-from loadtest_trio.reporting import reader
+from loadtest_trio.report import reader
 from tests.support.ecs_endpoints import EcsEndpoints
 from tests.support.embedded_metrics import extract
 from tests.support.service_process import ServiceProcess

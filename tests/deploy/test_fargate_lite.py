@@ -26,7 +26,7 @@ import pytest
 from loadtest_trio.backends.embedded import S3Server
 from loadtest_trio.backends.embedded.ports import free_ports
 from loadtest_trio.metrics.emf import UNITS
-from loadtest_trio.reporting import reader
+from loadtest_trio.report import reader
 from tests.support.ecs_endpoints import EcsEndpoints
 from tests.support.embedded_metrics import extract
 from tests.support.podman import AUTHORITY_INSIDE, Container, podman

@@ -28,7 +28,7 @@ ROWS: tuple[tuple[Room, ...], ...] = (
     (room("jobs"),),
     (room("settings"), room("http")),
     (room("metrics"),),
-    (room("reporting"),),
+    (room("report"),),
     (room("backends"),),
     (room("handlers"),),
     (room("scheduler"), room("worker"), room("web"), room("preflight")),
@@ -84,9 +84,9 @@ def test_reports_know_log_lines_only() -> None:
     """A report is made of log lines; besides them it knows how their histograms are encoded."""
     known = {
         module
-        for path in (PACKAGE / "reporting").rglob("*.py")
+        for path in (PACKAGE / "report").rglob("*.py")
         for module in imported(path.read_text(encoding="utf-8"))
-        if place(module) != "reporting"
+        if place(module) != "report"
     }
     assert known <= {"loadtest_trio.metrics.latencies", "loadtest_trio.errors"}
 
@@ -103,7 +103,7 @@ def test_every_room_exists() -> None:
         ("worker", "handlers", True),
         ("worker", "scheduler", False),
         ("handlers", "worker", False),
-        ("reporting", "worker", False),
+        ("report", "worker", False),
         ("daemon", "startup", True),
         ("backends", "handlers", False),
     ],

@@ -19,7 +19,7 @@ from statistics import median
 
 import attrs
 
-from loadtest_trio.reporting.extras import need
+from loadtest_trio.report.extras import need
 
 OPERATIONS = ("READ", "UPDATE", "CREATE", "DELETE")
 _RESAMPLES = 200

@@ -10,7 +10,7 @@ from typing import Any
 
 import attrs
 
-from loadtest_trio.reporting.statistics import interval
+from loadtest_trio.report.statistics import interval
 from loadtest_trio.tune.plan.cost_model import OPERATIONS, CostModel, Mix, Work, resolved, solve
 from loadtest_trio.tune.plan.stage import stage
 from loadtest_trio.tune.plan.steps import Finding, Handicap, Kind, Plan, Step, measured

@@ -10,7 +10,7 @@ from statistics import fmean, stdev
 
 import attrs
 
-from loadtest_trio.reporting.extras import need
+from loadtest_trio.report.extras import need
 from loadtest_trio.tune.plan.steps import Observation
 
 _ONE_SIDED = 0.95

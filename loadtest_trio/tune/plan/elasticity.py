@@ -11,8 +11,8 @@ from typing import Any
 
 import attrs
 
-from loadtest_trio.reporting.extras import need
-from loadtest_trio.reporting.statistics import interval, resampled_means
+from loadtest_trio.report.extras import need
+from loadtest_trio.report.statistics import interval, resampled_means
 from loadtest_trio.tune.plan.steps import Slice
 
 _SURE = 0.975  # one end of a two-sided 95 %

@@ -5,7 +5,7 @@ from typing import Any
 
 import attrs
 
-from loadtest_trio.reporting.histograms import Distribution
+from loadtest_trio.report.histograms import Distribution
 from loadtest_trio.tune.plan.steps import Observation, Usage
 
 

@@ -5,7 +5,7 @@ from itertools import pairwise
 from statistics import median
 from typing import Any
 
-from loadtest_trio.reporting.histograms import Distribution, merge
+from loadtest_trio.report.histograms import Distribution, merge
 from loadtest_trio.tune.plan.cost_model import OPERATIONS, Work
 from loadtest_trio.tune.plan.steps import Observation, Slice, Usage
 

@@ -12,7 +12,7 @@ import trio
 from rich.console import Console
 
 from loadtest_trio.metrics import logs, machine
-from loadtest_trio.reporting.extras import need
+from loadtest_trio.report.extras import need
 from loadtest_trio.settings import SETTINGS, Loaded
 from loadtest_trio.tune.plan.criteria import Limits
 from loadtest_trio.tune.plan.loop import drive

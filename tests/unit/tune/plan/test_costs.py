@@ -6,7 +6,7 @@ from random import Random
 import attrs
 import pytest
 
-from loadtest_trio.reporting.statistics import interval
+from loadtest_trio.report.statistics import interval
 from loadtest_trio.tune.plan.cost_model import CostModel, Work, resolved, solve
 from loadtest_trio.tune.plan.costs import components, finding, mean_bytes
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from loadtest_trio.reporting.advice import advice
+from loadtest_trio.report.advice import advice
 
 
 @pytest.mark.parametrize("bottleneck", ["CPU", "Redis", "S3", "network", "configuration", "mixed"])

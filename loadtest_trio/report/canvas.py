@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from loadtest_trio.reporting.extras import need
+from loadtest_trio.report.extras import need
 
 COLOURS = ("#1f6fb4", "#d9822b", "#2c9a5b", "#c2412d", "#7a5bb0", "#8a8f98")
 _DPI = 110

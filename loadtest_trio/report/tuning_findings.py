@@ -1,8 +1,8 @@
 """The sections of a report on a saturation search that explain: scaling, bottleneck, costs."""
 
-from loadtest_trio.reporting.markdown import Cell, table
-from loadtest_trio.reporting.reader import Line
-from loadtest_trio.reporting.runs import Run, mapping, number
+from loadtest_trio.report.markdown import Cell, table
+from loadtest_trio.report.reader import Line
+from loadtest_trio.report.runs import Run, mapping, number
 
 _PARAMETERS = (
     ("lambda", "λ, messages a second of one worker alone"),

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from loadtest_trio.reporting.runs import intervals, ledger, split, totals, unbalanced
+from loadtest_trio.report.runs import intervals, ledger, split, totals, unbalanced
 
 
 def _at(lines: list[dict[str, Any]], start: float) -> list[dict[str, Any]]:

@@ -4,7 +4,7 @@ from random import Random
 
 import pytest
 
-from loadtest_trio.reporting.statistics import interval, resampled_means
+from loadtest_trio.report.statistics import interval, resampled_means
 
 
 def test_coverage_of_independent_values() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from loadtest_trio.reporting.histograms import merge
+from loadtest_trio.report.histograms import merge
 
 
 def test_merged_percentiles_are_those_of_all_values(make: Any) -> None:

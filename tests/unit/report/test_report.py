@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from loadtest_trio.reporting import write_report
+from loadtest_trio.report import write_report
 
 Write = Callable[..., Path]
 
@@ -65,9 +65,9 @@ _junk = st.one_of(
 @pytest.fixture
 def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Drawing takes most of the time, and one figure is enough to see that it is reached."""
-    monkeypatch.setattr("loadtest_trio.reporting.canvas.save", lambda *_: "")
+    monkeypatch.setattr("loadtest_trio.report.canvas.save", lambda *_: "")
     for module in ("pictures", "tuning_pictures"):
-        monkeypatch.setattr(f"loadtest_trio.reporting.{module}.save", lambda *_: "")
+        monkeypatch.setattr(f"loadtest_trio.report.{module}.save", lambda *_: "")
 
 
 @settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

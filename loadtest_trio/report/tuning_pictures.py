@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from loadtest_trio.reporting.canvas import (
+from loadtest_trio.report.canvas import (
     COLOURS,
     beside,
     figure,
@@ -14,8 +14,8 @@ from loadtest_trio.reporting.canvas import (
     plain,
     save,
 )
-from loadtest_trio.reporting.reader import Line
-from loadtest_trio.reporting.runs import Run, number
+from loadtest_trio.report.reader import Line
+from loadtest_trio.report.runs import Run, number
 
 _COMPONENTS = ("HTTP and TLS", "rest", "Redis", "generate", "sign", "metrics")
 _RATE_KINDS = ("climb", "probe again", "bisect", "confirm")

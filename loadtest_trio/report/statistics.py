@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from loadtest_trio.reporting.extras import need
+from loadtest_trio.report.extras import need
 
 RESAMPLES = 4000
 

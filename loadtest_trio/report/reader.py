@@ -18,7 +18,7 @@ import attrs
 import orjson
 
 from loadtest_trio.errors import LoadtestError
-from loadtest_trio.reporting.shapes import well_formed
+from loadtest_trio.report.shapes import well_formed
 
 Line = dict[str, Any]
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from loadtest_trio.reporting import UnreadableRunError, compare
+from loadtest_trio.report import UnreadableRunError, compare
 
 Write = Callable[..., Path]
 

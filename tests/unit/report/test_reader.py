@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from loadtest_trio.reporting.reader import UnreadableRunError, read
+from loadtest_trio.report.reader import UnreadableRunError, read
 
 Write = Callable[..., Path]
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import attrs
 
-from loadtest_trio.reporting.reader import Line
+from loadtest_trio.report.reader import Line
 
 BEGINNINGS = frozenset({"service_started", "tune_started"})
 ENDINGS = frozenset({"service_stopped", "tune_stopped"})

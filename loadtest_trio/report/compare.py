@@ -13,12 +13,12 @@ from typing import Any
 
 import attrs
 
-from loadtest_trio.reporting.extras import need
-from loadtest_trio.reporting.histograms import merge
-from loadtest_trio.reporting.markdown import Cell, table
-from loadtest_trio.reporting.reader import UnreadableRunError, read
-from loadtest_trio.reporting.runs import Interval, Run, intervals, split
-from loadtest_trio.reporting.statistics import interval, resampled_means
+from loadtest_trio.report.extras import need
+from loadtest_trio.report.histograms import merge
+from loadtest_trio.report.markdown import Cell, table
+from loadtest_trio.report.reader import UnreadableRunError, read
+from loadtest_trio.report.runs import Interval, Run, intervals, split
+from loadtest_trio.report.statistics import interval, resampled_means
 
 FEWEST_INTERVALS = 5
 _UNKNOWN_SPREAD = 0.05  # of a score whose line does not say: the best of a few milliseconds, as it was once

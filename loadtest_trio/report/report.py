@@ -3,11 +3,11 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from loadtest_trio.reporting import pictures, sections, tuning_findings, tuning_pictures, tuning_sections
-from loadtest_trio.reporting.histograms import merge
-from loadtest_trio.reporting.markdown import Cell, duration, table
-from loadtest_trio.reporting.reader import read
-from loadtest_trio.reporting.runs import Run, intervals, split
+from loadtest_trio.report import pictures, sections, tuning_findings, tuning_pictures, tuning_sections
+from loadtest_trio.report.histograms import merge
+from loadtest_trio.report.markdown import Cell, duration, table
+from loadtest_trio.report.reader import read
+from loadtest_trio.report.runs import Run, intervals, split
 
 Picture = Callable[[Run, Path, str], str]
 

@@ -4,8 +4,8 @@ Pictures and statistics need the optional packages of the extra ``report``; they
 the functions that use them, so that nothing here costs the daemon anything.
 """
 
-from loadtest_trio.reporting.compare import compare
-from loadtest_trio.reporting.reader import UnreadableRunError
-from loadtest_trio.reporting.report import write_report
+from loadtest_trio.report.compare import compare
+from loadtest_trio.report.reader import UnreadableRunError
+from loadtest_trio.report.report import write_report
 
 __all__ = ["UnreadableRunError", "compare", "write_report"]

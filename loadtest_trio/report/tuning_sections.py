@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from statistics import fmean
 
-from loadtest_trio.reporting.advice import CROWDED, advice
-from loadtest_trio.reporting.markdown import Cell, facts, table
-from loadtest_trio.reporting.reader import Line
-from loadtest_trio.reporting.runs import Run, mapping, number
+from loadtest_trio.report.advice import CROWDED, advice
+from loadtest_trio.report.markdown import Cell, facts, table
+from loadtest_trio.report.reader import Line
+from loadtest_trio.report.runs import Run, mapping, number
 
 _DRIFT = 1.15  # what the same step may differ by before it is worth a warning
 

@@ -6,9 +6,9 @@ from math import nan
 from pathlib import Path
 from typing import Any
 
-from loadtest_trio.reporting.canvas import COLOURS, beside, figure, logarithmic, plain, save
-from loadtest_trio.reporting.histograms import Distribution
-from loadtest_trio.reporting.runs import Run, intervals, number
+from loadtest_trio.report.canvas import COLOURS, beside, figure, logarithmic, plain, save
+from loadtest_trio.report.histograms import Distribution
+from loadtest_trio.report.runs import Run, intervals, number
 
 _OPERATIONS = ("READ", "UPDATE", "CREATE", "DELETE")
 _LEAST_ROOM = 0.025  # of the width, for the name of a stage
