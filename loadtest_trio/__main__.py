@@ -2,7 +2,7 @@
 
 import sys
 
-from loadtest_trio.cli import main
+from loadtest_trio.cli.main import main
 
 if __name__ == "__main__":
     sys.exit(main())

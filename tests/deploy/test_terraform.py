@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
+from loadtest_trio.cli.preflight import Plan, load_prices, predict
 from loadtest_trio.metrics.emf import UNITS
-from loadtest_trio.preflight import Plan, load_prices, predict
 from loadtest_trio.settings import load
 
 ROOT = Path(__file__).parents[2]

@@ -24,7 +24,7 @@ import hiredis
 import redis
 
 from loadtest_trio.backends.redis.scripts import read_scripts
-from loadtest_trio.cli import main
+from loadtest_trio.cli.main import main
 from loadtest_trio.jobs.message import Message
 from loadtest_trio.worker import Attempts
 from loadtest_trio.worker.attempt import Result

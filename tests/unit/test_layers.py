@@ -31,10 +31,10 @@ ROWS: tuple[tuple[Room, ...], ...] = (
     (room("report"),),
     (room("backends"),),
     (room("handlers"),),
-    (room("scheduler"), room("worker"), room("web"), room("preflight")),
+    (room("scheduler"), room("worker"), room("web")),
     (room("assembly", "doors", "startup", "daemon"),),
     (room("tune"),),
-    (room("__main__", "cli", "commands"),),
+    (room("__main__", "cli"),),
 )
 ROW = {name: row for row, rooms in enumerate(ROWS) for each in rooms for name in each}
 ROOM = {name: each for rooms in ROWS for each in rooms for name in each}

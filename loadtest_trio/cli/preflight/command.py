@@ -10,11 +10,8 @@ import trio
 from rich.console import Console
 from rich.table import Table
 
-from loadtest_trio.commands.exits import FAILED, OK, complain
-from loadtest_trio.doors import open_redis, open_s3
-from loadtest_trio.metrics.counters import Metrics
-from loadtest_trio.metrics.health_state import Vitals
-from loadtest_trio.preflight import (
+from loadtest_trio.cli.exits import FAILED, OK, complain
+from loadtest_trio.cli.preflight import (
     Finding,
     Grade,
     Plan,
@@ -26,6 +23,9 @@ from loadtest_trio.preflight import (
     total,
     unknown,
 )
+from loadtest_trio.doors import open_redis, open_s3
+from loadtest_trio.metrics.counters import Metrics
+from loadtest_trio.metrics.health_state import Vitals
 from loadtest_trio.scheduler.inventory import Inventory
 from loadtest_trio.settings import SchedulerMode, Settings, load
 

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from loadtest_trio.commands.exits import BAD_CONFIGURATION, FAILED, OK, complain
+from loadtest_trio.cli.exits import BAD_CONFIGURATION, FAILED, OK, complain
 
 MEANING = "Ask the health endpoint of the service on this host; exit 0 when it is healthy."
 DEFAULTS = {"HEALTH_HOST": "127.0.0.1", "HEALTH_PORT": "8080", "HEALTH_ENDPOINT_PATH": "/health"}

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import trio
 
-from loadtest_trio.commands.embedding import configured
+from loadtest_trio.cli.embedding import configured
 from loadtest_trio.daemon import serve
 
 MEANING = "Run the service (the default)."

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import trio
 
-from loadtest_trio.commands.embedding import configured
-from loadtest_trio.commands.exits import OK
+from loadtest_trio.cli.embedding import configured
+from loadtest_trio.cli.exits import OK
 from loadtest_trio.report import write_report
 from loadtest_trio.tune.rig import search
 

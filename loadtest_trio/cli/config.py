@@ -9,7 +9,7 @@ import attrs
 from rich.console import Console
 from rich.table import Table
 
-from loadtest_trio.commands.exits import BAD_CONFIGURATION, OK, complain
+from loadtest_trio.cli.exits import BAD_CONFIGURATION, OK, complain
 from loadtest_trio.settings import SETTINGS, Settings, look
 
 MEANING = "Show every setting: value, source, default, meaning."

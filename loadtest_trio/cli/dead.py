@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 import trio
 
 from loadtest_trio.backends.redis import DeadLetter, DeadLetters, RedisService
-from loadtest_trio.commands.exits import FAILED, OK, complain
+from loadtest_trio.cli.exits import FAILED, OK, complain
 from loadtest_trio.settings import load
 
 MEANING = "List, show, requeue or purge dead letters."

@@ -16,8 +16,8 @@ import pytest
 import trio
 
 from loadtest_trio import __version__
-from loadtest_trio.cli import main
-from loadtest_trio.commands import check, run
+from loadtest_trio.cli import check, run
+from loadtest_trio.cli.main import main
 from loadtest_trio.errors import (
     BackendUnavailableError,
     ConfigurationError,
@@ -259,7 +259,7 @@ def test_check_knows_the_defaults() -> None:
 
 def test_check_imports_next_to_nothing() -> None:
     """The health check runs on the CPU that is measured: none of the service's libraries is loaded for it."""
-    code = "import sys; from loadtest_trio.cli import main; main(['check']); print(*sys.modules)"
+    code = "import sys; from loadtest_trio.cli.main import main; main(['check']); print(*sys.modules)"
     ended = subprocess.run(
         [sys.executable, "-c", code],
         cwd=ROOT,
@@ -278,7 +278,7 @@ def test_check_imports_next_to_nothing() -> None:
 @pytest.mark.parametrize("name", ["run", "check", "config", "preflight", "dead", "tune", "report", "compare"])
 def test_every_command_explains_itself(command: Callable[..., Ended], name: str) -> None:
     """A command's own help says what it is for, in the words of the list of commands."""
-    meaning = import_module(f"loadtest_trio.commands.{name}").MEANING
+    meaning = import_module(f"loadtest_trio.cli.{name}").MEANING
     for shown in (command(name, "--help"), command("--help")):
         assert shown.code == 0
         assert meaning in " ".join(shown.out.split())

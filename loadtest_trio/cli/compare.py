@@ -5,7 +5,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from loadtest_trio.commands.exits import OK
+from loadtest_trio.cli.exits import OK
 from loadtest_trio.report import compare
 
 MEANING = "Compare two runs: faster, slower, or no difference shown."

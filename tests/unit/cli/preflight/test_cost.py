@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from loadtest_trio.cli.preflight import Plan, load_prices, predict, total, unknown
 from loadtest_trio.errors import ConfigurationError
-from loadtest_trio.preflight import Plan, load_prices, predict, total, unknown
 from loadtest_trio.settings import Settings, load
 
 NEEDED = {"REDIS_ENDPOINT": "redis://localhost", "S3_BUCKET": "bucket"}

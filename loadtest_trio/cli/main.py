@@ -8,7 +8,7 @@ from importlib import import_module
 from pathlib import Path
 
 from loadtest_trio import __version__
-from loadtest_trio.commands.exits import BAD_CONFIGURATION, FAILED, NO_BACKEND, OK, complain
+from loadtest_trio.cli.exits import BAD_CONFIGURATION, FAILED, NO_BACKEND, OK, complain
 
 _COMMANDS = ("run", "check", "config", "preflight", "dead", "tune", "report", "compare")
 _OWN_OPTIONS = ("-h", "--help", "--version")
@@ -71,7 +71,7 @@ def _parser(names: Iterable[str]) -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"loadtest_trio {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for name in names:
-        module = import_module(f"loadtest_trio.commands.{name}")
+        module = import_module(f"loadtest_trio.cli.{name}")
         sub = commands.add_parser(name, help=module.MEANING, description=module.MEANING)
         sub.add_argument("--config", type=Path, metavar="FILE.toml", help="settings under the environment's")
         sub.set_defaults(execute=module.execute)
