@@ -1,7 +1,7 @@
 """``check``: the container's health check.
 
 It runs again and again on the very CPU that is being measured, so it imports next to nothing: no
-settings, no Trio, no HTTP library. tests/unit/test_cli.py holds that, and compares the defaults.
+settings, no Trio, no HTTP library. tests/unit/cli/test_main.py holds that, and compares the defaults.
 """
 
 import argparse

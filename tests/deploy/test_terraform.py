@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from loadtest_trio.cli.preflight import Plan, load_prices, predict
+from loadtest_trio.cli.preflight.cost import Plan, predict
+from loadtest_trio.cli.preflight.prices import load_prices
 from loadtest_trio.metrics.emf import UNITS
 from loadtest_trio.settings import load
 

@@ -1,18 +1,5 @@
-"""Before money is spent: can the backends do it, and what will it cost?"""
+"""``preflight``: can the backends do it, and what will it cost, before money is spent?"""
 
-from loadtest_trio.cli.preflight.checks import Finding, Grade, check_redis, check_s3
-from loadtest_trio.cli.preflight.cost import Plan, Position, predict, total, unknown
-from loadtest_trio.cli.preflight.prices import load_prices
+from loadtest_trio.cli.preflight.command import MEANING, add_options, execute
 
-__all__ = [
-    "Finding",
-    "Grade",
-    "Plan",
-    "Position",
-    "check_redis",
-    "check_s3",
-    "load_prices",
-    "predict",
-    "total",
-    "unknown",
-]
+__all__ = ["MEANING", "add_options", "execute"]

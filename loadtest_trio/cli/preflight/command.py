@@ -11,18 +11,9 @@ from rich.console import Console
 from rich.table import Table
 
 from loadtest_trio.cli.exits import FAILED, OK, complain
-from loadtest_trio.cli.preflight import (
-    Finding,
-    Grade,
-    Plan,
-    Position,
-    check_redis,
-    check_s3,
-    load_prices,
-    predict,
-    total,
-    unknown,
-)
+from loadtest_trio.cli.preflight.checks import Finding, Grade, check_redis, check_s3
+from loadtest_trio.cli.preflight.cost import Plan, Position, predict, total, unknown
+from loadtest_trio.cli.preflight.prices import load_prices
 from loadtest_trio.doors import open_redis, open_s3
 from loadtest_trio.metrics.counters import Metrics
 from loadtest_trio.metrics.health_state import Vitals

@@ -19,19 +19,16 @@ _COMPONENTS = (  # the first match from the innermost frame outwards
     ("/sigv4.py", "sign"),
     ("/tls.py", "HTTP and TLS"),
     ("/s3/", "HTTP and TLS"),
+    ("/loadtest_trio/http/", "HTTP and TLS"),
     ("/httpx/", "HTTP and TLS"),
     ("/httpcore/", "HTTP and TLS"),
-    ("/redis_service/", "Redis"),
     ("/redis/", "Redis"),
     ("/intake.py", "Redis"),
     ("/settler.py", "Redis"),
-    ("/metrics.py", "metrics"),
-    ("/latencies.py", "metrics"),
-    ("/reporter.py", "metrics"),
+    ("/loadtest_trio/metrics/", "metrics"),
     ("/hdrh/", "metrics"),
-    ("/machine.py", "metrics"),
 )
-_OPERATIONS = {f"/handlers/{name.lower()}.py": name for name in ("READ", "UPDATE", "CREATE", "DELETE")}
+_OPERATIONS = {f"/handlers/objects/{name.lower()}.py": name for name in ("READ", "UPDATE", "CREATE", "DELETE")}
 _WAITING = "get_events"
 _REST = "rest"
 

@@ -8,7 +8,7 @@ from trio.testing import MockClock
 
 from loadtest_trio.backends.redis import RedisService, ServerInfo
 from loadtest_trio.backends.s3 import S3Service
-from loadtest_trio.cli.preflight import Finding, Grade, check_redis, check_s3
+from loadtest_trio.cli.preflight.checks import Finding, Grade, check_redis, check_s3
 
 INFO: dict[str, Any] = {
     "server": "valkey",

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from loadtest_trio.cli.preflight import Plan, load_prices, predict, total, unknown
+from loadtest_trio.cli.preflight.cost import Plan, predict, total, unknown
+from loadtest_trio.cli.preflight.prices import load_prices
 from loadtest_trio.errors import ConfigurationError
 from loadtest_trio.settings import Settings, load
 
