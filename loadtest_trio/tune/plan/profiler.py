@@ -28,7 +28,9 @@ _COMPONENTS = (  # the first match from the innermost frame outwards
     ("/loadtest_trio/metrics/", "metrics"),
     ("/hdrh/", "metrics"),
 )
-_OPERATIONS = {f"/handlers/objects/{name.lower()}.py": name for name in ("READ", "UPDATE", "CREATE", "DELETE")}
+_OPERATIONS = {
+    f"/handlers/objects/{name.lower()}.py": name for name in ("READ", "UPDATE", "CREATE", "DELETE")
+}
 _WAITING = "get_events"
 _REST = "rest"
 
