@@ -17,8 +17,8 @@ from loadtest_trio.jobs.message import Message
 from loadtest_trio.metrics import logs
 from loadtest_trio.metrics.counters import Metrics
 from loadtest_trio.metrics.ecs import read_task_limits
-from loadtest_trio.metrics.health_state import Vitals
-from loadtest_trio.metrics.service import Reporter
+from loadtest_trio.metrics.health_state import HealthState
+from loadtest_trio.metrics.service import MetricsService
 from loadtest_trio.scheduler import FileSizes, Planner, SchedulerService
 from loadtest_trio.scheduler.inventory import Inventory
 from loadtest_trio.scheduler.mix import Mix
@@ -35,13 +35,13 @@ class Assembly:
 
     settings: Settings
     metrics: Metrics
-    vitals: Vitals
+    health_state: HealthState
     inventory: Inventory
     redis: RedisService
     s3: S3Service
     scheduler: SchedulerService
     worker: WorkerService
-    reporter: Reporter
+    metrics_service: MetricsService
     health: HealthService
 
 
@@ -49,7 +49,7 @@ async def assemble(
     settings: Settings,
     environ: Mapping[str, str],
     clock: Callable[[], float],
-    wall: Callable[[], float] = time.time,
+    unix_clock: Callable[[], float] = time.time,
     delays: Delays = _NO_DELAYS,
 ) -> Assembly:
     """Build the service.
@@ -58,7 +58,7 @@ async def assemble(
         settings: The configuration.
         environ: Where AWS credentials are looked for.
         clock: Monotonic seconds.
-        wall: Unix seconds.
+        unix_clock: Unix seconds.
         delays: What makes the backends slower than they are.
 
     Returns:
@@ -71,13 +71,13 @@ async def assemble(
     rng, order, sizing = (_seeded(settings, purpose) for purpose in ("work", "order", "sizes"))
     schedules = Role.SCHEDULER in settings.roles
     consumer = f"{os.uname().nodename}-{os.getpid()}-{secrets.token_hex(4)}"
-    metrics, vitals = Metrics(), Vitals(clock, settings.health_stall_seconds)
+    metrics, health_state = Metrics(), HealthState(clock, settings.health_stall_seconds)
     health = HealthService(
-        create_app(settings.health_endpoint_path, vitals), settings.health_host, settings.health_port
+        create_app(settings.health_endpoint_path, health_state), settings.health_host, settings.health_port
     )
     inventory = Inventory(rng, clock)
-    redis = open_redis(settings, consumer, rng, metrics, vitals, inventory, delays.redis)
-    s3 = await open_s3(settings, environ, metrics, vitals, delays.s3)
+    redis = open_redis(settings, consumer, rng, metrics, health_state, inventory, delays.redis)
+    s3 = await open_s3(settings, environ, metrics, health_state, delays.s3)
     sizes = file_sizes(settings, sizing)
     planner = Planner(
         inventory=inventory,
@@ -95,8 +95,8 @@ async def assemble(
         inventory=inventory,
         planner=planner,
         metrics=metrics,
-        vitals=vitals,
-        wall=wall,
+        health_state=health_state,
+        unix_clock=unix_clock,
     )
     worker = WorkerService(
         queue=redis,
@@ -104,30 +104,32 @@ async def assemble(
             handlers=build_registry(s3, rng, sizes.draw).get,
             max_retries=settings.max_retries,
             rng=rng,
-            s3_out_since=lambda: vitals.outage_since("s3"),
+            s3_out_since=lambda: health_state.outage_since("s3"),
             clock=clock,
             on_failure=report_failure(metrics),
         ),
         # Where nobody schedules, an inventory would only grow.
         on_completed=inventory.completed if schedules else lambda *_: None,
         metrics=metrics,
-        vitals=vitals,
+        health_state=health_state,
         concurrency=settings.worker_concurrency,
         ttl=settings.consumer_ttl_seconds,
-        wall=wall,
+        unix_clock=unix_clock,
     )
-    reporter = Reporter(
+    metrics_service = MetricsService(
         settings=settings,
         queue=redis,
         objects=(lambda: inventory.objects) if schedules else None,
         metrics=metrics,
-        vitals=vitals,
+        health_state=health_state,
         limits=await read_task_limits(environ),
         phase=lambda: scheduler.phase if schedules else "steady",
         schedule_lag=scheduler.lag,
-        wall=wall,
+        unix_clock=unix_clock,
     )
-    return Assembly(settings, metrics, vitals, inventory, redis, s3, scheduler, worker, reporter, health)
+    return Assembly(
+        settings, metrics, health_state, inventory, redis, s3, scheduler, worker, metrics_service, health
+    )
 
 
 def _seeded(settings: Settings, purpose: str) -> Random:

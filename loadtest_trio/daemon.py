@@ -1,7 +1,7 @@
 """The daemon: nurseries nested by lifetime, one way in, one way out.
 
     signals, health ─────────────────────────────────────────────── until everything else has ended
-      └─ reporter ───────────────────────────────────────────────── until the last line is written
+      └─ metrics ────────────────────────────────────────────────── until the last line is written
            └─ scheduler, worker ─────────────────────────────────── until the reason to stop
 
 A signal, the end of the duration and a crash of any task all do the same: they set the reason to stop.
@@ -116,7 +116,7 @@ class Daemon:
         parts, settings = self._parts, self._parts.settings
         self._say_started(settings)
         async with trio.open_nursery() as observers:
-            observers.start_soon(self._supervise, "reporter", parts.reporter.run)
+            observers.start_soon(self._supervise, "metrics", parts.metrics_service.run)
             observers.start_soon(self._supervise, "deadline watch", parts.s3.run)
             async with trio.open_nursery() as load:
                 scheduling = trio.CancelScope()
@@ -129,11 +129,11 @@ class Daemon:
                 if not self._stopping.is_set():
                     self.stop("the run's duration is over")
                 scheduling.cancel()
-                parts.vitals.ended("scheduler")
+                parts.health_state.ended("scheduler")
                 parts.worker.stop(settings.shutdown_grace_seconds)
             observers.cancel_scope.cancel()
-        await self._supervise("reporter", parts.reporter.write)
-        logs.event("service_stopped", reason=self._reason, **parts.reporter.totals())
+        await self._supervise("metrics", parts.metrics_service.write)
+        logs.event("service_stopped", reason=self._reason, **parts.metrics_service.totals())
 
     async def _supervise(
         self, task: str, run: Callable[[], Awaitable[None]], scope: trio.CancelScope | None = None

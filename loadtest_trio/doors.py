@@ -23,7 +23,7 @@ from loadtest_trio.http.client.transport import open_transport
 from loadtest_trio.jobs.retry import RECONNECT
 from loadtest_trio.metrics import logs
 from loadtest_trio.metrics.counters import Metrics
-from loadtest_trio.metrics.health_state import Vitals
+from loadtest_trio.metrics.health_state import HealthState
 from loadtest_trio.scheduler.inventory import Inventory
 from loadtest_trio.settings import Settings
 
@@ -48,7 +48,7 @@ def open_redis(
     consumer: str,
     rng: Random,
     metrics: Metrics,
-    vitals: Vitals,
+    health_state: HealthState,
     inventory: Inventory,
     delay: float = 0.0,
 ) -> RedisService:
@@ -67,14 +67,18 @@ def open_redis(
         observe=metrics.observe_redis,
         heartbeat_ttl=settings.consumer_ttl_seconds,
         max_deliveries=settings.max_deliveries,
-        on_outage=lambda error: note_backend(vitals, "redis", error),
+        on_outage=lambda error: note_backend(health_state, "redis", error),
         on_data_loss=lost,
         delay_seconds=delay,
     )
 
 
 async def open_s3(
-    settings: Settings, environ: Mapping[str, str], metrics: Metrics, vitals: Vitals, delay: float = 0.0
+    settings: Settings,
+    environ: Mapping[str, str],
+    metrics: Metrics,
+    health_state: HealthState,
+    delay: float = 0.0,
 ) -> S3Service:
     """Return the bucket, not connected.
 
@@ -86,7 +90,7 @@ async def open_s3(
     def observe(kind: str, seconds: float, size: int, error: LoadtestError | None) -> None:
         metrics.observe_s3(kind, seconds, size, error)
         metrics.totals["throttled"] += isinstance(error, S3ThrottledError)
-        note_backend(vitals, "s3", error if isinstance(error, S3UnreachableError) else None)
+        note_backend(health_state, "s3", error if isinstance(error, S3UnreachableError) else None)
 
     bundle, watch = environ.get("AWS_CA_BUNDLE"), DeadlineWatch()
     transport = open_transport(
@@ -115,9 +119,9 @@ def _authorities(bundle: str) -> ssl.SSLContext:
         raise ConfigurationError([SettingFault("AWS_CA_BUNDLE", bundle, allowed, "environment")]) from error
 
 
-def note_backend(vitals: Vitals, name: str, error: LoadtestError | None) -> None:
+def note_backend(health_state: HealthState, name: str, error: LoadtestError | None) -> None:
     """Record whether a backend answers, and say once when that changes."""
-    if not vitals.backend(name, error):
+    if not health_state.backend(name, error):
         return
     # As failures: one that comes and goes, many times a second perhaps, must not flood the log.
     if error is None:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from loadtest_trio.report.histograms import Distribution
+from loadtest_trio.report.histograms import MergedLatencies
 
 
 def service_times(lines: list[dict[str, Any]], *, after: int) -> dict[str, float]:
@@ -15,7 +15,7 @@ def service_times(lines: list[dict[str, Any]], *, after: int) -> dict[str, float
     """
     began = [line["messages_processed"] for line in lines[1:]]
     late = [line for line, done in zip(lines, began, strict=False) if done >= after] or lines
-    merged = Distribution()
+    merged = MergedLatencies()
     for line in late:
         for path, encoded in line["histograms"].items():
             if path.endswith(".service_ms"):

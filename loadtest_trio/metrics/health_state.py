@@ -37,7 +37,7 @@ class _Outage:
     reason: str
 
 
-class Vitals:
+class HealthState:
     """Progress of the tasks and state of the backends.
 
     Args:

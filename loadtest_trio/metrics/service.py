@@ -1,4 +1,4 @@
-"""Reporter: one metrics line every interval, by a schedule that does not drift."""
+"""MetricsService: one metrics line every interval, by a schedule that does not drift."""
 
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -11,7 +11,7 @@ from loadtest_trio.jobs.message import Operation
 from loadtest_trio.metrics import emf, logs
 from loadtest_trio.metrics.counters import Metrics
 from loadtest_trio.metrics.ecs import TaskLimits
-from loadtest_trio.metrics.health_state import Vitals
+from loadtest_trio.metrics.health_state import HealthState
 from loadtest_trio.metrics.machine import ProcessMeter
 from loadtest_trio.settings import MetricsFormat, Role, Settings
 
@@ -36,7 +36,7 @@ class _Queue(Protocol):
     async def snapshot(self) -> QueueSnapshot: ...
 
 
-class Reporter:
+class MetricsService:
     """Writes what happened.
 
     The queue and the ledger come from one atomic snapshot in Redis, so they agree with each other at
@@ -47,11 +47,11 @@ class Reporter:
         queue: Where the snapshot comes from.
         objects: Returns how many objects are known; None in a process that does not schedule.
         metrics: What was counted.
-        vitals: Where it shows that it makes progress.
+        health_state: Where it shows that it makes progress.
         limits: What the ECS task may use.
         phase: The scheduler's phase now.
         schedule_lag: How late the scheduler is now, in seconds.
-        wall: Unix seconds.
+        unix_clock: Unix seconds.
     """
 
     def __init__(
@@ -61,21 +61,21 @@ class Reporter:
         queue: _Queue,
         objects: Callable[[], int] | None,
         metrics: Metrics,
-        vitals: Vitals,
+        health_state: HealthState,
         limits: TaskLimits,
         phase: Callable[[], str],
         schedule_lag: Callable[[], float],
-        wall: Callable[[], float],
+        unix_clock: Callable[[], float],
     ) -> None:
         self._settings = settings
         self._queue = queue
         self._objects = objects
         self._metrics = metrics
-        self._vitals = vitals
+        self._health_state = health_state
         self._limits = attrs.asdict(limits)
         self._phase = phase
         self._schedule_lag = schedule_lag
-        self._wall = wall
+        self._unix_clock = unix_clock
         self._meter = ProcessMeter()
         self._started = trio.current_time()
         self._snapshot = _NOTHING
@@ -105,13 +105,13 @@ class Reporter:
                 namespace=self._settings.metrics_namespace,
                 service=self._settings.queue_name,
                 role="main" if Role.SCHEDULER in self._settings.roles else "workers",
-                unix_seconds=self._wall(),
+                unix_seconds=self._unix_clock(),
             )
         logs.event("metrics", **line)
 
     async def measure(self) -> dict[str, Any]:
         """Return the fields of a metrics line, and begin the next interval."""
-        self._vitals.beat("reporter")
+        self._health_state.beat("metrics")
         with trio.move_on_after(_SNAPSHOT_SECONDS):
             self._snapshot = await self._queue.snapshot()
             self._snapshot_at = trio.current_time()

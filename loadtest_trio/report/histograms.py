@@ -13,7 +13,7 @@ from loadtest_trio.metrics.latencies import LARGEST_MICROSECONDS, SIGNIFICANT_FI
 
 
 @attrs.define
-class Distribution:
+class MergedLatencies:
     """Merged latencies of one path, such as ``READ.service_ms``.
 
     Attributes:
@@ -56,7 +56,7 @@ class Distribution:
 
 def merge(
     lines: Iterable[Mapping[str, object]], wanted: Iterable[str] | None = None
-) -> dict[str, Distribution]:
+) -> dict[str, MergedLatencies]:
     """Merge the histograms of metrics lines, path by path.
 
     Args:
@@ -67,12 +67,12 @@ def merge(
         Path -> distribution.
     """
     paths = None if wanted is None else set(wanted)
-    merged: dict[str, Distribution] = {}
+    merged: dict[str, MergedLatencies] = {}
     for line in lines:
         histograms = line.get("histograms")
         if not isinstance(histograms, dict):
             continue
         for path, encoded in histograms.items():
             if paths is None or path in paths:
-                merged.setdefault(path, Distribution()).add(encoded)
+                merged.setdefault(path, MergedLatencies()).add(encoded)
     return merged

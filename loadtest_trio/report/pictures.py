@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from loadtest_trio.report.canvas import COLOURS, beside, figure, logarithmic, plain, save
-from loadtest_trio.report.histograms import Distribution
+from loadtest_trio.report.histograms import MergedLatencies
 from loadtest_trio.report.runs import Run, intervals, number
 
 _OPERATIONS = ("READ", "UPDATE", "CREATE", "DELETE")
@@ -65,7 +65,7 @@ def _rates(run: Run, unit: float) -> tuple[list[float], list[float]]:
     return at, values
 
 
-def latency(distributions: dict[str, Distribution], folder: Path, name: str) -> str:
+def latency(distributions: dict[str, MergedLatencies], folder: Path, name: str) -> str:
     """Latency by percentile, both scales logarithmic, for messages and for S3 requests."""
     groups = (
         ("end to end, from due to done", [(op, f"{op}.end_to_end_ms") for op in _OPERATIONS]),
@@ -94,7 +94,7 @@ def latency(distributions: dict[str, Distribution], folder: Path, name: str) -> 
     return save(drawn, folder, name, "Latency distributions")
 
 
-def _percentile_curves(panel: Any, curves: Sequence[tuple[str, Distribution]]) -> None:
+def _percentile_curves(panel: Any, curves: Sequence[tuple[str, MergedLatencies]]) -> None:
     for (label, each), colour in zip(curves, COLOURS, strict=False):
         steps = [(100 * share, ms) for ms, share in each.steps()]
         tails = [100 / max(100 - percent, 1e-3) for percent, _ in steps]

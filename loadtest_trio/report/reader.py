@@ -20,7 +20,7 @@ import orjson
 from loadtest_trio.errors import LoadtestError
 from loadtest_trio.report.shapes import well_formed
 
-Line = dict[str, Any]
+LogLine = dict[str, Any]
 
 SUFFIXES = (".jsonl", ".json", ".log", ".txt")
 _WRAPPED = re.compile(rb'"@?message"\s*:\s*("(?:[^"\\]|\\.)*")')
@@ -43,7 +43,7 @@ class Reading:
         faults: What was wrong with whole files, one sentence each.
     """
 
-    lines: list[Line] = attrs.field(factory=list)
+    lines: list[LogLine] = attrs.field(factory=list)
     files: int = 0
     damaged: int = 0
     foreign: int = 0
@@ -136,7 +136,7 @@ def _candidates(raw: bytes) -> Iterator[bytes]:
         yield raw[start:]
 
 
-def _parse(text: bytes) -> Line | None:
+def _parse(text: bytes) -> LogLine | None:
     try:
         line = orjson.loads(text)
         if not isinstance(line, dict) or not isinstance(line["event"], str):

@@ -12,7 +12,7 @@ from typing import Any
 
 import attrs
 
-from loadtest_trio.report.reader import Line
+from loadtest_trio.report.reader import LogLine
 
 BEGINNINGS = frozenset({"service_started", "tune_started"})
 ENDINGS = frozenset({"service_stopped", "tune_stopped"})
@@ -31,24 +31,24 @@ class Run:
     """
 
     began: float
-    lines: list[Line] = attrs.field(factory=list)
-    metrics: list[Line] = attrs.field(factory=list)
+    lines: list[LogLine] = attrs.field(factory=list)
+    metrics: list[LogLine] = attrs.field(factory=list)
 
-    def first(self, *events: str) -> Line:
+    def first(self, *events: str) -> LogLine:
         """Return the first line of one of these events, or an empty one."""
         return next((line for line in self.lines if line["event"] in events), {})
 
-    def all(self, event: str) -> list[Line]:
+    def all(self, event: str) -> list[LogLine]:
         """Return the lines of one event."""
         return [line for line in self.lines if line["event"] == event]
 
     @property
-    def started(self) -> Line:
+    def started(self) -> LogLine:
         """The line it began with; empty when that is missing."""
         return self.first(*BEGINNINGS)
 
     @property
-    def stopped(self) -> Line:
+    def stopped(self) -> LogLine:
         """The line it ended with; empty when it was killed, still runs, or was cut off."""
         return self.first(*ENDINGS)
 
@@ -69,7 +69,7 @@ class Run:
         return max(number(self.final, "uptime_seconds"), last - self.began)
 
     @property
-    def final(self) -> Line:
+    def final(self) -> LogLine:
         """The last line that carries totals; of a search, of the stage it found: each counts anew."""
         if "ledger" in self.stopped:
             return self.stopped
@@ -77,7 +77,7 @@ class Run:
         return lines[-1] if lines else {}
 
     @property
-    def operations(self) -> dict[str, Line]:
+    def operations(self) -> dict[str, LogLine]:
         """What was counted for each operation, as of the last line that carries totals."""
         last = mapping(self.final.get("by_operation"))
         if not last and self.metrics and not self.is_tuning:
@@ -85,7 +85,7 @@ class Run:
         return {name: each for name, each in last.items() if isinstance(each, dict)}
 
     @property
-    def steady(self) -> list[Line]:
+    def steady(self) -> list[LogLine]:
         """The metrics lines after the preconditions were met; of a search, those at its saturation point."""
         steady = [line for line in self.metrics if line.get("phase", "steady") == "steady"]
         if not self.is_tuning:
@@ -130,13 +130,13 @@ class Run:
         return counts
 
 
-def number(line: Line, name: str, default: float = 0.0) -> float:
+def number(line: LogLine, name: str, default: float = 0.0) -> float:
     """Return a numeric field, or the default where it is missing, null or something else."""
     value = line.get(name)
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else default
 
 
-def split(lines: Iterable[Line]) -> list[Run]:
+def split(lines: Iterable[LogLine]) -> list[Run]:
     """Tell runs apart.
 
     Args:
@@ -154,7 +154,7 @@ def split(lines: Iterable[Line]) -> list[Run]:
     return runs
 
 
-def _owner(line: Line, runs: list[Run]) -> Run:
+def _owner(line: LogLine, runs: list[Run]) -> Run:
     if line["event"] not in BEGINNINGS and "uptime_seconds" in line:
         began = line["_at"] - number(line, "uptime_seconds")
         close = [run for run in runs if abs(run.began - began) <= _SAME_START_SECONDS]
@@ -188,7 +188,7 @@ class Interval:
         return self.done / self.seconds
 
 
-def intervals(lines: Sequence[Line], began: float = 0.0) -> list[Interval]:
+def intervals(lines: Sequence[LogLine], began: float = 0.0) -> list[Interval]:
     """Turn running counters into intervals, over lost lines and counters that began anew.
 
     Args:
@@ -220,7 +220,7 @@ def ledger(run: Run) -> dict[str, int]:
     return {place: int(count) for place, count in books.items() if isinstance(count, int | float)}
 
 
-def unbalanced(run: Run) -> list[Line]:
+def unbalanced(run: Run) -> list[LogLine]:
     """Return the metrics lines whose ledger does not add up."""
     return [line for line in run.metrics if mapping(line.get("ledger")).get("difference", 0) != 0]
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from loadtest_trio.report.histograms import Distribution
+from loadtest_trio.report.histograms import MergedLatencies
 from loadtest_trio.report.markdown import Cell, duration, facts, table
 from loadtest_trio.report.reader import Reading
 from loadtest_trio.report.runs import Run, intervals, ledger, mapping, number, totals, unbalanced
@@ -45,7 +45,7 @@ def overview(run: Run) -> str:
     return facts(lines)
 
 
-def latencies(run: Run, distributions: dict[str, Distribution]) -> str:
+def latencies(run: Run, distributions: dict[str, MergedLatencies]) -> str:
     """Percentiles of every latency, from merged histograms."""
     stage = f" of stage {run.best_stage:g}, the saturation point" if run.is_tuning and run.steady else ""
     rows: list[list[Cell]] = []
@@ -115,7 +115,7 @@ def troubles(run: Run) -> str:
     return table(("kind", "count"), counts.most_common(20))
 
 
-def quality(reading: Reading, distributions: Sequence[Distribution]) -> str:
+def quality(reading: Reading, distributions: Sequence[MergedLatencies]) -> str:
     """What could be read of the logs, and what could not."""
     broken = sum(each.damaged for each in distributions)
     lines: list[tuple[str, Cell]] = [

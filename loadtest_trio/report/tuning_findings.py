@@ -1,7 +1,7 @@
 """The sections of a report on a saturation search that explain: scaling, bottleneck, costs."""
 
 from loadtest_trio.report.markdown import Cell, table
-from loadtest_trio.report.reader import Line
+from loadtest_trio.report.reader import LogLine
 from loadtest_trio.report.runs import Run, mapping, number
 
 _PARAMETERS = (
@@ -35,7 +35,7 @@ def scaling(run: Run) -> str:
     return "\n\n".join(part for part in parts if part)
 
 
-def _peak(fit: Line) -> list[list[Cell]]:
+def _peak(fit: LogLine) -> list[list[Cell]]:
     names = (("peak_workers", "workers at the peak of the curve"), ("peak_rate", "messages a second there"))
     bounds = mapping(fit.get("intervals"))
     most = max((number(point, "workers") for point in fit.get("points") or []), default=0.0)
@@ -44,7 +44,7 @@ def _peak(fit: Line) -> list[list[Cell]]:
     return [[meaning, fit.get(name), *bounds.get(name, (None, None))] for name, meaning in names]
 
 
-def _littles_law(law: Line) -> str:
+def _littles_law(law: LogLine) -> str:
     if not law:
         return ""
     least, most = (number(law, name, number(law, "ratio")) for name in ("least", "most"))
@@ -110,13 +110,13 @@ def costs(run: Run) -> str:
     return "\n\n".join([*parts, *_predictions(line)])
 
 
-def _range(line: Line) -> str:
+def _range(line: LogLine) -> str:
     if line.get("low") is None or line.get("high") is None:
         return ""
     return f"{number(line, 'low'):,.0f} to {number(line, 'high'):,.0f}"
 
 
-def _predictions(line: Line) -> list[str]:
+def _predictions(line: LogLine) -> list[str]:
     rows: list[list[Cell]] = [
         [
             f"{each.get('mix')}{' (extrapolated)' if each.get('extrapolated') else ''}",

@@ -14,7 +14,7 @@ from loadtest_trio.report.canvas import (
     plain,
     save,
 )
-from loadtest_trio.report.reader import Line
+from loadtest_trio.report.reader import LogLine
 from loadtest_trio.report.runs import Run, number
 
 _COMPONENTS = ("HTTP and TLS", "rest", "Redis", "generate", "sign", "metrics")
@@ -41,7 +41,7 @@ def search(run: Run, folder: Path, name: str) -> str:
     return save(drawn, folder, name, "The search: offered against achieved rate, and latency")
 
 
-def _scatter(panel: Any, stages: Sequence[Line], field: str) -> None:
+def _scatter(panel: Any, stages: Sequence[LogLine], field: str) -> None:
     looks = ((True, COLOURS[2], "o", "passed"), (False, COLOURS[3], "X", "failed"))
     for passed, colour, marker, meaning in looks:
         chosen = [line for line in stages if line.get("passed") is passed and number(line, field) > 0]
@@ -99,14 +99,14 @@ def scaling(run: Run, folder: Path, name: str) -> str:
     return save(drawn, folder, name, "Throughput against concurrency")
 
 
-def _reach(points: Sequence[Line], middle: str) -> list[list[float]]:
+def _reach(points: Sequence[LogLine], middle: str) -> list[list[float]]:
     """Return how far the interval of each point reaches down and up from its middle."""
     down = [number(p, middle) - number(p, "low", number(p, middle)) for p in points]
     up = [number(p, "high", number(p, middle)) - number(p, middle) for p in points]
     return [[max(0.0, each) for each in side] for side in (down, up)]
 
 
-def _draw_curve(panel: Any, fit: Line, most: float) -> None:
+def _draw_curve(panel: Any, fit: LogLine, most: float) -> None:
     lam, sigma, kappa = (number(fit, key) for key in ("lambda", "sigma", "kappa"))
     if lam <= 0 or sigma < 0 or kappa < 0:
         return

@@ -5,7 +5,7 @@ from statistics import fmean
 
 from loadtest_trio.report.advice import CROWDED, advice
 from loadtest_trio.report.markdown import Cell, facts, table
-from loadtest_trio.report.reader import Line
+from loadtest_trio.report.reader import LogLine
 from loadtest_trio.report.runs import Run, mapping, number
 
 _DRIFT = 1.15  # what the same step may differ by before it is worth a warning
@@ -25,7 +25,7 @@ def conclusion(run: Run) -> str:
     return "\n\n".join(each for each in sentences if each)
 
 
-def _saturation(found: Line) -> str:
+def _saturation(found: LogLine) -> str:
     failed = number(found, "failed_at")
     limit = f"; {failed:,.0f} a second failed: {listed(found)}" if failed else ""
     if not number(found, "rate"):
@@ -40,7 +40,7 @@ def _saturation(found: Line) -> str:
     )
 
 
-def _why_not(found: Line, windows: str) -> str:
+def _why_not(found: LogLine, windows: str) -> str:
     """Say what was made of a confirmation; that the machine was restless, only where it waited for it."""
     waited = number(found, "cpu_wait")
     restless = (
@@ -52,7 +52,7 @@ def _why_not(found: Line, windows: str) -> str:
     return f"{tried}; it is the highest rate that passed a single step{restless}"
 
 
-def _rate_to_set(found: Line) -> str:
+def _rate_to_set(found: LogLine) -> str:
     rate = number(found, "offered_per_second")
     if not rate:
         return ""
@@ -63,7 +63,7 @@ def _rate_to_set(found: Line) -> str:
     )
 
 
-def listed(line: Line) -> str:
+def listed(line: LogLine) -> str:
     """Return the reasons of a line."""
     return "; ".join(line.get("reasons") or [])
 
@@ -129,7 +129,7 @@ def _drift(repeated: Sequence[float]) -> list[str]:
     ]
 
 
-def _stage_row(line: Line) -> list[Cell]:
+def _stage_row(line: LogLine) -> list[Cell]:
     passed = line.get("passed")
     result = "" if passed is None else "passed" if passed else listed(line) or "failed"
     return [
@@ -192,7 +192,7 @@ def _fewer_workers(run: Run) -> list[str]:
     ]
 
 
-def _change(line: Line) -> str:
+def _change(line: LogLine) -> str:
     before, after = number(line, "before_per_second"), number(line, "after_per_second")
     if not before:
         return ""

@@ -11,7 +11,7 @@ from loadtest_trio.jobs.ledger import QueueSnapshot
 from loadtest_trio.jobs.message import Message
 from loadtest_trio.metrics import logs
 from loadtest_trio.metrics.counters import Metrics
-from loadtest_trio.metrics.health_state import Vitals
+from loadtest_trio.metrics.health_state import HealthState
 from loadtest_trio.scheduler.inventory import Inventory
 from loadtest_trio.scheduler.pacer import Pacer
 from loadtest_trio.scheduler.planner import Planner
@@ -44,8 +44,8 @@ class SchedulerService:
         inventory: The known keys.
         planner: Turns "so many are due" into messages.
         metrics: Where it counts.
-        vitals: Where it shows that it makes progress.
-        wall: Unix seconds.
+        health_state: Where it shows that it makes progress.
+        unix_clock: Unix seconds.
     """
 
     def __init__(
@@ -57,8 +57,8 @@ class SchedulerService:
         inventory: Inventory,
         planner: Planner,
         metrics: Metrics,
-        vitals: Vitals,
-        wall: Callable[[], float],
+        health_state: HealthState,
+        unix_clock: Callable[[], float],
     ) -> None:
         self._settings = settings
         self._queue = queue
@@ -66,8 +66,8 @@ class SchedulerService:
         self._inventory = inventory
         self._planner = planner
         self._metrics = metrics
-        self._vitals = vitals
-        self._wall = wall
+        self._health_state = health_state
+        self._unix_clock = unix_clock
         self._pacer: Pacer | None = None
         self._queued = 0
         self._starving = trio.Event()
@@ -98,7 +98,7 @@ class SchedulerService:
             room = await self._room()
             if room <= 0:
                 self._say_full()
-            await self._enqueue(self._planner.refills(self._wall(), room))
+            await self._enqueue(self._planner.refills(self._unix_clock(), room))
             await trio.sleep(_POLL_SECONDS)
         self.phase = "steady"
         logs.event("precondition_met", objects=self._inventory.objects)
@@ -111,7 +111,7 @@ class SchedulerService:
         while True:
             await trio.sleep_until(pacer.next_tick)
             room = await self._room()
-            offset = self._wall() - trio.current_time()
+            offset = self._unix_clock() - trio.current_time()
             for tick, number in pacer.due(trio.current_time()):
                 admitted = self._admit(number, room)
                 room -= await self._enqueue(self._plan(admitted, tick + offset, room))
@@ -125,7 +125,7 @@ class SchedulerService:
             wanted = self._settings.scheduler_target_queue_length - self._queued
             if wanted > room:
                 self._say_full()
-            await self._enqueue(self._plan(max(0, min(wanted, room)), self._wall(), room))
+            await self._enqueue(self._plan(max(0, min(wanted, room)), self._unix_clock(), room))
             await trio.sleep(pause)
 
     def _plan(self, number: int, due: float, room: int) -> list[Message]:
@@ -150,7 +150,7 @@ class SchedulerService:
     async def _room(self) -> int:
         # All that Redis has to keep, or an S3 that fails for hours would fill it with dead letters.
         snapshot = await self._queue.snapshot()
-        self._vitals.beat("scheduler")
+        self._health_state.beat("scheduler")
         self._queued = snapshot.queued
         if not snapshot.queued + snapshot.in_flight + snapshot.delayed:
             # All that was enqueued has ended. What was not heard of here ended in another process.
@@ -161,8 +161,8 @@ class SchedulerService:
         for begin in range(0, len(messages), _BATCH):
             batch = messages[begin : begin + _BATCH]
             await self._queue.enqueue([message.encode() for message in batch])
-            self._vitals.beat("scheduler")
-            self._metrics.enqueue_wait.record(self._wall() - batch[0].created_at, len(batch))
+            self._health_state.beat("scheduler")
+            self._metrics.enqueue_wait.record(self._unix_clock() - batch[0].created_at, len(batch))
             for message in batch:
                 self._metrics.scheduled(message)
         return len(messages)

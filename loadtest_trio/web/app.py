@@ -4,10 +4,10 @@ from typing import Any
 
 from quart_trio import QuartTrio
 
-from loadtest_trio.metrics.health_state import Vitals
+from loadtest_trio.metrics.health_state import HealthState
 
 
-def create_app(path: str, vitals: Vitals) -> QuartTrio:
+def create_app(path: str, health_state: HealthState) -> QuartTrio:
     """Return the application that answers `GET path` and nothing else.
 
     200 and ``{"status": "OK"}`` while every task makes progress, with ``degraded`` naming backends in
@@ -15,13 +15,13 @@ def create_app(path: str, vitals: Vitals) -> QuartTrio:
 
     Args:
         path: Such as ``/health``.
-        vitals: What is answered from.
+        health_state: What is answered from.
     """
     app = QuartTrio("loadtest_trio", static_folder=None)
 
     @app.get(path)
     async def health() -> tuple[dict[str, Any], int]:
-        reading = vitals.read()
+        reading = health_state.read()
         if not reading.alive:
             return {"status": "STUCK", "stuck": {task: round(s, 1) for task, s in reading.stuck.items()}}, 503
         body: dict[str, Any] = {"status": "OK"}

@@ -14,15 +14,18 @@ class Bookkeeper:
 
     Args:
         metrics: Where it counts.
-        wall: The time of day in Unix seconds, the same clock as that of `Finished.at`.
+        unix_clock: The time of day in Unix seconds, the same clock as that of `Finished.at`.
         on_completed: Told about each message whose delivery is settled, and how it ended.
     """
 
     def __init__(
-        self, metrics: Metrics, wall: Callable[[], float], on_completed: Callable[[Message, Outcome], None]
+        self,
+        metrics: Metrics,
+        unix_clock: Callable[[], float],
+        on_completed: Callable[[Message, Outcome], None],
     ) -> None:
         self._metrics = metrics
-        self._wall = wall
+        self._unix_clock = unix_clock
         self._on_completed = on_completed
 
     def settled(self, finished: Finished, counted: bool) -> None:
@@ -33,7 +36,7 @@ class Bookkeeper:
             counted: False when it was stale: another consumer had taken the message over, and books it.
         """
         message, outcome = finished.message, finished.outcome
-        self._metrics.settle_wait.record(self._wall() - finished.at)
+        self._metrics.settle_wait.record(self._unix_clock() - finished.at)
         identity = message.id if message else ""
         if not counted:
             self._metrics.totals["stale"] += 1

@@ -14,7 +14,7 @@ import trio
 from loadtest_trio.errors import MalformedMessageError
 from loadtest_trio.jobs.delivery import Delivery
 from loadtest_trio.jobs.message import Message, decode
-from loadtest_trio.metrics.health_state import Vitals
+from loadtest_trio.metrics.health_state import HealthState
 from loadtest_trio.worker.key_order import Lanes
 
 _BATCH = 64
@@ -50,17 +50,17 @@ class Intake:
         lanes: Keeps jobs on one key apart and in order.
         concurrency: The number of workers; a batch is never larger.
         refuse: Told about an element that is not a message.
-        vitals: Where it shows that it makes progress.
+        health_state: Where it shows that it makes progress.
     """
 
     def __init__(
-        self, queue: _Queue, lanes: Lanes[Job], concurrency: int, refuse: _Refuse, vitals: Vitals
+        self, queue: _Queue, lanes: Lanes[Job], concurrency: int, refuse: _Refuse, health_state: HealthState
     ) -> None:
         self._queue = queue
         self._lanes = lanes
         self._batch = min(_BATCH, concurrency)
         self._refuse = refuse
-        self._vitals = vitals
+        self._health_state = health_state
         self._ready: deque[Job] = deque()
 
     async def run(self, workers: trio.MemorySendChannel[Job]) -> None:
@@ -73,7 +73,7 @@ class Intake:
         while True:
             crowded = self._lanes.waiting >= self._batch
             deliveries = [] if crowded else await self._queue.claim(self._batch)
-            self._vitals.beat("worker")
+            self._health_state.beat("worker")
             self._accept(deliveries)
             while self._ready:
                 await _hand_over(workers, self._ready[0])

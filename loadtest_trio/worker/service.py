@@ -21,7 +21,7 @@ from loadtest_trio.jobs.delivery import Delivery, Outcome, Settlement
 from loadtest_trio.jobs.message import Message
 from loadtest_trio.metrics import logs
 from loadtest_trio.metrics.counters import Metrics
-from loadtest_trio.metrics.health_state import Vitals
+from loadtest_trio.metrics.health_state import HealthState
 from loadtest_trio.worker.attempt import Attempts
 from loadtest_trio.worker.bookkeeper import Bookkeeper
 from loadtest_trio.worker.finished import Finished
@@ -68,10 +68,10 @@ class WorkerService:
         attempts: Does a message's work, with its retries.
         on_completed: Told about each message whose delivery is settled, and how it ended.
         metrics: Where it counts.
-        vitals: Where it shows that it makes progress.
+        health_state: Where it shows that it makes progress.
         concurrency: Number of workers.
         ttl: Seconds after which a silent consumer is reaped.
-        wall: Unix seconds.
+        unix_clock: Unix seconds.
     """
 
     def __init__(
@@ -81,21 +81,21 @@ class WorkerService:
         attempts: Attempts,
         on_completed: Callable[[Message, Outcome], None],
         metrics: Metrics,
-        vitals: Vitals,
+        health_state: HealthState,
         concurrency: int,
         ttl: float,
-        wall: Callable[[], float],
+        unix_clock: Callable[[], float],
     ) -> None:
         self._queue = queue
         self._attempts = attempts
         self._metrics = metrics
-        self._vitals = vitals
+        self._health_state = health_state
         self._concurrency = concurrency
         self._ttl = ttl
-        self._wall = wall
+        self._unix_clock = unix_clock
         self._lanes: Lanes[Job] = Lanes()
-        self._settler = Settler(queue, Bookkeeper(metrics, wall, on_completed).settled)
-        self._intake = Intake(queue, self._lanes, concurrency, self._refuse, vitals)
+        self._settler = Settler(queue, Bookkeeper(metrics, unix_clock, on_completed).settled)
+        self._intake = Intake(queue, self._lanes, concurrency, self._refuse, health_state)
         self._intake_scope = trio.CancelScope()
         self._workers_scope = trio.CancelScope()
 
@@ -118,7 +118,7 @@ class WorkerService:
             try:
                 await self._work_with_a_pulse(task_status)
             finally:
-                self._vitals.ended("worker")
+                self._health_state.ended("worker")
                 with trio.CancelScope(shield=True, deadline=trio.current_time() + _CLEANUP_SECONDS):
                     await self._settler.flush()
                     await self._queue.retire()
@@ -156,21 +156,21 @@ class WorkerService:
 
     async def _handle(self, job: Job) -> None:
         message = job.message
-        started = self._wall()
+        started = self._unix_clock()
         if logs.debug_enabled():
             logs.event(
                 "operation_started", "DEBUG", operation=message.operation, key=message.key, id=message.id
             )
         result = await self._attempts.perform(message)
-        ended = self._wall()
-        self._vitals.beat("worker")
+        ended = self._unix_clock()
+        self._health_state.beat("worker")
         self._metrics.handled(message, started=started, ended=ended)
         self._settler.put(Finished.handled(job.delivery, message, result, ended))
 
     def _refuse(self, delivery: Delivery, error: MalformedMessageError) -> None:
         self._metrics.totals["errors"] += 1
         logs.failure("message_malformed", "malformed", error=str(error), size=len(delivery.element))
-        self._settler.put(Finished.refused(delivery, error, self._wall()))
+        self._settler.put(Finished.refused(delivery, error, self._unix_clock()))
 
     async def _beat(self) -> None:
         while True:

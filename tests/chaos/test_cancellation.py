@@ -11,7 +11,7 @@ import trio
 
 from loadtest_trio.daemon import Daemon
 from loadtest_trio.jobs.message import Message, Operation, decode
-from loadtest_trio.metrics.health_state import Vitals
+from loadtest_trio.metrics.health_state import HealthState
 from loadtest_trio.web import HealthService, create_app
 from tests.support.cancellation import Scene, cancel_everywhere
 from tests.support.in_memory import InMemory, assemble_in_memory, loaded, settings
@@ -185,7 +185,7 @@ def test_the_scheduler() -> None:
     assert cancel_everywhere(build) > 15
 
 
-def test_the_reporter() -> None:
+def test_the_metrics_service() -> None:
     """Cancelled anywhere, no call is left under way, and a last line can still be written."""
 
     async def build() -> Scene:
@@ -193,11 +193,11 @@ def test_the_reporter() -> None:
 
         async def run() -> None:
             with trio.move_on_after(3.5):
-                await service.parts.reporter.run()
+                await service.parts.metrics_service.run()
 
         async def check(cancelled: bool) -> None:
             assert service.under_way() == 0
-            await service.parts.reporter.write()
+            await service.parts.metrics_service.write()
 
         return Scene(run, check)
 
@@ -237,7 +237,7 @@ def test_the_health_server() -> None:
     before: list[int] = []
 
     async def build() -> Scene:
-        service = HealthService(create_app("/health", Vitals(trio.current_time, 60)), "127.0.0.1", 0)
+        service = HealthService(create_app("/health", HealthState(trio.current_time, 60)), "127.0.0.1", 0)
 
         async def run() -> None:
             async with trio.open_nursery() as nursery:

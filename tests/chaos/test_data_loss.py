@@ -11,7 +11,7 @@ import redis
 
 from loadtest_trio.backends.embedded import RedisServer, S3Server
 from tests.support.rig import Rig, wait_until
-from tests.support.service_process import Line, ServiceProcess
+from tests.support.service_process import LogLine, ServiceProcess
 
 BATCH = 20
 READS = "READ:1,UPDATE:0,CREATE:0,DELETE:0"  # all that can be scheduled for ever where nobody works
@@ -30,7 +30,7 @@ def rig(forgetful_redis: RedisServer, s3_server: S3Server, tmp_path: Path) -> Ri
     return Rig.on(forgetful_redis, s3_server, "forgetful", tmp_path)
 
 
-def told_of_a_loss(service: ServiceProcess) -> tuple[Line, Line]:
+def told_of_a_loss(service: ServiceProcess) -> tuple[LogLine, LogLine]:
     """Return the one line about a loss and the first metrics line with it, and end the service."""
     said = service.wait_for("redis_data_lost")
     line = service.wait_for("metrics", lambda line: line["ledger"]["lost"] > 0)

@@ -1,7 +1,7 @@
 """A day in virtual time: the real service on backends in memory, with an outage an hour.
 
 Everything between the daemon and the two backends is the real thing: scheduler, inventory, mix, workers,
-attempts, settlements, retries, reporter, vitals, health application, log. Redis and S3 are those of
+attempts, settlements, retries, metrics service, health state and application, log. Redis and S3 are those of
 `tests.support`, which the contract tests hold to the behaviour of real servers.
 
 A message through all of that costs more than 100 µs of CPU: 24 hours at 50 messages a second, 4.5 million
@@ -38,7 +38,7 @@ from loadtest_trio.daemon import Daemon
 from loadtest_trio.jobs.message import Message, Operation, Phase
 from loadtest_trio.metrics import counters as metrics
 from loadtest_trio.metrics import logs
-from loadtest_trio.metrics import service as reporter
+from loadtest_trio.metrics import service as metrics_service
 from loadtest_trio.metrics.latencies import histogram
 from loadtest_trio.scheduler import planner
 from loadtest_trio.worker import intake
@@ -191,7 +191,7 @@ def day(judge: Judge) -> Iterator[Day]:
     with (
         patch.object(intake, "_SHORTEST_PAUSE", 0.25),
         patch.object(intake, "_LONGEST_PAUSE", 5.0),
-        patch.object(reporter, "_PROBE_SECONDS", INTERVAL),
+        patch.object(metrics_service, "_PROBE_SECONDS", INTERVAL),
         patch.object(metrics, "histogram", Remembered),
         patch.object(planner, "uuid4", lambda: UUID(int=keys.getrandbits(128), version=4)),
         patch.multiple(trio._core._run, _ALLOW_DETERMINISTIC_SCHEDULING=True, _r=Random(7)),

@@ -20,7 +20,7 @@ NEEDED = {"REDIS_ENDPOINT": "redis://localhost", "S3_BUCKET": "bucket", "HEALTH_
 _KEYS = {"AWS_ACCESS_KEY_ID": "AK", "AWS_SECRET_ACCESS_KEY": "unused"}
 _WIRED = ("backoff", "observe", "heartbeat_ttl", "max_deliveries", "on_outage")
 UNIX_EPOCH = 1_790_000_000.0
-"""What the wall says when Trio's clock is at 0."""
+"""What the Unix clock says when Trio's clock is at 0."""
 
 
 def loaded(**variables: object) -> Loaded:
@@ -33,7 +33,7 @@ def settings(**variables: object) -> Settings:
     return loaded(**variables).settings
 
 
-def wall() -> float:
+def unix_clock() -> float:
     """Return Unix seconds that pass with Trio's clock."""
     return UNIX_EPOCH + trio.current_time()
 
@@ -115,5 +115,5 @@ async def assemble_in_memory(
     }
     health = HealthService if listens else DeafHealth
     with patch.multiple(backends, **outside), patch.object(assembly, "HealthService", health):
-        parts = await assembly.assemble(settings, _KEYS, trio.current_time, wall)
+        parts = await assembly.assemble(settings, _KEYS, trio.current_time, unix_clock)
     return InMemory(redis, cast(Any, parts.redis), bucket, parts)

@@ -17,7 +17,7 @@ import attrs
 from loadtest_trio.backends.redis import RedisService
 from loadtest_trio.backends.redis.channel import Channel
 from loadtest_trio.backends.s3 import S3Service
-from loadtest_trio.metrics.service import Reporter
+from loadtest_trio.metrics.service import MetricsService
 from loadtest_trio.web import HealthService
 from loadtest_trio.worker import Attempts
 
@@ -73,7 +73,7 @@ POINTS: dict[str, Point] = {
     **_script("heartbeat"),
     **_script("release", situation="shutdown"),
     **_script("retire", situation="shutdown"),
-    "last_line.before": Point(Reporter, "write", "before", situation="shutdown"),
+    "last_line.before": Point(MetricsService, "write", "before", situation="shutdown"),
     "close.before": Point(HealthService, "stop", "before", situation="shutdown"),
     **_script("reap", _moved(2), situation="corpse"),
     "reap.after": Point(RedisService, "reap", "after", lambda result: result.requeued, "corpse"),

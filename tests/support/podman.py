@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-Line = dict[str, Any]
+LogLine = dict[str, Any]
 AUTHORITY_INSIDE = "/etc/loadtest-authority.pem"
 """Where containers find the certificate authority of the test's Redis."""
 
@@ -104,7 +104,7 @@ class Container:
         return podman("logs", self.name).stdout
 
     @property
-    def lines(self) -> list[Line]:
+    def lines(self) -> list[LogLine]:
         """The log lines so far."""
         return [json.loads(line) for line in self.output.splitlines() if line.startswith("{")]
 
@@ -112,7 +112,7 @@ class Container:
         """Run a command inside."""
         return podman("--runtime", "runc", "exec", self.name, *command, check=False)
 
-    def wait_for(self, event: str, least: Mapping[str, float] | None = None, seconds: float = 60) -> Line:
+    def wait_for(self, event: str, least: Mapping[str, float] | None = None, seconds: float = 60) -> LogLine:
         """Wait for a log line of an event whose named fields have reached the given values.
 
         Raises:

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import IO, Any, Self
 
 ROOT = Path(__file__).parents[2]
-Line = dict[str, Any]
+LogLine = dict[str, Any]
 
 
 class ServiceProcess:
@@ -46,7 +46,7 @@ class ServiceProcess:
         )
 
     @property
-    def lines(self) -> list[Line]:
+    def lines(self) -> list[LogLine]:
         """The complete log lines written so far."""
         text = self.output
         return [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
@@ -61,13 +61,13 @@ class ServiceProcess:
         """What it has written to standard error."""
         return _content(self._err)
 
-    def events(self, name: str) -> list[Line]:
+    def events(self, name: str) -> list[LogLine]:
         """The log lines of one event."""
         return [line for line in self.lines if line["event"] == name]
 
     def wait_for(
-        self, event: str, matching: Callable[[Line], bool] = lambda _: True, seconds: float = 30
-    ) -> Line:
+        self, event: str, matching: Callable[[LogLine], bool] = lambda _: True, seconds: float = 30
+    ) -> LogLine:
         """Wait for a log line of an event.
 
         Raises:

@@ -147,7 +147,7 @@ async def test_the_grace_period_bounds_the_end(autojump_clock: MockClock) -> Non
     assert run.books().keys() == {"queued"}
 
 
-@pytest.mark.parametrize("task", ["scheduler", "worker", "reporter", "health"])
+@pytest.mark.parametrize("task", ["scheduler", "worker", "metrics", "health"])
 async def test_a_crash_takes_the_same_way_out(
     autojump_clock: MockClock, log_lines: LogLines, task: str
 ) -> None:
@@ -158,7 +158,8 @@ async def test_a_crash_takes_the_same_way_out(
         await trio.sleep(20)
         raise ZeroDivisionError("oops")
 
-    with patch.object(getattr(run.service.parts, task), "run", crash):
+    part = {"metrics": "metrics_service"}.get(task, task)
+    with patch.object(getattr(run.service.parts, part), "run", crash):
         assert await run.daemon.run() == 1
     (crashed,) = log_lines.of("task_crashed")
     assert (crashed["task"], crashed["error"]) == (task, "ZeroDivisionError: oops")
@@ -281,25 +282,25 @@ async def test_roles(autojump_clock: MockClock) -> None:
 async def test_the_service_lives_through_outages(autojump_clock: MockClock, log_lines: LogLines) -> None:
     """A minute without Redis, then one without S3: it stays up and well, and all is made good afterwards."""
     run = await prepared(RUN_DURATION_SECONDS=300, SCHEDULER_MESSAGES_PER_SECOND=5, LOG_INTERVAL_SECONDS=60)
-    vitals = run.service.parts.vitals
+    health_state = run.service.parts.health_state
     async with trio.open_nursery() as nursery:
 
         async def cut() -> None:
             await trio.sleep(30)
             run.service.redis.go_away()
             await trio.sleep(70)
-            assert vitals.read().alive
-            assert vitals.read().degraded.keys() == {"redis"}
+            assert health_state.read().alive
+            assert health_state.read().degraded.keys() == {"redis"}
             run.service.redis.come_back()
             await trio.sleep(30)
-            assert vitals.read().degraded == {}
+            assert health_state.read().degraded == {}
             run.service.bucket.break_down(Fault.UNREACHABLE)
             await trio.sleep(70)
-            assert vitals.read().alive
-            assert vitals.read().degraded.keys() == {"s3"}
+            assert health_state.read().alive
+            assert health_state.read().degraded.keys() == {"s3"}
             run.service.bucket.recover()
             await trio.sleep(30)
-            assert vitals.read().degraded == {}
+            assert health_state.read().degraded == {}
 
         nursery.start_soon(cut)
         assert await run.daemon.run() == 0

@@ -60,7 +60,7 @@ async def test_every_field_of_a_metrics_line_is_in_the_readme(
     service = await assemble_in_memory(settings(MIN_FILE_UUIDS=1, MAX_FILE_UUIDS=2))
     with trio.move_on_after(10.5):
         async with trio.open_nursery() as nursery:
-            for task in (service.parts.scheduler, service.parts.worker, service.parts.reporter):
+            for task in (service.parts.scheduler, service.parts.worker, service.parts.metrics_service):
                 nursery.start_soon(task.run)
     (line,) = log_lines.of("metrics")
     assert line.keys() - {"timestamp", "level", "event"} == documented_fields()

@@ -70,7 +70,7 @@ class RedisService:
         heartbeat_ttl: A consumer that was silent for longer, in seconds, is dead. Beat at a third of it.
         max_deliveries: Deliveries of one message before a reaper sends it to the dead list.
         threads: Calls under way at once. There are six kinds of callers (the scheduler, the intake, the
-            settler, the heartbeat, the reaper, the reporter), and none must wait for another's slow
+            settler, the heartbeat, the reaper, the metrics service), and none must wait for another's slow
             call: a heartbeat that does is late, and its consumer is taken for dead.
         timeout: For connecting, for sending and between two parts of a reply, in seconds.
         on_outage: Told of every attempt that failed because Redis is away, and None when it is back.

@@ -16,7 +16,7 @@ from loadtest_trio.cli.preflight.cost import Plan, Position, predict, total, unk
 from loadtest_trio.cli.preflight.prices import load_prices
 from loadtest_trio.doors import open_redis, open_s3
 from loadtest_trio.metrics.counters import Metrics
-from loadtest_trio.metrics.health_state import Vitals
+from loadtest_trio.metrics.health_state import HealthState
 from loadtest_trio.scheduler.inventory import Inventory
 from loadtest_trio.settings import SchedulerMode, Settings, load
 
@@ -80,11 +80,11 @@ def _objections(limit: float, positions: list[Position]) -> Iterator[str]:
 
 async def _check(settings: Settings, environ: Mapping[str, str]) -> list[Finding]:
     rng, metrics, clock = Random(), Metrics(), trio.current_time
-    vitals = Vitals(clock, settings.health_stall_seconds)
+    health_state = HealthState(clock, settings.health_stall_seconds)
     redis = open_redis(
-        settings, f"preflight-{secrets.token_hex(4)}", rng, metrics, vitals, Inventory(rng, clock)
+        settings, f"preflight-{secrets.token_hex(4)}", rng, metrics, health_state, Inventory(rng, clock)
     )
-    s3 = await open_s3(settings, environ, metrics, vitals)
+    s3 = await open_s3(settings, environ, metrics, health_state)
     try:
         with trio.move_on_after(settings.startup_timeout_seconds):
             return [*await check_redis(redis), *await check_s3(s3, settings.s3_prefix)]

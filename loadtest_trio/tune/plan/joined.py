@@ -5,7 +5,7 @@ from typing import Any
 
 import attrs
 
-from loadtest_trio.report.histograms import Distribution
+from loadtest_trio.report.histograms import MergedLatencies
 from loadtest_trio.tune.plan.steps import Observation, Usage
 
 
@@ -43,7 +43,7 @@ def _mean(weighted: Iterable[tuple[float, Any]]) -> float | None:
 
 def percentile(encoded: Iterable[str], percent: float = 99.0) -> float | None:
     """Return a percentile of merged histograms, in milliseconds; None when they are empty."""
-    whole = Distribution()
+    whole = MergedLatencies()
     for each in encoded:
         whole.add(each)
     return whole.percentile_ms(percent)

@@ -5,13 +5,13 @@ from itertools import pairwise
 from statistics import median
 from typing import Any
 
-from loadtest_trio.report.histograms import Distribution, merge
+from loadtest_trio.report.histograms import MergedLatencies, merge
 from loadtest_trio.tune.plan.cost_model import OPERATIONS, Work
 from loadtest_trio.tune.plan.steps import Observation, Slice, Usage
 
 Line = Mapping[str, Any]
 _CHANNELS = ("claim", "settle", "enqueue")  # each has one call under way at most
-_NOTHING = Distribution()
+_NOTHING = MergedLatencies()
 
 
 def observe(
@@ -59,7 +59,7 @@ def _seconds(lines: Sequence[Line]) -> float:
     return float(lines[-1]["uptime_seconds"] - lines[0]["uptime_seconds"])
 
 
-def _usage(lines: Sequence[Line], merged: Mapping[str, Distribution], workers: int) -> Usage:
+def _usage(lines: Sequence[Line], merged: Mapping[str, MergedLatencies], workers: int) -> Usage:
     seconds = _seconds(lines)
     span = lines[1:]
     at_work = sum(_total(merged.get(f"{name}.service_ms", _NOTHING)) for name in OPERATIONS)
@@ -88,7 +88,7 @@ def _usage(lines: Sequence[Line], merged: Mapping[str, Distribution], workers: i
     )
 
 
-def _total(distribution: Distribution) -> float:
+def _total(distribution: MergedLatencies) -> float:
     """Return the sum of all values, in seconds."""
     return distribution.count * distribution.mean_ms / 1000
 

@@ -32,7 +32,7 @@ class Pieces:
         """Run until `end` is called."""
         try:
             async with trio.open_nursery() as observers:
-                observers.start_soon(self.parts.reporter.probe)
+                observers.start_soon(self.parts.metrics_service.probe)
                 observers.start_soon(self.parts.s3.run)
                 observers.start_soon(burn, self._burnt)
                 observers.start_soon(self.pace.run)

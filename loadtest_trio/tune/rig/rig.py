@@ -5,7 +5,7 @@
              the next step ends them, in the daemon's order, and erases the queue
 
 Nothing here does the service's work a second time: the pieces are those that `assembly` builds and the
-daemon runs, and what is measured is what their `Reporter` would write.
+daemon runs, and what is measured is what their `MetricsService` would write.
 """
 
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -117,7 +117,7 @@ class ServiceRig:
     async def _line(self, step: Step) -> dict[str, Any]:
         assert self._running is not None
         parts = self._running.parts
-        line = await parts.reporter.measure()
+        line = await parts.metrics_service.measure()
         return line | {
             "redis_server_seconds": await parts.redis.server_seconds(),
             "pace_us": self._running.pace.collect_us(),

@@ -1,4 +1,4 @@
-"""The reporter: one line every interval, without drift, with books that balance."""
+"""The metrics service: one line every interval, without drift, with books that balance."""
 
 from typing import Any
 
@@ -16,9 +16,9 @@ INSIDE = dict.fromkeys(("processed", "missed", "dead", "purged", "lost", "queued
 
 
 async def run_for(service: InMemory, seconds: float) -> None:
-    """Run the reporter alone."""
+    """Run the metrics service alone."""
     with trio.move_on_after(seconds):
-        await service.parts.reporter.run()
+        await service.parts.metrics_service.run()
 
 
 async def test_a_line_every_interval(autojump_clock: MockClock, log_lines: LogLines) -> None:
@@ -37,10 +37,10 @@ async def test_a_fraction_does_not_drift(autojump_clock: MockClock, log_lines: L
 
 
 async def work_through(service: InMemory, seconds: float) -> None:
-    """Run scheduler, worker and reporter together."""
+    """Run scheduler, worker and metrics service together."""
     with trio.move_on_after(seconds):
         async with trio.open_nursery() as nursery:
-            for task in (service.parts.scheduler, service.parts.worker, service.parts.reporter):
+            for task in (service.parts.scheduler, service.parts.worker, service.parts.metrics_service):
                 nursery.start_soon(task.run)
 
 
@@ -55,7 +55,7 @@ async def test_a_process_that_only_works_keeps_no_inventory(
     with trio.move_on_after(10.5):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(service.parts.worker.run)
-            nursery.start_soon(service.parts.reporter.run)
+            nursery.start_soon(service.parts.metrics_service.run)
     (line,) = log_lines.of("metrics")
     assert (line["messages_processed"], line["objects"], line["phase"]) == (9, None, "steady")
     assert (service.parts.inventory.objects, len(service.bucket.objects)) == (0, 9)
@@ -85,7 +85,7 @@ async def test_the_rate_is_of_the_last_interval(autojump_clock: MockClock, log_l
     """`rate_per_second` is what was processed since the line before, over the time since then."""
     service = await assemble_in_memory(settings(LOG_INTERVAL_SECONDS=2))
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(service.parts.reporter.run)
+        nursery.start_soon(service.parts.metrics_service.run)
         for processed in (100, 0, 5):
             await trio.sleep(1)
             service.parts.metrics.totals["processed"] += processed
@@ -100,7 +100,7 @@ async def test_lines_keep_coming_in_an_outage(autojump_clock: MockClock, log_lin
     service = await assemble_in_memory(settings())
     service.redis.push(b"x")
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(service.parts.reporter.run)
+        nursery.start_soon(service.parts.metrics_service.run)
         await trio.sleep(15)
         service.redis.go_away()
         await trio.sleep(30)
@@ -137,16 +137,16 @@ async def test_embedded_metric_format(autojump_clock: MockClock, log_lines: LogL
         assert isinstance(emf[metric["Name"]], int | float)
 
 
-async def test_the_reporter_shows_progress(autojump_clock: MockClock, log_lines: LogLines) -> None:
+async def test_writing_a_line_counts_as_progress(autojump_clock: MockClock, log_lines: LogLines) -> None:
     """Each line is a beat; the totals at the end are those of the last line."""
     service = await assemble_in_memory(settings(LOG_INTERVAL_SECONDS=30))
     with trio.move_on_after(300.5):
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(service.parts.reporter.run)
+            nursery.start_soon(service.parts.metrics_service.run)
             await trio.sleep(200)
-            assert service.parts.vitals.read().alive
+            assert service.parts.health_state.read().alive
             await trio.sleep_forever()
-    totals = service.parts.reporter.totals()
+    totals = service.parts.metrics_service.totals()
     last = log_lines.of("metrics")[-1]
     assert {name: value for name, value in totals.items() if name != "uptime_seconds"}.items() <= last.items()
 

@@ -9,7 +9,7 @@ import orjson
 import pytest
 from hdrh.histogram import HdrHistogram
 
-Line = dict[str, Any]
+LogLine = dict[str, Any]
 START = 1_700_000_000.0
 
 
@@ -24,9 +24,9 @@ def histogram(*milliseconds: float) -> str:
     return str(recorded.encode().decode())
 
 
-def metrics(at: float, processed: int, start: float = START, **fields: Any) -> Line:
+def metrics(at: float, processed: int, start: float = START, **fields: Any) -> LogLine:
     """A metrics line `at` seconds after the start."""
-    line: Line = {
+    line: LogLine = {
         "timestamp": stamp(start + at),
         "level": "INFO",
         "event": "metrics",
@@ -54,9 +54,9 @@ def metrics(at: float, processed: int, start: float = START, **fields: Any) -> L
 
 def run_lines(
     rates: list[int], start: float = START, interval: float = 1.0, settings: dict[str, str] | None = None
-) -> list[Line]:
+) -> list[LogLine]:
     """A whole run that processes so many messages in each interval."""
-    lines: list[Line] = [
+    lines: list[LogLine] = [
         {
             "timestamp": stamp(start),
             "level": "INFO",
@@ -73,9 +73,9 @@ def run_lines(
     return [*lines, lines[-1] | {"event": "service_stopped", "reason": "the run's duration is over"}]
 
 
-def _stages(start: float) -> list[Line]:
+def _stages(start: float) -> list[LogLine]:
     """A climb, a failure, and two windows of the confirmation; each stage counts its messages anew."""
-    lines: list[Line] = []
+    lines: list[LogLine] = []
     stages = (("climb", 1, 90.0, True), ("climb", 2, 135.0, False), ("confirm", 3, 100.0, True))
     for kind, stage, rate, passed in stages:
         for second in range(5):
@@ -106,7 +106,7 @@ _PREDICTION = {
     "extrapolated": True,
     "per_vcpu": 3000.0,
 }
-_FOUND: tuple[Line, ...] = (
+_FOUND: tuple[LogLine, ...] = (
     {"event": "tune_saturation", "workers": 10, "rate": 105.2, "offered_per_second": 100.4,
      "failed_at": 140.0, "reasons": ["the backlog grows"], "confirmed": True, "windows": 4,
      "windows_passed": 3, "cpu_wait": 0.3},
@@ -127,9 +127,9 @@ _FOUND: tuple[Line, ...] = (
 )  # fmt: skip
 
 
-def tune_lines(start: float = START) -> list[Line]:
+def tune_lines(start: float = START) -> list[LogLine]:
     """A whole saturation search."""
-    begin: list[Line] = [
+    begin: list[LogLine] = [
         {"event": "tune_started", "objective_p99_ms": 1000.0, "settings": {"WORKER_CONCURRENCY": "10"}},
         {"event": "tune_calibrated", "score": 1.1, "score_spread": 0.01, "client_ceiling_per_second": 5000.0},
     ]
@@ -138,7 +138,7 @@ def tune_lines(start: float = START) -> list[Line]:
     return [*said, *_stages(start), *last]
 
 
-def encode(lines: list[Line]) -> bytes:
+def encode(lines: list[LogLine]) -> bytes:
     return b"".join(orjson.dumps(line) + b"\n" for line in lines)
 
 
@@ -146,7 +146,7 @@ def encode(lines: list[Line]) -> bytes:
 def write(tmp_path: Path) -> Callable[..., Path]:
     """Write lines to a file: ``write(lines, name="run.jsonl")``."""
 
-    def to_file(lines: list[Line] | bytes, name: str = "run.jsonl") -> Path:
+    def to_file(lines: list[LogLine] | bytes, name: str = "run.jsonl") -> Path:
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(lines if isinstance(lines, bytes) else encode(lines))

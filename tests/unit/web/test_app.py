@@ -4,7 +4,7 @@ import pytest
 from quart.typing import TestClientProtocol as Client
 
 from loadtest_trio.errors import RedisUnavailableError
-from loadtest_trio.metrics.health_state import Vitals
+from loadtest_trio.metrics.health_state import HealthState
 from loadtest_trio.web import create_app
 
 
@@ -25,40 +25,40 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def vitals(clock: Clock) -> Vitals:
-    """Vitals that call a task stuck after 60 s."""
-    return Vitals(clock, 60)
+def health_state(clock: Clock) -> HealthState:
+    """HealthState that call a task stuck after 60 s."""
+    return HealthState(clock, 60)
 
 
 @pytest.fixture
-def client(vitals: Vitals) -> Client:
+def client(health_state: HealthState) -> Client:
     """A client of the application, without a socket."""
-    return create_app("/health", vitals).test_client()
+    return create_app("/health", health_state).test_client()
 
 
-async def test_ok(client: Client, vitals: Vitals) -> None:
+async def test_ok(client: Client, health_state: HealthState) -> None:
     """While every task makes progress the answer is 200 and says nothing more."""
-    vitals.beat("worker")
+    health_state.beat("worker")
     response = await client.get("/health")
     assert response.status_code == 200
     assert response.content_type == "application/json"
     assert await response.get_json() == {"status": "OK"}
 
 
-async def test_stuck(client: Client, vitals: Vitals, clock: Clock) -> None:
+async def test_stuck(client: Client, health_state: HealthState, clock: Clock) -> None:
     """A task without progress makes it 503, with its name and its seconds."""
-    vitals.beat("worker")
+    health_state.beat("worker")
     clock.now = 61.23
-    vitals.beat("scheduler")
+    health_state.beat("scheduler")
     response = await client.get("/health")
     assert response.status_code == 503
     assert await response.get_json() == {"status": "STUCK", "stuck": {"worker": 61.2}}
 
 
-async def test_degraded(client: Client, vitals: Vitals, clock: Clock) -> None:
+async def test_degraded(client: Client, health_state: HealthState, clock: Clock) -> None:
     """In an outage the answer stays 200, however long it lasts, and names the backend and what is wrong."""
-    vitals.beat("worker")
-    vitals.backend("redis", RedisUnavailableError("Redis at host: refused"))
+    health_state.beat("worker")
+    health_state.backend("redis", RedisUnavailableError("Redis at host: refused"))
     clock.now = 3600
     response = await client.get("/health")
     assert response.status_code == 200
@@ -78,8 +78,8 @@ async def test_nothing_else_is_done(client: Client, method: str) -> None:
     assert (await send("/health")).status_code == 405
 
 
-async def test_the_path_is_a_setting(vitals: Vitals) -> None:
+async def test_the_path_is_a_setting(health_state: HealthState) -> None:
     """The application answers at the path it was given."""
-    client = create_app("/deep/er", vitals).test_client()
+    client = create_app("/deep/er", health_state).test_client()
     assert (await client.get("/deep/er")).status_code == 200
     assert (await client.get("/health")).status_code == 404

@@ -10,7 +10,7 @@ import trio
 from quart_trio import QuartTrio
 
 from loadtest_trio.errors import ConfigurationError
-from loadtest_trio.metrics.health_state import Vitals
+from loadtest_trio.metrics.health_state import HealthState
 from loadtest_trio.web import HealthService, create_app
 
 LOOPBACK = "127.0.0.1"
@@ -18,7 +18,7 @@ LOOPBACK = "127.0.0.1"
 
 def app() -> QuartTrio:
     """Return the application."""
-    return create_app("/health", Vitals(trio.current_time, 60))
+    return create_app("/health", HealthState(trio.current_time, 60))
 
 
 async def get(port: int, path: str) -> httpx.Response:

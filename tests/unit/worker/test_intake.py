@@ -7,7 +7,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from loadtest_trio.errors import MalformedMessageError
 from loadtest_trio.jobs.delivery import Delivery
-from loadtest_trio.metrics.health_state import Vitals
+from loadtest_trio.metrics.health_state import HealthState
 from loadtest_trio.worker.intake import Intake, Job
 from loadtest_trio.worker.key_order import Lanes
 from tests.support.memory_redis import MemoryQueue, MemoryRedis
@@ -27,7 +27,7 @@ class Bench:
     def __attrs_post_init__(self) -> None:
         self.queue = MemoryQueue(self.redis)
         self.intake = Intake(
-            self.queue, self.lanes, self.concurrency, self.refuse, Vitals(trio.current_time, 60)
+            self.queue, self.lanes, self.concurrency, self.refuse, HealthState(trio.current_time, 60)
         )
 
     def refuse(self, delivery: Delivery, error: MalformedMessageError) -> None:
@@ -147,7 +147,7 @@ async def test_an_empty_queue_is_not_hammered(autojump_clock: MockClock) -> None
     seen: list[str] = []
     bench = Bench(concurrency=10)
     bench.queue = MemoryQueue(bench.redis, observe=lambda kind, *_: seen.append(kind))
-    bench.intake = Intake(bench.queue, bench.lanes, 10, bench.refuse, Vitals(trio.current_time, 60))
+    bench.intake = Intake(bench.queue, bench.lanes, 10, bench.refuse, HealthState(trio.current_time, 60))
     send, receive = trio.open_memory_channel[Job](0)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(bench.intake.run, send)

@@ -23,10 +23,10 @@ from loadtest_trio.errors import (
 from loadtest_trio.handlers import Handler
 from loadtest_trio.jobs.message import Message, Operation
 from loadtest_trio.metrics.counters import Metrics
-from loadtest_trio.metrics.health_state import Vitals
+from loadtest_trio.metrics.health_state import HealthState
 from loadtest_trio.scheduler.inventory import Inventory
 from loadtest_trio.worker import Attempts, WorkerService
-from tests.support.in_memory import UNIX_EPOCH, wall
+from tests.support.in_memory import UNIX_EPOCH, unix_clock
 from tests.support.log_lines import LogLines
 from tests.support.memory_redis import MemoryQueue, MemoryRedis
 
@@ -44,7 +44,7 @@ class Bench:
     redis: MemoryRedis = attrs.field(factory=MemoryRedis)
     metrics: Metrics = attrs.field(factory=Metrics)
     inventory: Inventory = attrs.field(factory=lambda: Inventory(Random(1), trio.current_time))
-    vitals: Vitals = attrs.field(factory=lambda: Vitals(trio.current_time, 60))
+    health_state: HealthState = attrs.field(factory=lambda: HealthState(trio.current_time, 60))
     failures: list[LoadtestError] = attrs.field(factory=list)
     queue: MemoryQueue = attrs.field(init=False)
     service: WorkerService = attrs.field(init=False)
@@ -63,10 +63,10 @@ class Bench:
             attempts=attempts,
             on_completed=self.inventory.completed,
             metrics=self.metrics,
-            vitals=self.vitals,
+            health_state=self.health_state,
             concurrency=self.concurrency,
             ttl=self.ttl,
-            wall=wall,
+            unix_clock=unix_clock,
         )
 
     @asynccontextmanager
@@ -453,10 +453,10 @@ async def test_a_refusal_for_good_ends_the_service(autojump_clock: MockClock, ki
         attempts=Attempts(lambda _: slowly, 2, Random(1), lambda: None, lambda *_: None),
         on_completed=bench.inventory.completed,
         metrics=bench.metrics,
-        vitals=bench.vitals,
+        health_state=bench.health_state,
         concurrency=2,
         ttl=3,
-        wall=wall,
+        unix_clock=unix_clock,
     )
     await bench.enqueue(read(number) for number in range(50))
     with pytest.raises(BaseExceptionGroup) as caught:
@@ -468,15 +468,15 @@ async def test_a_refusal_for_good_ends_the_service(autojump_clock: MockClock, ki
     assert kind == "settle" or snapshot.in_flight == 0
 
 
-async def test_vitals_follow_the_work(autojump_clock: MockClock) -> None:
+async def test_health_state_follows_the_work(autojump_clock: MockClock) -> None:
     """The worker shows progress on an empty queue too, and nobody misses it once it has ended."""
     bench = Bench(instantly)
     async with bench.running():
         for _ in range(20):
             await trio.sleep(30)
-            assert bench.vitals.read().alive
+            assert bench.health_state.read().alive
     await trio.sleep(1000)
-    assert bench.vitals.read().alive
+    assert bench.health_state.read().alive
 
 
 async def test_debug_tells_of_every_operation(autojump_clock: MockClock, debug_lines: LogLines) -> None:
