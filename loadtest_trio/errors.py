@@ -178,3 +178,33 @@ class WrongRegionError(S3Error):
 
 class S3RejectedError(S3Error):
     """Any other refusal that will not change by asking again."""
+
+
+class WorkError(LoadtestError):
+    """Base of what goes wrong in a job's own work; permanent unless a subclass says otherwise."""
+
+    fault = Fault.MESSAGE
+
+
+class JobTimeoutError(WorkError):
+    """A computation took longer than `JOB_MAX_SECONDS`; the same work would take as long again."""
+
+
+class WorkerProcessError(WorkError):
+    """A worker process died during a computation: killed, out of memory, or crashed.
+
+    The job may be innocent, so it is tried again; one that always crashes its process runs out of retries.
+    """
+
+    fault = Fault.SERVICE
+    retryable = True
+
+
+class FetchRefusedError(WorkError):
+    """The URL will not be fetched: a rule of ours, an unknown name or a bad certificate forbids it."""
+
+
+class FetchUnreachableError(WorkError):
+    """No complete HTTP answer: DNS failed, refused, reset, timed out, or not HTTP."""
+
+    retryable = True

@@ -25,6 +25,8 @@ RETRYABLE = {
     "S3UnreachableError",
     "S3ThrottledError",
     "S3ServerError",
+    "WorkerProcessError",
+    "FetchUnreachableError",
 }
 
 

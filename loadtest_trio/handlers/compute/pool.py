@@ -1,0 +1,129 @@
+"""Worker processes for what would hold up the event loop.
+
+    run ──► limiter ──► deadline ──► worker process ──► result
+              │            │              └─ dies: WorkerProcessError; the next job gets a new process
+              │            └─ over: killed, JobTimeoutError
+              └─ cancelled: waits no longer, or its process is killed
+
+Invariants: a job holds a slot and at most one process, and when it ends in any way but with a result or an
+exception of its own, its process is killed and reaped before the slot is free. The deadline counts from the
+slot on: waiting for a process is not the job's doing.
+
+Alternatives: threads hold the GIL; `concurrent.futures` can neither kill nor replace one process; a process
+for each job costs its start (about 100 ms) each time, a kept one 0.1 ms.
+"""
+
+import math
+import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from typing import TypeVarTuple
+
+import attrs
+import trio
+import trio_parallel
+
+from loadtest_trio.errors import JobTimeoutError, WorkerProcessError
+from loadtest_trio.handlers.compute.kernels import set_up_worker
+
+Ts = TypeVarTuple("Ts")
+
+INLINE_SECONDS = 0.001
+"""Work estimated below it runs on the event loop: a worker process would cost a tenth of that in overhead."""
+
+_IDLE_SECONDS = 60.0
+_CLOSE_SECONDS = 2.0
+
+
+def usable_cpus() -> int:
+    """Return the number of CPUs that this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@attrs.frozen
+class ComputeLimits:
+    """What a computation may take.
+
+    Attributes:
+        max_seconds: `JOB_MAX_SECONDS`: how long one may run, in seconds.
+        processes: How many run at the same time.
+        factorial_max_n: The largest `n` of a factorial.
+        sha512_max_iterations: The longest chain.
+    """
+
+    max_seconds: float = 60.0
+    processes: int = attrs.field(factory=usable_cpus)
+    factorial_max_n: int = 100_000
+    sha512_max_iterations: int = 100_000_000
+
+
+class ComputePool:
+    """Runs computations inline or in worker processes; open one with `open_compute_pool`.
+
+    Args:
+        limits: What a computation may take.
+        workers: Keeps, kills and replaces the processes.
+    """
+
+    def __init__(self, limits: ComputeLimits, workers: trio_parallel.WorkerContext) -> None:
+        self.limits = limits
+        self._workers = workers
+        self._slots = trio.CapacityLimiter(limits.processes)
+        self._unlimited = trio.CapacityLimiter(math.inf)
+
+    async def run(self, estimate: float, compute: Callable[[*Ts], bytes], *args: *Ts) -> bytes:
+        """Return ``compute(*args)``.
+
+        Args:
+            estimate: How long it should take, in seconds.
+            compute: A function of `kernels`, or of another module that is cheap to import.
+            args: Its arguments.
+
+        Raises:
+            JobTimeoutError: It ran longer than `JOB_MAX_SECONDS`.
+            WorkerProcessError: Its process died.
+        """
+        if estimate < INLINE_SECONDS:
+            await trio.lowlevel.checkpoint()
+            return compute(*args)
+        async with self._slots:
+            return await self._run_in_process(compute, *args)
+
+    @property
+    def processes(self) -> int:
+        """How many worker processes there are, busy and idle."""
+        counts = self._workers.statistics()
+        return int(counts.idle_workers + counts.running_workers)
+
+    async def _run_in_process(self, compute: Callable[[*Ts], bytes], *args: *Ts) -> bytes:
+        try:
+            with trio.fail_after(self.limits.max_seconds):
+                result: bytes = await self._workers.run_sync(
+                    compute, *args, kill_on_cancel=True, limiter=self._unlimited
+                )
+                return result
+        except trio.TooSlowError:
+            raise JobTimeoutError(
+                f"the computation ran longer than JOB_MAX_SECONDS={self.limits.max_seconds:g}"
+            ) from None
+        except trio_parallel.BrokenWorkerError as error:
+            raise WorkerProcessError(f"a worker process died: {_fate(error)}") from error
+
+
+def _fate(error: trio_parallel.BrokenWorkerError) -> str:
+    code = getattr(error.args[-1], "exitcode", None)
+    return f"exit code {code}" if code is None or code >= 0 else f"signal {-code}"
+
+
+@asynccontextmanager
+async def open_compute_pool(limits: ComputeLimits) -> AsyncIterator[ComputePool]:
+    """Open a pool; its processes start with the first long computation, and are gone when it closes.
+
+    Whoever runs computations must have ended before: closing waits for them, whatever cancels it.
+    """
+    # A process that somebody killed while it was idle is reported at the end; nobody missed it.
+    with suppress(trio_parallel.BrokenWorkerError):
+        async with trio_parallel.open_worker_context(
+            idle_timeout=_IDLE_SECONDS, init=set_up_worker, grace_period=_CLOSE_SECONDS
+        ) as workers:
+            yield ComputePool(limits, workers)
