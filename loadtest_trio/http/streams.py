@@ -31,6 +31,9 @@ class Stream(Protocol):
     async def send(self, head: bytes, body: Buffer, timer: Timer) -> None:
         """Send both, without joining them."""
 
+    def fileno(self) -> int:
+        """Return the socket's descriptor, for a selector."""
+
     def wake(self) -> None:
         """Let who waits for the socket find it closed; it is not yet."""
 
@@ -78,6 +81,10 @@ class TcpStream:
             return 0
         self.bytes_sent += sent
         return sent
+
+    def fileno(self) -> int:
+        """See `Stream.fileno`."""
+        return self._fd
 
     def wake(self) -> None:
         """See `Stream.wake`."""

@@ -81,6 +81,10 @@ class TlsStream:
                         sent += count
                         self.bytes_sent += count
 
+    def fileno(self) -> int:
+        """See `Stream.fileno`."""
+        return self._fd
+
     def wake(self) -> None:
         """See `Stream.wake`."""
         trio.lowlevel.notify_closing(self._fd)

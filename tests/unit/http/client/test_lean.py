@@ -351,6 +351,9 @@ class HalfDeaf:
         into[: len(self.answer)] = self.answer
         return len(self.answer)
 
+    def fileno(self) -> int:
+        return -1
+
     def wake(self) -> None:
         """Nobody waits."""
 

@@ -1,0 +1,270 @@
+"""One simulated user: its HTTP client, its randomness, its pace. What a scenario gets.
+
+A request is timed twice: from when it was sent, and from when it was *due*. What follows a reply is due at
+once. What follows `User.wait` is due by the user's own schedule, however late the reply before it came: a
+user that polls every second and is held up for two by a stalled server sends the polls it missed at once,
+each timed from its own second (G. Tene, "How NOT to Measure Latency": coordinated omission).
+"""
+
+from collections.abc import Callable, Collection, Mapping
+from random import Random
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+import attrs
+import orjson
+import trio
+
+from loadtest_trio.users.clock import Sleepers
+from loadtest_trio.users.jobs_seen import Job
+from loadtest_trio.users.tally import Recorder, Route
+from loadtest_trio.users.wire import ExchangeError, Reply, Wire
+
+T = TypeVar("T", int, float, str)
+
+_MOST_BEHIND_SECONDS = 10.0  # further behind, a user skips polls: they are counted
+_FIRST_ERROR = 400
+_NO_REPLY = Reply(0, [], b"")
+
+
+class Response:
+    """A reply, or the lack of one.
+
+    Attributes:
+        status: The HTTP status; 0 when there was no reply.
+        body: All of it.
+        due: When the request was due, in Trio's clock.
+        done: When its reply had arrived.
+        ok: It does not count as a failure.
+        error: Why there is no reply, such as ``timeout``; "" when there is one.
+    """
+
+    __slots__ = ("_name", "_recorder", "_reply", "_route", "done", "due", "error", "ok")
+
+    def __init__(self, reply: Reply, name: str, recorder: Recorder, route: Route) -> None:
+        self._reply, self._name, self._recorder, self._route = reply, name, recorder, route
+        self.due = self.done = 0.0
+        self.ok = True
+        self.error = ""
+
+    @property
+    def status(self) -> int:
+        """The HTTP status; 0 when there was no reply."""
+        return self._reply.status
+
+    @property
+    def body(self) -> bytes | bytearray:
+        """The body, as received."""
+        return self._reply.body
+
+    def json(self) -> Any:
+        """Return the body as JSON; None when it is not."""
+        try:
+            return orjson.loads(self._reply.body)
+        except ValueError:
+            return None
+
+    def header(self, name: str) -> str:
+        """Return a header by its name, in any case; "" when it is absent."""
+        wanted = name.lower().encode()
+        found = (value for key, value in self._reply.headers if key.lower() == wanted)
+        return next(found, b"").decode("latin-1")
+
+    def fail(self, why: str) -> None:
+        """Count the request as a failure although its status is fine, as when a task has FAILED."""
+        if self.ok:
+            self.ok = False
+            self._route.fail()
+            self._recorder.error(f"{self._name}: {why}")
+
+
+@attrs.frozen
+class Surroundings:
+    """What all users of a generator share.
+
+    Attributes:
+        recorder: Counts what they see.
+        sleepers: Wakes them.
+        headers: Lines that every request carries, Host among them, each with its line end.
+        options: Of the scenario, by name, as given on the command line.
+    """
+
+    recorder: Recorder
+    sleepers: Sleepers
+    headers: bytes
+    options: Mapping[str, str] = attrs.field(factory=dict)
+
+
+class User:
+    """A user, alive from its start until its scenario is over after it was told to leave.
+
+    Args:
+        number: Among all users of all generators, from 0.
+        wire: Carries its requests; this object closes it.
+        around: What all users share.
+        due: When it was to start, in Trio's clock.
+        rng: Its randomness.
+
+    Attributes:
+        number: Among all users.
+        id: A name for it, such as ``user-17``, to be a client id.
+        rng: Its randomness.
+        jobs: The jobs it waits for.
+    """
+
+    __slots__ = ("_around", "_due", "_headers", "_tick", "_wire", "id", "jobs", "number", "rng")
+
+    def __init__(self, number: int, wire: Wire, around: Surroundings, due: float, rng: Random) -> None:
+        self.number, self.id, self.rng = number, f"user-{number}", rng
+        self.jobs: list[Job] = []
+        self._wire, self._around = wire, around
+        self._headers = around.headers
+        self._tick = due
+        self._due: float | None = due
+
+    def option(self, name: str, default: T) -> T:
+        """Return an option of the scenario (``-P name=value``), of the default's type."""
+        text = self._around.options.get(name)
+        return default if text is None else type(default)(text)
+
+    def set_header(self, name: str, value: str) -> None:
+        """Send a header with every further request of this user."""
+        self._headers += f"{name}: {value}\r\n".encode()
+
+    async def get(self, path: str, **options: Any) -> Response:
+        """GET; see `request`."""
+        return await self.request("GET", path, **options)
+
+    async def post(self, path: str, **options: Any) -> Response:
+        """POST; see `request`."""
+        return await self.request("POST", path, **options)
+
+    async def put(self, path: str, **options: Any) -> Response:
+        """PUT; see `request`."""
+        return await self.request("PUT", path, **options)
+
+    async def delete(self, path: str, **options: Any) -> Response:
+        """DELETE; see `request`."""
+        return await self.request("DELETE", path, **options)
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        json: Any = None,
+        data: bytes | str = b"",
+        headers: Mapping[str, str] | None = None,
+        expect: Collection[int] = (),
+        **values: object,
+    ) -> Response:
+        """Send a request and wait for its reply, or for the lack of one, which is no exception.
+
+        Args:
+            method: Such as ``GET``.
+            path: The route's template: ``/api/jobs/{id}``. Statistics are kept by it.
+            json: The body, as JSON.
+            data: The body, as it is; a form where no header says otherwise and it is a text.
+            headers: Of this request alone.
+            expect: Statuses that are no failure; none: all under 400.
+            values: What the template's names stand for; they are quoted.
+        """
+        name = f"{method} {path}"
+        recorder = self._around.recorder
+        route = recorder.route(name)
+        target = (
+            path.format(**{key: quote(str(each), safe="") for key, each in values.items()})
+            if values
+            else path
+        )
+        lines, body = self._body(json, data)
+        if headers:
+            lines += "".join(f"{key}: {value}\r\n" for key, value in headers.items()).encode()
+        if body or method in ("POST", "PUT", "PATCH"):
+            lines += b"Content-Length: %d\r\n" % len(body)
+        sent = trio.current_time()
+        due = sent if self._due is None else self._due
+        error = ""
+        try:
+            reply = await self._wire.exchange(method, target.encode(), self._headers + lines, body)
+        except ExchangeError as caught:
+            reply, error = _NO_REPLY, caught.kind
+        response = Response(reply, name, recorder, route)
+        response.due, response.done, response.error = due, trio.current_time(), error
+        status = reply.status
+        response.ok = status in expect if expect else 0 < status < _FIRST_ERROR
+        route.record(status, response.done - due, response.done - sent, failed=not response.ok)
+        if not response.ok:
+            recorder.error(f"{name}: {error or status}")
+        self._due = None
+        return response
+
+    @staticmethod
+    def _body(json: Any, data: bytes | str) -> tuple[bytes, bytes]:
+        if json is not None:
+            return b"Content-Type: application/json\r\n", orjson.dumps(json)
+        if isinstance(data, str):
+            return b"Content-Type: application/x-www-form-urlencoded\r\n", data.encode()
+        return b"", data
+
+    async def wait(self, seconds: float) -> None:
+        """Go on `seconds` after the last time that this user waited: its schedule, which never drifts.
+
+        When that time is past, the next request is due since then; when it is past by more than ten
+        seconds, the user skips what it has missed, which is counted.
+        """
+        now = trio.current_time()
+        self._tick += seconds
+        if self._tick > now:
+            await self._sleep()
+        elif now - self._tick > _MOST_BEHIND_SECONDS and seconds > 0:
+            missed = int((now - self._tick) / seconds)
+            self._tick += missed * seconds
+            self._around.recorder.skipped += missed
+        self._due = self._tick
+
+    async def think(self, seconds: float, most: float | None = None) -> None:
+        """Do nothing for some seconds from now, as a person does who reads a reply.
+
+        Args:
+            seconds: How long, or how long at least.
+            most: How long at most; between the two every time is as likely.
+        """
+        self._tick = trio.current_time() + (seconds if most is None else self.rng.uniform(seconds, most))
+        await self._sleep()
+        self._due = self._tick
+
+    async def _sleep(self) -> None:
+        await self._around.sleepers.until(self._tick)
+        self._around.recorder.lag.record(trio.current_time() - self._tick)
+
+    def submitted(self, response: Response, name: object) -> Job:
+        """Take note of a job that the service has accepted.
+
+        Args:
+            response: To its submission.
+            name: Its id.
+        """
+        job = Job(self._around.recorder, str(name), response.due)
+        self.jobs.append(job)
+        return job
+
+    def saw(self, job: Job, word: str, response: Response) -> bool:
+        """Take note of a job's state, in the service's own word; return whether it has ended."""
+        ended = job.saw(word, response.done)
+        if ended and job in self.jobs:
+            self.jobs.remove(job)
+        return ended
+
+    def give_up(self) -> None:
+        """Abandon the jobs that this user still waits for."""
+        while self.jobs:
+            self.jobs.pop().abandon()
+
+    def close(self) -> None:
+        """Leave: abandon what is open, and hang up."""
+        self.give_up()
+        self._wire.close()
+
+
+Sequence = Callable[[User], Any]
