@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 import attrs
 
-from loadtest_trio.latencies import Latencies, summary
+from loadtest_trio.metrics.latencies import Latencies, summary
 
 _MOST_ROUTES = 60
 _MOST_ERRORS = 40

@@ -32,10 +32,10 @@ import trio
 from trio.lowlevel import Abort, RaiseCancelT, current_task, reschedule, wait_task_rescheduled
 
 from loadtest_trio.errors import Fault, LoadtestError
-from loadtest_trio.s3.http1 import ResponseParser
-from loadtest_trio.s3.streams import Stream, TcpStream
-from loadtest_trio.s3.timer import Timer
-from loadtest_trio.s3.tls import open_tls
+from loadtest_trio.http.client.http1 import ResponseParser
+from loadtest_trio.http.client.request_timeout import Timer
+from loadtest_trio.http.streams import Stream, TcpStream
+from loadtest_trio.http.tls import open_tls
 from loadtest_trio.users.durations import bad_flag
 
 _SAFE = frozenset(("GET", "HEAD", "PUT", "DELETE", "OPTIONS"))

@@ -31,7 +31,7 @@ ROWS: tuple[tuple[Room, ...], ...] = (
     (room("report"),),
     (room("backends"),),
     (room("handlers"),),
-    (room("scheduler"), room("worker"), room("web")),
+    (room("scheduler"), room("worker"), room("web"), room("users")),
     (room("assembly", "doors", "startup", "daemon"),),
     (room("tune"),),
     (room("__main__", "cli"),),

@@ -1,0 +1,229 @@
+"""The users' HTTP client against servers that behave and servers that do not."""
+
+import ssl
+
+import pytest
+import trio
+import trustme
+
+from loadtest_trio.errors import ConfigurationError
+from loadtest_trio.users.wire import ExchangeError, HttpWire, Origin, Reply, resolve
+from tests.support.users_world import raw_server, socket_watch
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nETag: x\r\n\r\nok"
+HOST = b"Host: test\r\n"
+
+
+async def get(wire: HttpWire, target: bytes = b"/") -> Reply:
+    return await wire.exchange("GET", target, HOST, b"")
+
+
+async def answers(stream: trio.SocketStream, *replies: bytes) -> None:
+    """Answer one request after the other, then hang up."""
+    for reply in replies:
+        if not await stream.receive_some(65536):
+            return
+        await stream.send_all(reply)
+
+
+async def silent(_: trio.SocketStream) -> None:
+    """Accept, and never say anything."""
+    await trio.sleep_forever()
+
+
+async def test_requests_share_one_connection() -> None:
+    connections = 0
+
+    async def serve(stream: trio.SocketStream) -> None:
+        nonlocal connections
+        connections += 1
+        await answers(stream, OK, OK, OK)
+
+    async with raw_server(serve) as url, socket_watch() as watch:
+        wire = HttpWire(await resolve(url), watch)
+        replies = [await get(wire) for _ in range(3)]
+        wire.close()
+    assert [(reply.status, bytes(reply.body)) for reply in replies] == [(200, b"ok")] * 3
+    assert (b"ETag", b"x") in replies[0].headers
+    assert connections == 1
+
+
+async def test_the_request_is_what_was_asked_for() -> None:
+    seen = b""
+
+    async def serve(stream: trio.SocketStream) -> None:
+        nonlocal seen
+        seen = bytes(await stream.receive_some(65536))
+        await stream.send_all(OK)
+
+    async with raw_server(serve) as url, socket_watch() as watch:
+        wire = HttpWire(await resolve(url), watch)
+        await wire.exchange("POST", b"/a?b=1", HOST + b"Content-Length: 4\r\n", b"body")
+        wire.close()
+    assert seen == b"POST /a?b=1 HTTP/1.1\r\nHost: test\r\nContent-Length: 4\r\n\r\nbody"
+
+
+async def test_a_connection_closed_while_idle_is_opened_anew() -> None:
+    async def serve(stream: trio.SocketStream) -> None:
+        await answers(stream, OK)
+
+    async with raw_server(serve) as url, socket_watch() as watch:
+        wire = HttpWire(await resolve(url), watch)
+        assert (await get(wire)).status == 200
+        assert (await get(wire)).status == 200
+        await trio.sleep(0.05)
+        assert (await get(wire)).status == 200
+        wire.close()
+
+
+async def test_a_post_is_not_sent_twice() -> None:
+    requests = 0
+
+    async def serve(stream: trio.SocketStream) -> None:
+        nonlocal requests
+        for reply in (OK, b""):
+            await stream.receive_some(65536)
+            requests += 1
+            if reply:
+                await stream.send_all(reply)
+
+    async with raw_server(serve) as url, socket_watch() as watch:
+        wire = HttpWire(await resolve(url), watch)
+        await get(wire)
+        with pytest.raises(ExchangeError) as caught:
+            await wire.exchange("POST", b"/", HOST + b"Content-Length: 0\r\n", b"")
+        wire.close()
+    assert caught.value.kind == "closed"
+    assert requests == 2
+
+
+@pytest.mark.parametrize(
+    ("reply", "kind"),
+    [
+        (b"SSH-2.0-OpenSSH\r\n\r\n", "protocol"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nabc", "protocol"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\ncut", "closed"),
+        (b"", "closed"),
+    ],
+)
+async def test_bad_replies_are_told_apart(reply: bytes, kind: str) -> None:
+    async def serve(stream: trio.SocketStream) -> None:
+        await answers(stream, reply or b"\r\n"[:0])
+
+    async with raw_server(serve) as url, socket_watch() as watch:
+        wire = HttpWire(await resolve(url), watch)
+        with pytest.raises(ExchangeError) as caught:
+            await get(wire)
+        assert caught.value.kind == kind
+        wire.close()
+
+
+@pytest.mark.parametrize(
+    ("reply", "body"),
+    [
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n", b"abc"),
+        (b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx", b"x"),
+        (b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nuntil the end", b"until the end"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 200000\r\n\r\n" + b"y" * 200_000, b"y" * 200_000),
+    ],
+)
+async def test_bodies_are_read_however_they_are_framed(reply: bytes, body: bytes) -> None:
+    async def serve(stream: trio.SocketStream) -> None:
+        await answers(stream, reply)
+
+    async with raw_server(serve) as url, socket_watch() as watch:
+        wire = HttpWire(await resolve(url), watch)
+        assert bytes((await get(wire)).body) == body
+        wire.close()
+
+
+async def test_a_head_has_no_body() -> None:
+    async def serve(stream: trio.SocketStream) -> None:
+        await answers(stream, b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n", OK)
+
+    async with raw_server(serve) as url, socket_watch() as watch:
+        wire = HttpWire(await resolve(url), watch)
+        assert (await wire.exchange("HEAD", b"/", HOST, b"")).status == 200
+        assert bytes((await get(wire)).body) == b"ok"
+        wire.close()
+
+
+async def test_a_reply_that_does_not_come_is_a_timeout() -> None:
+    async with raw_server(silent) as url, socket_watch() as watch:
+        wire = HttpWire(await resolve(url, timeout=0.2), watch)
+        with pytest.raises(ExchangeError) as caught:
+            await get(wire)
+        assert caught.value.kind == "timeout"
+        wire.close()
+
+
+async def test_a_body_that_nobody_reads_is_a_timeout() -> None:
+    async with raw_server(silent) as url, socket_watch() as watch:
+        wire = HttpWire(await resolve(url, timeout=0.2), watch)
+        body = b"x" * 30_000_000
+        with pytest.raises(ExchangeError) as caught:
+            await wire.exchange("POST", b"/", HOST + b"Content-Length: 30000000\r\n", body)
+        assert caught.value.kind == "timeout"
+        wire.close()
+
+
+async def test_a_cancelled_exchange_closes_its_connection() -> None:
+    closed = trio.Event()
+
+    async def serve(stream: trio.SocketStream) -> None:
+        while await stream.receive_some(65536):
+            pass
+        closed.set()
+
+    async with raw_server(serve) as url, socket_watch() as watch:
+        wire = HttpWire(await resolve(url), watch)
+        with trio.move_on_after(0.05):
+            await get(wire)
+        with trio.fail_after(2):
+            await closed.wait()
+        wire.close()
+
+
+async def test_nobody_listening_is_said() -> None:
+    async with raw_server(silent) as url:
+        origin = await resolve(url)
+    async with socket_watch() as watch:
+        wire = HttpWire(origin, watch)
+        with pytest.raises(ExchangeError, match="refused") as caught:
+            await get(wire)
+        assert caught.value.kind == "connect"
+
+
+async def test_https_is_checked() -> None:
+    authority = trustme.CA()
+    server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("localhost").configure_cert(server)
+    large = b"HTTP/1.1 200 OK\r\nContent-Length: 300000\r\n\r\n" + b"z" * 300_000
+
+    async def serve(stream: trio.SocketStream) -> None:
+        secured = trio.SSLStream(stream, server, server_side=True, https_compatible=True)
+        try:
+            await secured.receive_some(65536)
+            await secured.send_all(large)
+            await secured.receive_some(65536)
+        except trio.BrokenResourceError:
+            pass
+
+    async with raw_server(serve) as url, socket_watch() as watch:
+        plain = await resolve(url)
+        trusting = ssl.create_default_context()
+        authority.configure_trust(trusting)
+        wire = HttpWire(Origin("localhost", plain.port, plain.address, trusting), watch)
+        assert len((await get(wire)).body) == 300_000
+        wire.close()
+        stranger = HttpWire(
+            Origin("localhost", plain.port, plain.address, ssl.create_default_context()), watch
+        )
+        with pytest.raises(ExchangeError, match="certificate"):
+            await get(stranger)
+
+
+@pytest.mark.parametrize("url", ["ftp://host", "http://", "http://host:port", "http://no-such-host.invalid"])
+async def test_a_bad_address_names_the_flag(url: str) -> None:
+    with pytest.raises(ConfigurationError, match="--host"):
+        await resolve(url)
