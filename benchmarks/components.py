@@ -95,7 +95,7 @@ def collecting() -> Callable[[], object]:
     metrics, rng = Metrics(), random.Random(1)
     logs.configure(json=True, stream=io.StringIO())
     messages = [Message("id", operation, "loadtest/x", created_at=1.0) for operation in Operation]
-    shares = dict.fromkeys(Operation, 25.0)
+    shares = {operation.value: 25.0 for operation in Operation}
 
     def line() -> None:
         for number in range(400):  # enough distinct values to fill the histograms' usual buckets

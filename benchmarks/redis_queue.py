@@ -22,7 +22,7 @@ from loadtest_trio.backends.redis import RedisService
 from loadtest_trio.jobs.delivery import Settlement
 from loadtest_trio.jobs.message import Message, Operation
 from loadtest_trio.scheduler import service as scheduler
-from loadtest_trio.worker import intake, settler
+from loadtest_trio.worker import acknowledger, claimer
 
 TARGET = 60.0
 SIZES = (1, 4, 16, 32, 64, 128, 256)
@@ -52,8 +52,8 @@ class Batches:
         """
         return cls(
             enqueue=min(scheduler._BATCH, round(_RATE * scheduler._POLL_SECONDS)),
-            claim=min(intake._BATCH, workers),
-            settle=min(settler._MANY, round(_RATE * settler._LINGER_SECONDS)),
+            claim=min(claimer._BATCH, workers),
+            settle=min(acknowledger._MANY, round(_RATE * acknowledger._LINGER_SECONDS)),
         )
 
     def __str__(self) -> str:

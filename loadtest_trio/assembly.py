@@ -12,8 +12,10 @@ from loadtest_trio.backends.redis import RedisService
 from loadtest_trio.backends.s3 import S3Service
 from loadtest_trio.doors import Delays, open_redis, open_s3
 from loadtest_trio.errors import LoadtestError
-from loadtest_trio.handlers import build_registry
+from loadtest_trio.handlers import Registry
+from loadtest_trio.handlers.objects import object_handlers
 from loadtest_trio.jobs.message import Message
+from loadtest_trio.jobs.retry import RetryPolicy
 from loadtest_trio.metrics import logs
 from loadtest_trio.metrics.counters import Metrics
 from loadtest_trio.metrics.ecs import read_task_limits
@@ -24,7 +26,7 @@ from loadtest_trio.scheduler.inventory import Inventory
 from loadtest_trio.scheduler.mix import Mix
 from loadtest_trio.settings import Role, Settings
 from loadtest_trio.web import HealthService, create_app
-from loadtest_trio.worker import Attempts, WorkerService
+from loadtest_trio.worker import Runner, WorkerService
 
 _NO_DELAYS = Delays()
 
@@ -100,14 +102,8 @@ async def assemble(
     )
     worker = WorkerService(
         queue=redis,
-        attempts=Attempts(
-            handlers=build_registry(s3, rng, sizes.draw).get,
-            max_retries=settings.max_retries,
-            rng=rng,
-            s3_out_since=lambda: health_state.outage_since("s3"),
-            clock=clock,
-            on_failure=report_failure(metrics),
-        ),
+        registry=Registry(object_handlers(s3, rng, sizes.draw, RetryPolicy(settings.max_retries))),
+        runner=Runner(rng, health_state.outage_since, report_failure(metrics), unix_clock, clock=clock),
         # Where nobody schedules, an inventory would only grow.
         on_completed=inventory.completed if schedules else lambda *_: None,
         metrics=metrics,

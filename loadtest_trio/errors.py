@@ -23,10 +23,19 @@ class Fault(StrEnum):
 
 
 class LoadtestError(Exception):
-    """Base of every error that this package raises on purpose."""
+    """Base of every error that this package raises on purpose.
+
+    Attributes:
+        fault: Who has to act.
+        retryable: Whether the same attempt can succeed later.
+        backend: The backend that it speaks of, such as ``s3``; "" for none.
+        unreachable: Whether that backend gave no answer at all, so that an outage may be the reason.
+    """
 
     fault: ClassVar[Fault] = Fault.SERVICE
     retryable: ClassVar[bool] = False
+    backend: ClassVar[str] = ""
+    unreachable: ClassVar[bool] = False
 
 
 @attrs.frozen
@@ -81,12 +90,14 @@ class RedisError(LoadtestError):
     """Base of what goes wrong between us and Redis."""
 
     fault = Fault.BACKEND
+    backend = "redis"
 
 
 class RedisUnavailableError(RedisError):
     """No answer, or an answer that says "later" (loading, failing over, out of memory)."""
 
     retryable = True
+    unreachable = True
 
 
 class RedisRejectedError(RedisError):
@@ -100,6 +111,7 @@ class CredentialsError(LoadtestError):
 
     fault = Fault.USER
     retryable = True
+    backend = "s3"
 
 
 class S3Error(LoadtestError):
@@ -113,6 +125,7 @@ class S3Error(LoadtestError):
     """
 
     fault = Fault.BACKEND
+    backend = "s3"
 
     def __init__(
         self, message: str, *, code: str = "", key: str = "", status: int = 0, request_id: str = ""
@@ -144,6 +157,7 @@ class S3UnreachableError(S3Error):
     """No complete response: DNS, refused, reset, timed out, TLS failed or the body was cut short."""
 
     retryable = True
+    unreachable = True
 
 
 class S3ThrottledError(S3Error):

@@ -11,7 +11,7 @@ from loadtest_trio.errors import MalformedMessageError
 
 
 class Operation(StrEnum):
-    """What a worker does to one S3 object."""
+    """The four operations of the S3 load; other kinds of work have names of their own."""
 
     READ = "READ"
     UPDATE = "UPDATE"
@@ -32,8 +32,9 @@ class Message:
 
     Attributes:
         id: Unique over all instances and restarts.
-        operation: What to do.
-        key: The S3 key to do it to.
+        operation: What to do: the name of a handler.
+        key: What to do it to, such as an S3 key; "" when the operation has none. Messages with one key are
+            worked on one at a time and in order, where the handler asks for that.
         phase: Why it was scheduled.
         created_at: When it was *due*, in Unix seconds; 0 when somebody else enqueued it without saying.
         retries: How often it has been put back after a transient failure.
@@ -42,8 +43,8 @@ class Message:
     """
 
     id: str
-    operation: Operation
-    key: str
+    operation: str
+    key: str = ""
     phase: Phase = Phase.STEADY
     created_at: float = 0.0
     retries: int = 0
@@ -52,18 +53,19 @@ class Message:
 
     def encode(self) -> bytes:
         """Return the message as one queue element."""
-        return orjson.dumps(
-            {
-                "id": self.id,
-                "operation": self.operation,
-                "key": self.key,
-                "phase": self.phase,
-                "created_at": self.created_at,
-                "retries": self.retries,
-                "attempts": self.attempts,
-                "params": self.params,
-            }
-        )
+        fields = {
+            "id": self.id,
+            "operation": self.operation,
+            "key": self.key,
+            "phase": self.phase,
+            "created_at": self.created_at,
+            "retries": self.retries,
+            "attempts": self.attempts,
+            "params": self.params,
+        }
+        if not self.key:
+            del fields["key"]
+        return orjson.dumps(fields)
 
     def put_back(self, *, retries: int, attempts: int) -> "Message":
         """Return the same message with another account of what was tried."""
@@ -99,14 +101,14 @@ _converter.register_structure_hook(str, _text)
 _converter.register_structure_hook(float, _number)
 _converter.register_structure_hook(int, _number)
 _converter.register_structure_hook_func(lambda target: target == dict[str, Any], _object)
-_converter.register_structure_hook(Operation, lambda value, _: Operation(value))
 _converter.register_structure_hook(Phase, lambda value, _: Phase(value))
 
 
 def decode(element: bytes) -> Message:
     """Read one queue element.
 
-    Only `id`, `operation` and `key` are required; unknown fields are ignored.
+    Only `id` and `operation` are required here, and what the operation's handler declares besides;
+    unknown fields are ignored.
 
     Args:
         element: The bytes of one list element, from us or from anybody.

@@ -41,8 +41,22 @@ PUT_BACK = Backoff(base=5.0, cap=300.0)
 RECONNECT = Backoff(base=0.05, cap=1.0)
 """Between attempts at one Redis call."""
 
-ATTEMPTS_IN_PLACE = 4
-"""How many attempts count before a worker puts the message back."""
 
-MOST_IN_PLACE = 60
-"""How many attempts, with those that an outage excuses, before a worker turns to another message."""
+@attrs.frozen
+class RetryPolicy:
+    """How often a kind of work is tried, and when.
+
+    Attributes:
+        max_retries: How often a message is put back before it is dead.
+        attempts_in_place: How many attempts count before a worker puts the message back.
+        most_in_place: How many attempts, with those that an outage excuses, before a worker turns to
+            another message.
+        in_place: Delays between attempts while the worker waits.
+        put_back: Delays between deliveries, while the message waits in the retry set.
+    """
+
+    max_retries: int
+    attempts_in_place: int = 4
+    most_in_place: int = 60
+    in_place: Backoff = IN_PLACE
+    put_back: Backoff = PUT_BACK

@@ -4,13 +4,14 @@ Two spans of time: counters run from the start of the process, latencies cover o
 after each `collect`.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 import attrs
 
 from loadtest_trio.errors import LoadtestError
-from loadtest_trio.jobs.message import Message, Operation, Phase
+from loadtest_trio.jobs.message import Message, Phase
 from loadtest_trio.metrics.latencies import Latencies, histogram, summary
 
 
@@ -66,7 +67,7 @@ class Metrics:
     """Everything this process counts. Each recorder is a few dictionary and integer operations."""
 
     def __init__(self) -> None:
-        self.operations = {operation: OperationStats() for operation in Operation}
+        self.operations: defaultdict[str, OperationStats] = defaultdict(OperationStats)
         self.s3: dict[str, CallStats] = {}
         self.redis: dict[str, CallStats] = {}
         self.end_to_end = Latencies()
@@ -121,11 +122,11 @@ class Metrics:
             stats.end_to_end_ms.record(ended - message.created_at)
             self.end_to_end.record(ended - message.created_at)
 
-    def collect(self, shares: dict[Operation, float]) -> dict[str, Any]:
+    def collect(self, shares: Mapping[str, float]) -> dict[str, Any]:
         """Return the metrics line's share of what is counted here, and start new histograms.
 
         Args:
-            shares: The nominal share of each operation, in percent.
+            shares: The nominal share of each operation of the mix, in percent; others have none.
 
         Returns:
             `by_operation`, `s3`, `redis`, `end_to_end_p99_ms`, `enqueue_wait_ms`, `settle_wait_ms`,
@@ -150,22 +151,25 @@ class Metrics:
             "histograms": self._histograms,
         }
 
-    def _by_operation(self, shares: dict[Operation, float]) -> dict[str, Any]:
+    def _by_operation(self, shares: Mapping[str, float]) -> dict[str, Any]:
         steady = sum(stats.steady for stats in self.operations.values())
+        names = [*shares, *(name for name in self.operations if name not in shares)]
         return {
-            operation.value: {
+            operation: {
                 "created": stats.created,
                 "processed": stats.processed,
                 "missed": stats.missed,
                 "failed": stats.failed,
-                "share_nominal": round(shares[operation], 3),
-                "share_actual": round(100 * stats.steady / steady, 3) if steady else None,
+                "share_nominal": round(shares[operation], 3) if operation in shares else None,
+                "share_actual": round(100 * stats.steady / steady, 3)
+                if steady and operation in shares
+                else None,
                 **{
                     name: self._latencies(f"{operation}.{name}", getattr(stats, name))
                     for name in ("queue_wait_ms", "service_ms", "end_to_end_ms")
                 },
             }
-            for operation, stats in self.operations.items()
+            for operation, stats in ((name, self.operations[name]) for name in names)
         }
 
     def _calls(self, path: str, stats: CallStats, unit: str) -> dict[str, Any]:

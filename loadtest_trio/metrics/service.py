@@ -82,7 +82,7 @@ class MetricsService:
         self._snapshot_at = self._started
         self._last = (self._started, 0)
         self._shares = {
-            operation: settings.steady_state_distribution.share(operation) for operation in Operation
+            operation.value: settings.steady_state_distribution.share(operation) for operation in Operation
         }
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:

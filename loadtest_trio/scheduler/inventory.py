@@ -97,9 +97,9 @@ class Inventory:
             return
         if outcome is Outcome.MISSED:
             self.deleted(key)
-        elif message.operation is Operation.CREATE:
+        elif message.operation == Operation.CREATE:
             (self.created if done else self.not_created)(key)
-        elif message.operation is Operation.DELETE:
+        elif message.operation == Operation.DELETE:
             (self.deleted if done else self.not_deleted)(key)
 
     def forget_plans(self) -> None:

@@ -1,6 +1,6 @@
-"""Claim (`intake`), try (`attempt`), acknowledge (`settler`, `bookkeeper`); `service` owns them all."""
+"""Claim (`claimer`), run (`runner`), acknowledge (`acknowledger`, `recorder`); `service` owns them all."""
 
-from loadtest_trio.worker.attempt import Attempts
+from loadtest_trio.worker.runner import Runner
 from loadtest_trio.worker.service import Queue, WorkerService
 
-__all__ = ["Attempts", "Queue", "WorkerService"]
+__all__ = ["Queue", "Runner", "WorkerService"]

@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 
-class Lanes(Generic[T]):
+class KeyOrder(Generic[T]):
     """First come, first served, one at a time, for each key.
 
     Attributes:

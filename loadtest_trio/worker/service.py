@@ -1,13 +1,13 @@
 """WorkerService: takes messages off the queue and does their work.
 
-    upkeep nursery: settler ────────────────────────────────────── until everything is settled
-      └─ pulse nursery: heartbeat, reaper ──────────────────────── outlive the workers
-           └─ workers nursery: intake ──► (no buffer) ──► worker x N ──► settler
-                            │                          │
-                            └── unstarted: released    └── unfinished at the deadline: retired
+    upkeep nursery: acknowledger ───────────────────────────────── until everything is settled
+      └─ membership nursery: heartbeat, reaper ─────────────────── outlive the workers
+           └─ workers nursery: claimer ──► (no buffer) ──► worker x N ──► acknowledger
+                            │                           │
+                            └── unstarted: released     └── unfinished at the deadline: retired
 
 Invariant: a claimed message is in this consumer's in-flight record until a settlement, a release or a
-retirement takes it out; whatever dies in between, the reaper of another consumer finds it there.
+retirement takes it out. If this process dies in between, the reaper of another consumer finds it there.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,17 +17,18 @@ import trio
 
 from loadtest_trio.backends.redis import ReapResult
 from loadtest_trio.errors import MalformedMessageError
+from loadtest_trio.handlers import Registry
 from loadtest_trio.jobs.delivery import Delivery, Outcome, Settlement
 from loadtest_trio.jobs.message import Message
 from loadtest_trio.metrics import logs
 from loadtest_trio.metrics.counters import Metrics
 from loadtest_trio.metrics.health_state import HealthState
-from loadtest_trio.worker.attempt import Attempts
-from loadtest_trio.worker.bookkeeper import Bookkeeper
-from loadtest_trio.worker.finished import Finished
-from loadtest_trio.worker.intake import Intake, Job
-from loadtest_trio.worker.key_order import Lanes
-from loadtest_trio.worker.settler import Settler
+from loadtest_trio.worker.acknowledger import Acknowledger
+from loadtest_trio.worker.claimer import Claimer
+from loadtest_trio.worker.completion import Completion
+from loadtest_trio.worker.key_order import KeyOrder
+from loadtest_trio.worker.recorder import CompletionRecorder
+from loadtest_trio.worker.runner import Claimed, Runner
 
 _CLEANUP_SECONDS = 5.0
 
@@ -65,8 +66,9 @@ class WorkerService:
 
     Args:
         queue: Where messages come from and are settled.
-        attempts: Does a message's work, with its retries.
-        on_completed: Told about each message whose delivery is settled, and how it ended.
+        registry: The kinds of work.
+        runner: Does a message's work, with its retries.
+        on_completed: Called with each message whose delivery is settled, and with its outcome.
         metrics: Where it counts.
         health_state: Where it shows that it makes progress.
         concurrency: Number of workers.
@@ -78,7 +80,8 @@ class WorkerService:
         self,
         *,
         queue: Queue,
-        attempts: Attempts,
+        registry: Registry,
+        runner: Runner,
         on_completed: Callable[[Message, Outcome], None],
         metrics: Metrics,
         health_state: HealthState,
@@ -87,21 +90,21 @@ class WorkerService:
         unix_clock: Callable[[], float],
     ) -> None:
         self._queue = queue
-        self._attempts = attempts
+        self._runner = runner
         self._metrics = metrics
         self._health_state = health_state
         self._concurrency = concurrency
         self._ttl = ttl
         self._unix_clock = unix_clock
-        self._lanes: Lanes[Job] = Lanes()
-        self._settler = Settler(queue, Bookkeeper(metrics, unix_clock, on_completed).settled)
-        self._intake = Intake(queue, self._lanes, concurrency, self._refuse, health_state)
-        self._intake_scope = trio.CancelScope()
+        self._key_order: KeyOrder[Claimed] = KeyOrder()
+        self._acknowledger = Acknowledger(queue, CompletionRecorder(metrics, unix_clock, on_completed).record)
+        self._claimer = Claimer(queue, registry, self._key_order, concurrency, self._refuse, health_state)
+        self._claimer_scope = trio.CancelScope()
         self._workers_scope = trio.CancelScope()
 
     def stop(self, grace: float) -> None:
         """Begin to end `run`: claim no more, and give the work in hand `grace` seconds."""
-        self._intake_scope.cancel()
+        self._claimer_scope.cancel()
         self._workers_scope.deadline = min(self._workers_scope.deadline, trio.current_time() + grace)
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -114,63 +117,63 @@ class WorkerService:
             RedisRejectedError: Redis refuses the queue for good.
         """
         async with trio.open_nursery() as upkeep:
-            upkeep.start_soon(self._settler.run)
+            upkeep.start_soon(self._acknowledger.run)
             try:
-                await self._work_with_a_pulse(task_status)
+                await self._run_with_heartbeat(task_status)
             finally:
                 self._health_state.ended("worker")
                 with trio.CancelScope(shield=True, deadline=trio.current_time() + _CLEANUP_SECONDS):
-                    await self._settler.flush()
+                    await self._acknowledger.flush()
                     await self._queue.retire()
                 upkeep.cancel_scope.cancel()
 
-    async def _work_with_a_pulse(self, task_status: trio.TaskStatus[None]) -> None:
-        # The pulse has stopped before the consumer signs off: a late heartbeat would sign it on again.
-        async with trio.open_nursery() as pulse:
-            pulse.start_soon(self._beat)
-            pulse.start_soon(self._reap)
+    async def _run_with_heartbeat(self, task_status: trio.TaskStatus[None]) -> None:
+        # Heartbeats have stopped before the consumer signs off: a late one would sign it on again.
+        async with trio.open_nursery() as membership:
+            membership.start_soon(self._beat)
+            membership.start_soon(self._reap)
             with self._workers_scope:
                 await self._work(task_status)
-            pulse.cancel_scope.cancel()
+            membership.cancel_scope.cancel()
 
     async def _work(self, task_status: trio.TaskStatus[None]) -> None:
         async with trio.open_nursery() as workers:
-            send, receive = trio.open_memory_channel[Job](0)
+            send, receive = trio.open_memory_channel[Claimed](0)
             async with send, receive:
                 for _ in range(self._concurrency):
                     workers.start_soon(self._worker, receive.clone())
                 task_status.started()
-                with self._intake_scope:
-                    await self._intake.run(send)
-                unstarted = self._intake.unstarted()
+                with self._claimer_scope:
+                    await self._claimer.run(send)
+                unstarted = self._claimer.unstarted()
                 if unstarted:
                     await self._queue.release(unstarted)
 
-    async def _worker(self, jobs: trio.MemoryReceiveChannel[Job]) -> None:
-        async with jobs:
-            async for job in jobs:
-                following: Job | None = job
+    async def _worker(self, work: trio.MemoryReceiveChannel[Claimed]) -> None:
+        async with work:
+            async for claimed in work:
+                following: Claimed | None = claimed
                 while following:
                     await self._handle(following)
-                    following = self._lanes.leave(following.message.key)
+                    key = following.order_key
+                    following = self._key_order.leave(key) if key else None
 
-    async def _handle(self, job: Job) -> None:
-        message = job.message
+    async def _handle(self, claimed: Claimed) -> None:
+        message = claimed.message
         started = self._unix_clock()
         if logs.debug_enabled():
             logs.event(
                 "operation_started", "DEBUG", operation=message.operation, key=message.key, id=message.id
             )
-        result = await self._attempts.perform(message)
-        ended = self._unix_clock()
+        completion = await self._runner.run(claimed)
         self._health_state.beat("worker")
-        self._metrics.handled(message, started=started, ended=ended)
-        self._settler.put(Finished.handled(job.delivery, message, result, ended))
+        self._metrics.handled(message, started=started, ended=completion.at)
+        self._acknowledger.put(completion)
 
     def _refuse(self, delivery: Delivery, error: MalformedMessageError) -> None:
         self._metrics.totals["errors"] += 1
         logs.failure("message_malformed", "malformed", error=str(error), size=len(delivery.element))
-        self._settler.put(Finished.refused(delivery, error, self._unix_clock()))
+        self._acknowledger.put(Completion(delivery, None, Outcome.DEAD, self._unix_clock(), error=error))
 
     async def _beat(self) -> None:
         while True:

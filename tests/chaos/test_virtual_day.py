@@ -1,7 +1,7 @@
 """A day in virtual time: the real service on backends in memory, with an outage an hour.
 
 Everything between the daemon and the two backends is the real thing: scheduler, inventory, mix, workers,
-attempts, settlements, retries, metrics service, health state and application, log. Redis and S3 are those of
+attempts, settlements, retries, metrics_service, health_state, health application, log. Redis and S3 are those of
 `tests.support`, which the contract tests hold to the behaviour of real servers.
 
 A message through all of that costs more than 100 µs of CPU: 24 hours at 50 messages a second, 4.5 million
@@ -41,7 +41,7 @@ from loadtest_trio.metrics import logs
 from loadtest_trio.metrics import service as metrics_service
 from loadtest_trio.metrics.latencies import histogram
 from loadtest_trio.scheduler import planner
-from loadtest_trio.worker import intake
+from loadtest_trio.worker import claimer
 from tests.support.in_memory import UNIX_EPOCH, InMemory, assemble_in_memory, loaded
 from tests.support.leap_clock import LeapClock
 from tests.support.memory_bucket import Fault, MemoryBucket
@@ -98,7 +98,7 @@ class Day:
     service: InMemory
     code: int = -1
     due: Counter[float] = attrs.field(factory=Counter)
-    steady: Counter[Operation] = attrs.field(factory=Counter)
+    steady: Counter[str] = attrs.field(factory=Counter)
     outages: list[tuple[str, int]] = attrs.field(factory=list)
     unhealthy: list[tuple[float, Any]] = attrs.field(factory=list)
     unnoticed: list[tuple[str, int]] = attrs.field(factory=list)
@@ -189,8 +189,8 @@ def day(judge: Judge) -> Iterator[Day]:
     gc.freeze()
     gc.set_threshold(100_000)  # a fifth of the time
     with (
-        patch.object(intake, "_SHORTEST_PAUSE", 0.25),
-        patch.object(intake, "_LONGEST_PAUSE", 5.0),
+        patch.object(claimer, "_SHORTEST_PAUSE", 0.25),
+        patch.object(claimer, "_LONGEST_PAUSE", 5.0),
         patch.object(metrics_service, "_PROBE_SECONDS", INTERVAL),
         patch.object(metrics, "histogram", Remembered),
         patch.object(planner, "uuid4", lambda: UUID(int=keys.getrandbits(128), version=4)),

@@ -19,7 +19,7 @@ from loadtest_trio.backends.redis.channel import Channel
 from loadtest_trio.backends.s3 import S3Service
 from loadtest_trio.metrics.service import MetricsService
 from loadtest_trio.web import HealthService
-from loadtest_trio.worker import Attempts
+from loadtest_trio.worker import Runner
 
 
 def _always(_: Any) -> bool:
@@ -64,11 +64,11 @@ POINTS: dict[str, Point] = {
     **_script("enqueue"),
     **_script("claim", _moved(2)),
     "claim.after": Point(RedisService, "claim", "after", bool),
-    "work.before": Point(Attempts, "perform", "before"),
+    "work.before": Point(Runner, "run", "before"),
     "put.before": Point(S3Service, "put", "before"),
     "put.after": Point(S3Service, "put", "after"),
     "delete.after": Point(S3Service, "delete", "after"),
-    "work.after": Point(Attempts, "perform", "after"),
+    "work.after": Point(Runner, "run", "after"),
     **_script("settle"),
     **_script("heartbeat"),
     **_script("release", situation="shutdown"),

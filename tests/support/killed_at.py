@@ -25,9 +25,9 @@ import redis
 
 from loadtest_trio.backends.redis.scripts import read_scripts
 from loadtest_trio.cli.main import main
-from loadtest_trio.jobs.message import Message
-from loadtest_trio.worker import Attempts
-from loadtest_trio.worker.attempt import Result
+from loadtest_trio.worker import Runner
+from loadtest_trio.worker.completion import Completion
+from loadtest_trio.worker.runner import Claimed
 from tests.support.kill_points import POINTS, Point
 
 NEVER = "never"
@@ -64,13 +64,13 @@ class Trap:
             time.sleep(60)
 
     def _count_messages(self) -> None:
-        perform = Attempts.perform
+        run = Runner.run
 
-        async def counted(attempts: Attempts, message: Message) -> Result:
+        async def counted(runner: Runner, claimed: Claimed) -> Completion:
             self._messages -= 1
-            return await perform(attempts, message)
+            return await run(runner, claimed)
 
-        _replace(Attempts, "perform", counted)
+        _replace(Runner, "run", counted)
 
     def _wrap_async(self, owner: Any) -> None:
         original: Callable[..., Awaitable[Any]] = getattr(owner, self._point.name)
@@ -127,15 +127,15 @@ def _peek(connection: socket.socket) -> Any:
 def keep_journal(path: Path) -> None:
     """Write a line before and after each piece of work."""
     journal = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-    perform = Attempts.perform
+    run = Runner.run
 
-    async def journalled(attempts: Attempts, message: Message) -> Result:
-        os.write(journal, f"begin {message.id}\n".encode())
-        result = await perform(attempts, message)
-        os.write(journal, f"{result.outcome} {message.id}\n".encode())
-        return result
+    async def journalled(runner: Runner, claimed: Claimed) -> Completion:
+        os.write(journal, f"begin {claimed.message.id}\n".encode())
+        completion = await run(runner, claimed)
+        os.write(journal, f"{completion.outcome} {claimed.message.id}\n".encode())
+        return completion
 
-    _replace(Attempts, "perform", journalled)
+    _replace(Runner, "run", journalled)
 
 
 def _replace(owner: Any, name: str, method: Callable[..., Any]) -> None:

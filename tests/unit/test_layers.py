@@ -118,7 +118,7 @@ def test_imports_are_found() -> None:
     source = (
         "import loadtest_trio.backends.s3\n"
         "from loadtest_trio import web, __version__\n"
-        "from loadtest_trio.worker.attempt import Result\n"
+        "from loadtest_trio.worker.runner import Runner\n"
         "def f():\n    from loadtest_trio.errors import S3Error\n"
         "import trio, loadtest_trio_other\n"
     )

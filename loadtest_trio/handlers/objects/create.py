@@ -1,7 +1,8 @@
 """CREATE: upload a new file of random UUIDs."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from random import Random
+from typing import Any
 
 from loadtest_trio.errors import MalformedMessageError
 from loadtest_trio.handlers.objects.payload import uuid_lines
@@ -11,18 +12,26 @@ from loadtest_trio.jobs.message import Message
 _MOST_UUIDS = 1_000_000
 
 
+def check_uuids(params: Mapping[str, Any]) -> None:
+    """Check the number of lines, where it is given.
+
+    Raises:
+        MalformedMessageError: It is not a whole number from 1 to 1,000,000.
+    """
+    count = params.get("uuids")
+    if count is not None and (type(count) is not int or not 1 <= count <= _MOST_UUIDS):
+        raise MalformedMessageError(f"params.uuids must be a whole number from 1 to {_MOST_UUIDS}")
+
+
 async def create(message: Message, store: ObjectStore, rng: Random, draw_uuids: Callable[[], int]) -> None:
     """Upload `message.key` with ``params["uuids"]`` lines, or as many as are drawn.
 
     Doing it twice leaves one object.
 
     Raises:
-        MalformedMessageError: The number of lines is not a whole number from 1 to 1,000,000.
         S3Error: It could not be uploaded.
     """
     count = message.params.get("uuids")
     if count is None:
         count = draw_uuids()
-    if type(count) is not int or not 1 <= count <= _MOST_UUIDS:
-        raise MalformedMessageError(f"params.uuids must be a whole number from 1 to {_MOST_UUIDS}")
     await store.put(message.key, uuid_lines(count, rng))

@@ -23,8 +23,8 @@ _COMPONENTS = (  # the first match from the innermost frame outwards
     ("/httpx/", "HTTP and TLS"),
     ("/httpcore/", "HTTP and TLS"),
     ("/redis/", "Redis"),
-    ("/intake.py", "Redis"),
-    ("/settler.py", "Redis"),
+    ("/claimer.py", "Redis"),
+    ("/acknowledger.py", "Redis"),
     ("/loadtest_trio/metrics/", "metrics"),
     ("/hdrh/", "metrics"),
 )

@@ -12,9 +12,11 @@ import trio
 
 from loadtest_trio.assembly import file_sizes
 from loadtest_trio.backends.s3 import Credentials, S3Service, StaticCredentials
-from loadtest_trio.handlers import build_registry
+from loadtest_trio.handlers import Registry
+from loadtest_trio.handlers.objects import object_handlers
 from loadtest_trio.handlers.objects.payload import uuid_lines
 from loadtest_trio.jobs.message import Message
+from loadtest_trio.jobs.retry import RetryPolicy
 from loadtest_trio.metrics.counters import Metrics
 from loadtest_trio.scheduler.mix import Mix
 from loadtest_trio.settings import Settings
@@ -57,13 +59,11 @@ async def client_ceiling(settings: Settings) -> float:
         credentials=StaticCredentials(Credentials("key", "secret")),
         observe=metrics.observe_s3,
     )
-    handlers, mix = (
-        build_registry(store, rng, sizes.draw),
-        Mix(settings.steady_state_distribution.weights, rng),
-    )
+    registry = Registry(object_handlers(store, rng, sizes.draw, RetryPolicy(0)))
+    mix = Mix(settings.steady_state_distribution.weights, rng)
     done, began = 0, time.process_time()
     while (spent := time.process_time() - began) < _SECONDS:
         operation = mix.draw()
-        await handlers[operation](Message(f"ceiling-{done}", operation, f"ceiling-{done}"))
+        await registry[operation].run(Message(f"ceiling-{done}", operation, f"ceiling-{done}"))
         done += 1
     return round(done / spent, 1)

@@ -7,15 +7,17 @@ from typing import Any
 import pytest
 
 from loadtest_trio.errors import MalformedMessageError, ObjectMissingError, S3UnreachableError
-from loadtest_trio.handlers import Handler, build_registry
+from loadtest_trio.handlers import Handler, Registry
+from loadtest_trio.handlers.objects import object_handlers
 from loadtest_trio.handlers.objects.payload import LINE_BYTES, uuid_lines
 from loadtest_trio.jobs.message import Message, Operation
+from loadtest_trio.jobs.retry import RetryPolicy
 from tests.support.memory_bucket import Fault, MemoryBucket
 
 
-def build(bucket: MemoryBucket, drawn: int = 5) -> Mapping[str, Handler]:
+def build(bucket: MemoryBucket, drawn: int = 5) -> Registry:
     """Return the registry on a bucket; a CREATE that does not say gets `drawn` lines."""
-    return build_registry(bucket, Random(1), lambda: drawn)
+    return Registry(object_handlers(bucket, Random(1), lambda: drawn, RetryPolicy(3)))
 
 
 def message(operation: Operation, key: str = "k", **params: Any) -> Message:
@@ -25,14 +27,14 @@ def message(operation: Operation, key: str = "k", **params: Any) -> Message:
 
 async def test_every_operation_has_a_handler() -> None:
     """The registry knows exactly the operations, by name."""
-    assert build(MemoryBucket()).keys() == set(Operation) == {"READ", "UPDATE", "CREATE", "DELETE"}
+    assert build(MemoryBucket()).operations == list(Operation) == ["READ", "UPDATE", "CREATE", "DELETE"]
 
 
 async def test_create_uploads_as_many_lines_as_said() -> None:
     """CREATE puts an object of that many UUID lines at its key; doing it twice leaves one."""
     bucket = MemoryBucket()
     for _ in range(2):
-        await build(bucket)["CREATE"](message(Operation.CREATE, "new", uuids=7))
+        await build(bucket)["CREATE"].run(message(Operation.CREATE, "new", uuids=7))
     assert list(bucket.objects) == ["new"]
     assert len(bucket.objects["new"]) == 7 * LINE_BYTES
 
@@ -40,7 +42,7 @@ async def test_create_uploads_as_many_lines_as_said() -> None:
 async def test_create_draws_a_size_by_itself() -> None:
     """A CREATE from somebody who gives no size gets one that is drawn."""
     bucket = MemoryBucket()
-    await build(bucket, drawn=3)["CREATE"](message(Operation.CREATE))
+    await build(bucket, drawn=3)["CREATE"].run(message(Operation.CREATE))
     assert len(bucket.objects["k"]) == 3 * LINE_BYTES
 
 
@@ -49,7 +51,7 @@ async def test_create_refuses_nonsense(uuids: Any) -> None:
     """A size that is no whole number from 1 to a million is malformed, and nothing is uploaded."""
     bucket = MemoryBucket()
     with pytest.raises(MalformedMessageError):
-        await build(bucket)["CREATE"](message(Operation.CREATE, uuids=uuids))
+        build(bucket).find(message(Operation.CREATE, uuids=uuids))
     assert bucket.requests == {}
 
 
@@ -57,7 +59,7 @@ async def test_read_downloads_and_changes_nothing() -> None:
     """READ is one GET."""
     bucket = MemoryBucket()
     bucket.objects["k"] = b"body"
-    await build(bucket)["READ"](message(Operation.READ))
+    await build(bucket)["READ"].run(message(Operation.READ))
     assert bucket.requests == {"GET": 1}
     assert bucket.objects == {"k": b"body"}
 
@@ -66,7 +68,7 @@ async def test_update_changes_two_hex_digits() -> None:
     """UPDATE downloads, changes exactly two bytes, and uploads as much as it got."""
     bucket = MemoryBucket()
     before = bucket.objects["k"] = bytes(uuid_lines(20, Random(2)))
-    await build(bucket)["UPDATE"](message(Operation.UPDATE))
+    await build(bucket)["UPDATE"].run(message(Operation.UPDATE))
     after = bucket.objects["k"]
     assert len(after) == len(before)
     assert sum(old != new for old, new in zip(before, after, strict=True)) == 2
@@ -78,7 +80,7 @@ async def test_update_of_what_has_no_digits() -> None:
     bucket = MemoryBucket()
     bucket.objects["k"] = b"xyz"
     with pytest.raises(MalformedMessageError, match="UPDATE of k: the file has fewer than two hex digits"):
-        await build(bucket)["UPDATE"](message(Operation.UPDATE))
+        await build(bucket)["UPDATE"].run(message(Operation.UPDATE))
     assert bucket.objects == {"k": b"xyz"}
 
 
@@ -87,7 +89,7 @@ async def test_delete_deletes() -> None:
     bucket = MemoryBucket()
     bucket.objects = {"k": b"x", "other": b"y"}
     for _ in range(2):
-        await build(bucket)["DELETE"](message(Operation.DELETE))
+        await build(bucket)["DELETE"].run(message(Operation.DELETE))
     assert bucket.objects == {"other": b"y"}
 
 
@@ -96,7 +98,7 @@ async def test_what_is_gone_is_missing(operation: Operation) -> None:
     """READ and UPDATE of an object that is gone say so; UPDATE does not bring it back."""
     bucket = MemoryBucket()
     with pytest.raises(ObjectMissingError):
-        await build(bucket)[operation](message(operation))
+        await build(bucket)[operation].run(message(operation))
     assert bucket.objects == {}
 
 
@@ -107,4 +109,37 @@ async def test_faults_pass_through(operation: Operation) -> None:
     bucket.objects["k"] = b"00"
     bucket.break_down(Fault.UNREACHABLE)
     with pytest.raises(S3UnreachableError):
-        await build(bucket)[operation](message(operation))
+        await build(bucket)[operation].run(message(operation))
+
+
+@pytest.mark.parametrize("operation", list(Operation))
+def test_every_object_operation_needs_a_key(operation: Operation) -> None:
+    """Without a key there is no object to work on, so nobody tries."""
+    with pytest.raises(MalformedMessageError, match=f"{operation} needs a key"):
+        build(MemoryBucket()).find(Message("1", operation))
+
+
+async def test_new_kind_of_work_is_one_handler() -> None:
+    """An operation nobody foresaw needs no key, has a result, and is refused for params it cannot use."""
+
+    async def shout(message: Message) -> bytes:
+        return str(message.params["text"]).upper().encode()
+
+    def check(params: Mapping[str, Any]) -> None:
+        if "text" not in params:
+            raise MalformedMessageError("params.text is missing")
+
+    registry = Registry([Handler("shout", shout, RetryPolicy(0), check=check)])
+    hello = Message("1", "shout", params={"text": "hello"})
+    assert await registry.find(hello).run(hello) == b"HELLO"
+    with pytest.raises(MalformedMessageError, match="text is missing"):
+        registry.find(Message("2", "shout"))
+    with pytest.raises(MalformedMessageError, match="unknown operation 'whisper': known are shout"):
+        registry.find(Message("3", "whisper"))
+
+
+def test_two_handlers_for_one_operation_are_a_mistake() -> None:
+    """The second would never be called."""
+    handler = build(MemoryBucket())["READ"]
+    with pytest.raises(ValueError, match="two handlers for READ"):
+        Registry([handler, handler])

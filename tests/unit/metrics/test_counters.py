@@ -11,7 +11,7 @@ from loadtest_trio.jobs.message import Message, Operation, Phase
 from loadtest_trio.metrics.counters import Metrics
 from tests.support.histograms import as_said
 
-SHARES = dict.fromkeys(Operation, 25.0)
+SHARES = {operation.value: 25.0 for operation in Operation}
 READ = Message("1", Operation.READ, "k", Phase.STEADY, 100.0)
 
 

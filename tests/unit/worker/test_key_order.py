@@ -1,14 +1,14 @@
-"""Lanes: one at a time for each key, in order, nothing kept for keys that are free."""
+"""KeyOrder: one at a time for each key, in order, nothing kept for keys that are free."""
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadtest_trio.worker.key_order import Lanes
+from loadtest_trio.worker.key_order import KeyOrder
 
 
 def test_a_free_key_is_entered_at_once() -> None:
     """The first item of a key may be worked on; the next one waits, whatever other keys do."""
-    lanes = Lanes[int]()
+    lanes = KeyOrder[int]()
     assert lanes.enter("a", 1)
     assert lanes.enter("b", 2)
     assert not lanes.enter("a", 3)
@@ -20,7 +20,7 @@ def test_a_free_key_is_entered_at_once() -> None:
 
 def test_abandon_returns_who_waits() -> None:
     """Abandoned are those who waited; those at work still leave, and their lane closes behind them."""
-    lanes = Lanes[int]()
+    lanes = KeyOrder[int]()
     for item in (1, 2, 3):
         lanes.enter("a", item)
     lanes.enter("b", 4)
@@ -34,7 +34,7 @@ def test_abandon_returns_who_waits() -> None:
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.booleans()), max_size=60))
 def test_any_history(steps: list[tuple[str, bool]]) -> None:
     """In any history items of a key are handed out singly, in order, and each once."""
-    lanes, entered, left = Lanes[int](), {key: [0] * 0 for key in "abc"}, {key: [0] * 0 for key in "abc"}
+    lanes, entered, left = KeyOrder[int](), {key: [0] * 0 for key in "abc"}, {key: [0] * 0 for key in "abc"}
     at_work: dict[str, int] = {}
     for number, (key, leaves) in enumerate(steps):
         if leaves and key in at_work:

@@ -1,8 +1,8 @@
 """Acknowledges finished messages, many in one call.
 
-A worker hands over its result and goes on; the settler sends what has gathered after a few
-milliseconds. A crash in between means that finished work is done again: at least once, never less.
-How much can gather is bounded by what can be claimed, as nothing new is claimed while Redis is away.
+A worker hands over its completion and goes on; the acknowledger sends what has gathered after a few
+milliseconds. After a crash in between, finished work is done again: at least once, never less. How much
+can gather is bounded by what can be claimed, as nothing new is claimed while Redis is away.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,7 +11,7 @@ from typing import Protocol
 import trio
 
 from loadtest_trio.jobs.delivery import Settlement
-from loadtest_trio.worker.finished import Finished
+from loadtest_trio.worker.completion import Completion
 
 _MANY = 64  # go out without a pause
 _MOST = 256  # go out in one call; a busy event loop lets hundreds gather while a call is under way
@@ -22,25 +22,25 @@ class _Queue(Protocol):
     async def settle(self, settlements: Sequence[Settlement]) -> list[bool]: ...
 
 
-class Settler:
-    """Collects results and settles them in batches.
+class Acknowledger:
+    """Collects completions and settles them in batches.
 
     Args:
         queue: Where to settle.
-        on_settled: Told about each result once Redis has it: the result, and False when it was stale
-            because another consumer had taken the message over.
+        on_settled: Called with each completion once Redis has it, and with False when it was stale because
+            another consumer had taken the message over.
     """
 
-    def __init__(self, queue: _Queue, on_settled: Callable[[Finished, bool], None]) -> None:
+    def __init__(self, queue: _Queue, on_settled: Callable[[Completion, bool], None]) -> None:
         self._queue = queue
         self._on_settled = on_settled
-        self._pending: list[Finished] = []
+        self._pending: list[Completion] = []
         self._some = trio.Event()
         self._many = trio.Event()
 
-    def put(self, finished: Finished) -> None:
-        """Hand over a result; returns at once."""
-        self._pending.append(finished)
+    def put(self, completion: Completion) -> None:
+        """Hand over a completion; returns at once."""
+        self._pending.append(completion)
         self._some.set()
         if len(self._pending) >= _MANY:
             self._many.set()
@@ -74,9 +74,9 @@ class Settler:
         if len(self._pending) >= _MANY:
             self._many.set()
         try:
-            results = await self._queue.settle([finished.settlement for finished in batch])
+            results = await self._queue.settle([completion.settlement() for completion in batch])
         except BaseException:
             self._pending = batch + self._pending
             raise
-        for finished, settled in zip(batch, results, strict=True):
-            self._on_settled(finished, settled)
+        for completion, counted in zip(batch, results, strict=True):
+            self._on_settled(completion, counted)

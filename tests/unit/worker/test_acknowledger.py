@@ -1,4 +1,4 @@
-"""The settler: results reach Redis in batches, each once, and none is forgotten on the way."""
+"""The acknowledger: completions reach Redis in batches, each once, and none is forgotten on the way."""
 
 from collections.abc import Sequence
 
@@ -7,9 +7,9 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from loadtest_trio.jobs.delivery import Outcome, Settlement
-from loadtest_trio.worker.finished import Finished
-from loadtest_trio.worker.settler import Settler
+from loadtest_trio.jobs.delivery import Delivery, Outcome, Settlement
+from loadtest_trio.worker.acknowledger import Acknowledger
+from loadtest_trio.worker.completion import Completion
 
 
 @attrs.define
@@ -30,30 +30,30 @@ class Queue:
         return [each.token not in self.stale for each in settlements]
 
 
-def finished(number: int) -> Finished:
+def finished(number: int) -> Completion:
     """Return the end of a delivery."""
-    return Finished(Settlement.processed(str(number)), None, Outcome.PROCESSED, 0.0)
+    return Completion(Delivery(str(number), b""), None, Outcome.PROCESSED)
 
 
 @attrs.define
 class Told:
-    """What the settler said."""
+    """What the acknowledger reported."""
 
     results: list[tuple[str, bool]] = attrs.field(factory=list)
 
-    def __call__(self, end: Finished, counted: bool) -> None:
+    def __call__(self, end: Completion, counted: bool) -> None:
         """Note it."""
-        self.results.append((end.settlement.token, counted))
+        self.results.append((end.delivery.token, counted))
 
 
 async def test_results_are_gathered(autojump_clock: MockClock) -> None:
     """What comes in within a few milliseconds goes out in one call, in order."""
     queue, told = Queue(), Told()
-    settler = Settler(queue, told)
+    acknowledger = Acknowledger(queue, told)
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(settler.run)
+        nursery.start_soon(acknowledger.run)
         for number in range(5):
-            settler.put(finished(number))
+            acknowledger.put(finished(number))
             await trio.sleep(0.001)
         await trio.sleep(1)
         assert queue.calls == [["0", "1", "2", "3", "4"]]
@@ -64,11 +64,11 @@ async def test_results_are_gathered(autojump_clock: MockClock) -> None:
 async def test_many_results_do_not_wait(autojump_clock: MockClock) -> None:
     """A full batch goes out at once; a batch is bounded."""
     queue = Queue()
-    settler = Settler(queue, Told())
+    acknowledger = Acknowledger(queue, Told())
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(settler.run)
+        nursery.start_soon(acknowledger.run)
         for number in range(1000):
-            settler.put(finished(number))
+            acknowledger.put(finished(number))
         before = trio.current_time()
         await wait_all_tasks_blocked()
         assert trio.current_time() == before
@@ -82,13 +82,13 @@ async def test_many_results_do_not_wait(autojump_clock: MockClock) -> None:
 async def test_what_comes_during_a_call_goes_with_the_next(autojump_clock: MockClock) -> None:
     """While a call is under way results gather, and nothing is settled twice."""
     queue, told = Queue(seconds=5), Told()
-    settler = Settler(queue, told)
+    acknowledger = Acknowledger(queue, told)
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(settler.run)
-        settler.put(finished(0))
+        nursery.start_soon(acknowledger.run)
+        acknowledger.put(finished(0))
         await trio.sleep(1)
         for number in range(1, 4):
-            settler.put(finished(number))
+            acknowledger.put(finished(number))
         await trio.sleep(20)
         assert queue.calls == [["0"], ["1", "2", "3"]]
         nursery.cancel_scope.cancel()
@@ -97,11 +97,11 @@ async def test_what_comes_during_a_call_goes_with_the_next(autojump_clock: MockC
 async def test_it_keeps_up_with_slow_calls(autojump_clock: MockClock) -> None:
     """Where a call takes as long as 100 results do, calls grow, and what is pending does not."""
     queue, waiting = Queue(seconds=0.1), list[int]()
-    settler = Settler(queue, Told())
+    acknowledger = Acknowledger(queue, Told())
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(settler.run)
+        nursery.start_soon(acknowledger.run)
         for number in range(10_000):
-            settler.put(finished(number))
+            acknowledger.put(finished(number))
             await trio.sleep(0.001)
             waiting.append(number + 1 - sum(map(len, queue.calls)))
         nursery.cancel_scope.cancel()
@@ -111,10 +111,10 @@ async def test_it_keeps_up_with_slow_calls(autojump_clock: MockClock) -> None:
 async def test_stale_ones_are_told() -> None:
     """The caller hears of each result whether it counted."""
     told = Told()
-    settler = Settler(Queue(stale={"1"}), told)
+    acknowledger = Acknowledger(Queue(stale={"1"}), told)
     for number in range(3):
-        settler.put(finished(number))
-    await settler.flush()
+        acknowledger.put(finished(number))
+    await acknowledger.flush()
     assert told.results == [("0", True), ("1", False), ("2", True)]
 
 
@@ -122,29 +122,29 @@ async def test_stale_ones_are_told() -> None:
 async def test_a_call_that_is_cut_off_is_made_up_for(autojump_clock: MockClock, cut_off_at: float) -> None:
     """Whenever the task is cancelled, a flush afterwards settles what was not told of, in order, once."""
     queue, told = Queue(seconds=1), Told()
-    settler = Settler(queue, told)
+    acknowledger = Acknowledger(queue, told)
     with trio.move_on_after(cut_off_at):
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(settler.run)
+            nursery.start_soon(acknowledger.run)
             for number in range(3):
-                settler.put(finished(number))
+                acknowledger.put(finished(number))
             await trio.sleep(1.5)
-            settler.put(finished(3))
+            acknowledger.put(finished(3))
             await trio.sleep_forever()
     if cut_off_at < 1.5:
-        settler.put(finished(3))
-    await settler.flush()
-    await settler.flush()
+        acknowledger.put(finished(3))
+    await acknowledger.flush()
+    await acknowledger.flush()
     assert told.results == [(str(number), True) for number in range(4)]
 
 
 async def test_a_failing_call_loses_nothing() -> None:
     """When Redis refuses, the error comes out and the results are still pending."""
     queue, told = Queue(error=RuntimeError("no")), Told()
-    settler = Settler(queue, told)
-    settler.put(finished(0))
+    acknowledger = Acknowledger(queue, told)
+    acknowledger.put(finished(0))
     with pytest.raises(RuntimeError, match="no"):
-        await settler.flush()
+        await acknowledger.flush()
     queue.error = None
-    await settler.flush()
+    await acknowledger.flush()
     assert told.results == [("0", True)]

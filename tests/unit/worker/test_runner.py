@@ -13,6 +13,7 @@ from loadtest_trio.errors import (
     LoadtestError,
     MalformedMessageError,
     ObjectMissingError,
+    RedisUnavailableError,
     S3DeniedError,
     S3RejectedError,
     S3ServerError,
@@ -21,10 +22,14 @@ from loadtest_trio.errors import (
 )
 from loadtest_trio.jobs.delivery import Outcome
 from loadtest_trio.jobs.message import Message, Operation
-from loadtest_trio.jobs.retry import ATTEMPTS_IN_PLACE, IN_PLACE, MOST_IN_PLACE, PUT_BACK
-from loadtest_trio.worker import Attempts
+from loadtest_trio.jobs.retry import IN_PLACE, PUT_BACK, RetryPolicy
+from loadtest_trio.worker import Runner
+from loadtest_trio.worker.completion import Completion
+from tests.support.handlers import claimed
 
 MESSAGE = Message("1", Operation.READ, "k")
+ATTEMPTS_IN_PLACE = RetryPolicy(0).attempts_in_place
+MOST_IN_PLACE = RetryPolicy(0).most_in_place
 
 
 @attrs.define
@@ -51,23 +56,26 @@ class Script:
         self.slept.append(seconds)
         self.now += seconds
 
-    def attempts(self, max_retries: int = 3) -> Attempts:
-        """Return the policy around it."""
-        return Attempts(
-            handlers={"READ": self.handle}.get,
-            max_retries=max_retries,
+    def runner(self) -> Runner:
+        """Return the runner around it."""
+        return Runner(
             rng=Random(1),
-            s3_out_since=lambda: self.out_since(),
+            out_since=lambda backend: self.out_since() if backend == "s3" else None,
             on_failure=lambda message, attempt, error: self.told.append((attempt, error)),
+            unix_clock=lambda: 1000.0 + self.now,
             sleep=self.sleep,
             clock=lambda: self.now,
         )
+
+    async def run(self, message: Message, max_retries: int = 3) -> Completion:
+        """Run one delivery of a message with this handler."""
+        return await self.runner().run(claimed(message, self.handle, max_retries))
 
 
 async def test_done_at_once() -> None:
     """Without a failure there is one attempt, nothing to tell and nothing to wait for."""
     script = Script([])
-    result = await script.attempts().perform(MESSAGE)
+    result = await script.run(MESSAGE)
     assert (result.outcome, result.attempts, result.error) == (Outcome.PROCESSED, 1, None)
     assert (script.told, script.slept) == ([], [])
 
@@ -75,7 +83,7 @@ async def test_done_at_once() -> None:
 async def test_a_miss_is_no_failure() -> None:
     """An object that is gone is missed, at once, and nobody is told of a failure."""
     script = Script([ObjectMissingError("gone")])
-    result = await script.attempts().perform(MESSAGE)
+    result = await script.run(MESSAGE)
     assert (result.outcome, result.attempts, script.told) == (Outcome.MISSED, 1, [])
 
 
@@ -86,7 +94,7 @@ TRANSIENT = [S3UnreachableError("x"), S3ThrottledError("x"), S3ServerError("x"),
 async def test_a_transient_fault_is_tried_again(error: LoadtestError) -> None:
     """After transient faults the same worker tries again, having told of each and waited a little."""
     script = Script([error] * 3)
-    result = await script.attempts().perform(MESSAGE)
+    result = await script.run(MESSAGE)
     assert (result.outcome, script.calls) == (Outcome.PROCESSED, 4)
     assert script.told == [(1, error), (2, error), (3, error)]
     assert len(script.slept) == 3
@@ -99,7 +107,7 @@ async def test_a_fault_that_stays_goes_back_to_the_queue(error: LoadtestError) -
     for retries in range(3):
         script = Script([error] * 10)
         message = attrs.evolve(MESSAGE, retries=retries, attempts=4 * retries)
-        result = await script.attempts().perform(message)
+        result = await script.run(message)
         assert (result.outcome, script.calls) == (Outcome.RETRY, ATTEMPTS_IN_PLACE)
         assert (result.retries, result.attempts) == (retries + 1, 4 * (retries + 1))
         assert result.error is error
@@ -109,9 +117,9 @@ async def test_a_fault_that_stays_goes_back_to_the_queue(error: LoadtestError) -
 async def test_retries_end() -> None:
     """A message that was put back as often as is allowed is dead after its next four attempts."""
     script = Script([S3ServerError("x")] * 10)
-    result = await script.attempts(max_retries=2).perform(attrs.evolve(MESSAGE, retries=2, attempts=8))
+    result = await script.run(attrs.evolve(MESSAGE, retries=2, attempts=8), max_retries=2)
     assert (result.outcome, result.attempts) == (Outcome.DEAD, 12)
-    none = await Script([S3ServerError("x")] * 10).attempts(max_retries=0).perform(MESSAGE)
+    none = await Script([S3ServerError("x")] * 10).run(MESSAGE, max_retries=0)
     assert none.outcome is Outcome.DEAD
 
 
@@ -123,7 +131,7 @@ async def test_retries_end() -> None:
 async def test_a_permanent_fault_is_not_tried_again(error: LoadtestError) -> None:
     """What will not change is given up after one attempt."""
     script = Script([error])
-    result = await script.attempts().perform(MESSAGE)
+    result = await script.run(MESSAGE)
     assert (result.outcome, result.attempts, result.error) == (Outcome.DEAD, 1, error)
     assert script.told == [(1, error)]
 
@@ -133,22 +141,15 @@ async def test_a_permanent_fault_is_not_tried_again(error: LoadtestError) -> Non
 )
 async def test_a_surprise_ends_one_message_only(surprise: Exception) -> None:
     """Any other exception of the work becomes the end of its message, with its name in the reason."""
-    result = await Script([surprise]).attempts().perform(MESSAGE)
+    result = await Script([surprise]).run(MESSAGE)
     assert result.outcome is Outcome.DEAD
     assert type(surprise).__name__ in str(result.error)
-
-
-async def test_an_operation_nobody_handles() -> None:
-    """A message without a handler is dead, without an attempt."""
-    script = Script([])
-    result = await script.attempts().perform(attrs.evolve(MESSAGE, operation=Operation.DELETE))
-    assert (result.outcome, result.attempts, script.calls) == (Outcome.DEAD, 0, 0)
 
 
 async def test_an_outage_is_not_the_messages_fault() -> None:
     """While S3 answers nobody attempts are free: the message is not dead, whatever its retries."""
     script = Script([S3UnreachableError("x")] * 50, out_since=lambda: -1.0)
-    result = await script.attempts(max_retries=0).perform(MESSAGE)
+    result = await script.run(MESSAGE, max_retries=0)
     assert (result.outcome, result.attempts, script.calls) == (Outcome.PROCESSED, 1, 51)
     assert max(script.slept) <= IN_PLACE.cap
 
@@ -156,7 +157,7 @@ async def test_an_outage_is_not_the_messages_fault() -> None:
 async def test_a_long_outage_lets_others_be_tried() -> None:
     """After many free attempts the message waits on the queue, at no cost; so it goes on for ever."""
     script = Script([S3UnreachableError("x")] * 500, out_since=lambda: -1.0)
-    result = await script.attempts(max_retries=0).perform(attrs.evolve(MESSAGE, attempts=2))
+    result = await script.run(attrs.evolve(MESSAGE, attempts=2), max_retries=0)
     assert (result.outcome, script.calls) == (Outcome.RETRY, MOST_IN_PLACE)
     assert (result.retries, result.attempts) == (0, 2)
 
@@ -165,7 +166,7 @@ async def test_the_attempt_that_makes_an_outage_known_counts() -> None:
     """It may be the message itself that breaks its requests; only what follows is excused."""
     script = Script([S3UnreachableError("x")] * 500)
     script.out_since = lambda: 0.0
-    result = await script.attempts(max_retries=0).perform(MESSAGE)
+    result = await script.run(MESSAGE, max_retries=0)
     assert (result.outcome, result.retries, result.attempts) == (Outcome.RETRY, 0, 1)
 
 
@@ -174,7 +175,7 @@ async def test_a_message_that_breaks_every_request_ends() -> None:
     script = Script([S3UnreachableError("x")] * 500)
     script.out_since = lambda: script.now
     deliveries, message = 0, MESSAGE
-    while (result := await script.attempts(max_retries=2).perform(message)).outcome is Outcome.RETRY:
+    while (result := await script.run(message, max_retries=2)).outcome is Outcome.RETRY:
         deliveries += 1
         message = message.put_back(retries=result.retries, attempts=result.attempts)
     assert (result.outcome, deliveries, result.attempts, script.calls) == (Outcome.DEAD, 2, 12, 12)
@@ -185,7 +186,7 @@ async def test_alone_too_it_ends() -> None:
     deliveries, message = 0, MESSAGE
     while True:
         script = Script([S3UnreachableError("x")] * 500, out_since=lambda: 0.0)
-        result = await script.attempts(max_retries=1).perform(message)
+        result = await script.run(message, max_retries=1)
         deliveries += 1
         if result.outcome is Outcome.DEAD:
             break
@@ -195,21 +196,21 @@ async def test_alone_too_it_ends() -> None:
 
 async def test_credentials_that_cannot_be_renewed_are_an_outage() -> None:
     """Missing credentials are nobody's fault either."""
-    result = await Script([CredentialsError("x")] * 50).attempts(max_retries=0).perform(MESSAGE)
+    result = await Script([CredentialsError("x")] * 50).run(MESSAGE, max_retries=0)
     assert result.outcome is Outcome.PROCESSED
 
 
 async def test_an_answer_counts_even_in_an_outage() -> None:
     """A 500 is an answer: a message that makes S3 fail cannot hold its worker for ever."""
     script = Script([S3ServerError("x")] * 500, out_since=lambda: -1.0)
-    assert (await script.attempts().perform(MESSAGE)).attempts == 4
+    assert (await script.run(MESSAGE)).attempts == 4
 
 
 async def test_free_attempts_do_not_use_up_the_others() -> None:
     """What failed during the outage does not count after it."""
     script = Script([S3UnreachableError("x")] * 6)
     script.out_since = lambda: -1.0 if script.calls <= 3 else None
-    result = await script.attempts().perform(MESSAGE)
+    result = await script.run(MESSAGE)
     assert (result.outcome, result.attempts, script.calls) == (Outcome.PROCESSED, 4, 7)
 
 
@@ -220,8 +221,24 @@ async def test_cancellation_passes_through(autojump_clock: Any) -> None:
     async def forever(message: Message) -> None:
         await trio.sleep_forever()
 
-    attempts = attrs.evolve(script.attempts(), handlers=lambda _: forever)
     with trio.move_on_after(5) as scope:
-        await attempts.perform(MESSAGE)
+        await script.runner().run(claimed(MESSAGE, forever))
     assert scope.cancelled_caught
     assert script.told == []
+
+
+async def test_result_of_the_work_is_in_the_completion() -> None:
+    """What the handler returns ends up beside the outcome and the time."""
+
+    async def answer(message: Message) -> bytes:
+        return b"42"
+
+    completion = await Script([]).runner().run(claimed(MESSAGE, answer))
+    assert (completion.outcome, completion.result, completion.at) == (Outcome.PROCESSED, b"42", 1000.0)
+
+
+async def test_outage_of_another_backend_excuses_nothing() -> None:
+    """Only an outage of the backend that the error speaks of makes an attempt free."""
+    script = Script([RedisUnavailableError("x")] * 50, out_since=lambda: -1.0)
+    completion = await script.run(MESSAGE)
+    assert (completion.outcome, completion.attempts) == (Outcome.RETRY, 4)

@@ -1,37 +1,25 @@
 """Claims messages in batches and hands them to the workers one by one.
 
-The channel to the workers has no buffer: a job has been sent when a worker has taken it. So one batch at
-most is claimed and waits for a worker, another for its key; a shutdown pushes exactly these back. A claim
-costs the same for one message as for many: one a worker would cost a thread hop a message.
+The channel to the workers has no buffer: a message has been sent when a worker has taken it. So at most one
+batch is claimed and waits for a worker, and another waits for its keys; a shutdown releases exactly these.
+A claim costs the same for one message as for many; a claim for each worker would cost a thread hop a message.
 """
 
 from collections import deque
 from typing import Protocol
 
-import attrs
 import trio
 
 from loadtest_trio.errors import MalformedMessageError
+from loadtest_trio.handlers import Registry
 from loadtest_trio.jobs.delivery import Delivery
-from loadtest_trio.jobs.message import Message, decode
+from loadtest_trio.jobs.message import decode
 from loadtest_trio.metrics.health_state import HealthState
-from loadtest_trio.worker.key_order import Lanes
+from loadtest_trio.worker.key_order import KeyOrder
+from loadtest_trio.worker.runner import Claimed
 
 _BATCH = 64
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.001, 0.05  # between two looks at an empty queue, in seconds
-
-
-@attrs.frozen
-class Job:
-    """A claimed message.
-
-    Attributes:
-        delivery: What Redis handed out; its token settles it.
-        message: The same, read.
-    """
-
-    delivery: Delivery
-    message: Message
 
 
 class _Queue(Protocol):
@@ -42,28 +30,36 @@ class _Refuse(Protocol):
     def __call__(self, delivery: Delivery, error: MalformedMessageError) -> None: ...
 
 
-class Intake:
+class Claimer:
     """The one task that claims.
 
     Args:
         queue: Where from.
-        lanes: Keeps jobs on one key apart and in order.
+        registry: Finds the handler of a message.
+        key_order: Keeps messages on one key apart and in order.
         concurrency: The number of workers; a batch is never larger.
-        refuse: Told about an element that is not a message.
+        refuse: Called with an element that nobody can work on, and the reason.
         health_state: Where it shows that it makes progress.
     """
 
     def __init__(
-        self, queue: _Queue, lanes: Lanes[Job], concurrency: int, refuse: _Refuse, health_state: HealthState
+        self,
+        queue: _Queue,
+        registry: Registry,
+        key_order: KeyOrder[Claimed],
+        concurrency: int,
+        refuse: _Refuse,
+        health_state: HealthState,
     ) -> None:
         self._queue = queue
-        self._lanes = lanes
+        self._registry = registry
+        self._key_order = key_order
         self._batch = min(_BATCH, concurrency)
         self._refuse = refuse
         self._health_state = health_state
-        self._ready: deque[Job] = deque()
+        self._ready: deque[Claimed] = deque()
 
-    async def run(self, workers: trio.MemorySendChannel[Job]) -> None:
+    async def run(self, workers: trio.MemorySendChannel[Claimed]) -> None:
         """Claim and hand out until cancelled; what is then neither started nor done is `unstarted`.
 
         Args:
@@ -71,7 +67,7 @@ class Intake:
         """
         pause = _SHORTEST_PAUSE
         while True:
-            crowded = self._lanes.waiting >= self._batch
+            crowded = self._key_order.waiting >= self._batch
             deliveries = [] if crowded else await self._queue.claim(self._batch)
             self._health_state.beat("worker")
             self._accept(deliveries)
@@ -86,23 +82,25 @@ class Intake:
 
     def unstarted(self) -> list[str]:
         """Give up what no worker has started, and return its tokens in the order of the claim."""
-        jobs = [*self._ready, *self._lanes.abandon()]
+        claimed = [*self._ready, *self._key_order.abandon()]
         self._ready.clear()
-        return sorted(job.delivery.token for job in jobs)
+        return sorted(each.delivery.token for each in claimed)
 
     def _accept(self, deliveries: list[Delivery]) -> None:
         for delivery in deliveries:
             try:
-                job = Job(delivery, decode(delivery.element))
+                message = decode(delivery.element)
+                claimed = Claimed(delivery, message, self._registry.find(message))
             except MalformedMessageError as error:
                 self._refuse(delivery, error)
                 continue
-            if self._lanes.enter(job.message.key, job):
-                self._ready.append(job)
+            key = claimed.order_key
+            if not key or self._key_order.enter(key, claimed):
+                self._ready.append(claimed)
 
 
-async def _hand_over(workers: trio.MemorySendChannel[Job], job: Job) -> None:
+async def _hand_over(workers: trio.MemorySendChannel[Claimed], claimed: Claimed) -> None:
     try:
-        workers.send_nowait(job)  # to all who wait, in one step of the event loop instead of one each
+        workers.send_nowait(claimed)  # to all who wait, in one step of the event loop instead of one each
     except trio.WouldBlock:
-        await workers.send(job)
+        await workers.send(claimed)

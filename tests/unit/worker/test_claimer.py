@@ -1,4 +1,4 @@
-"""The intake: claims no more than is free, hands out in order, and knows what nobody started."""
+"""The claimer: claims no more than is free, hands out in order, and knows what nobody started."""
 
 import attrs
 import orjson
@@ -7,27 +7,43 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from loadtest_trio.errors import MalformedMessageError
 from loadtest_trio.jobs.delivery import Delivery
+from loadtest_trio.jobs.message import Message
 from loadtest_trio.metrics.health_state import HealthState
-from loadtest_trio.worker.intake import Intake, Job
-from loadtest_trio.worker.key_order import Lanes
+from loadtest_trio.worker.claimer import Claimer
+from loadtest_trio.worker.key_order import KeyOrder
+from loadtest_trio.worker.runner import Claimed
+from tests.support.handlers import registry_of
 from tests.support.memory_redis import MemoryQueue, MemoryRedis
+
+
+async def _nothing(message: Message) -> None:
+    """Do nothing."""
 
 
 @attrs.define
 class Bench:
-    """An intake, what it claims from, and the worker's end of its channel."""
+    """A claimer, what it claims from, and the worker's end of its channel."""
 
     concurrency: int
     redis: MemoryRedis = attrs.field(factory=MemoryRedis)
-    lanes: Lanes[Job] = attrs.field(factory=Lanes)
+    key_order: KeyOrder[Claimed] = attrs.field(factory=KeyOrder)
     refused: list[tuple[bytes, str]] = attrs.field(factory=list)
     queue: MemoryQueue = attrs.field(init=False)
-    intake: Intake = attrs.field(init=False)
+    claimer: Claimer = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self.queue = MemoryQueue(self.redis)
-        self.intake = Intake(
-            self.queue, self.lanes, self.concurrency, self.refuse, HealthState(trio.current_time, 60)
+        self.claimer = self.make_claimer()
+
+    def make_claimer(self) -> Claimer:
+        """Return a claimer on the queue as it is now."""
+        return Claimer(
+            self.queue,
+            registry_of(_nothing),
+            self.key_order,
+            self.concurrency,
+            self.refuse,
+            HealthState(trio.current_time, 60),
         )
 
     def refuse(self, delivery: Delivery, error: MalformedMessageError) -> None:
@@ -41,52 +57,52 @@ class Bench:
             self.redis.push(orjson.dumps({"id": str(number), "operation": "READ", "key": key}))
 
 
-def ids(jobs: list[Job]) -> list[str]:
+def ids(taken: list[Claimed]) -> list[str]:
     """Return the ids of the messages."""
-    return [job.message.id for job in jobs]
+    return [each.message.id for each in taken]
 
 
 async def test_it_claims_no_more_than_it_may(autojump_clock: MockClock) -> None:
     """With nobody free, at most one batch is claimed, and a batch is no larger than the number of workers."""
     bench = Bench(concurrency=4)
     bench.push(*(f"k{i}" for i in range(20)))
-    send, receive = trio.open_memory_channel[Job](0)
+    send, receive = trio.open_memory_channel[Claimed](0)
     with trio.move_on_after(10):
-        await bench.intake.run(send)
+        await bench.claimer.run(send)
     assert len(bench.redis.in_flight["a"]) == 4
     assert len(bench.redis.queue) == 16
     await receive.aclose()
 
 
-async def test_jobs_go_out_in_order(autojump_clock: MockClock) -> None:
+async def test_messages_go_out_in_order(autojump_clock: MockClock) -> None:
     """Free workers get the messages in the order of the queue."""
-    bench, taken = Bench(concurrency=3), list[Job]()
+    bench, taken = Bench(concurrency=3), list[Claimed]()
     bench.push(*(f"k{i}" for i in range(50)))
-    send, receive = trio.open_memory_channel[Job](0)
+    send, receive = trio.open_memory_channel[Claimed](0)
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(bench.intake.run, send)
+        nursery.start_soon(bench.claimer.run, send)
         for _ in range(50):
             taken.append(await receive.receive())
         nursery.cancel_scope.cancel()
     assert ids(taken) == [str(number) for number in range(50)]
-    assert bench.intake.unstarted() == []
+    assert bench.claimer.unstarted() == []
 
 
 async def test_all_who_wait_are_served_in_one_step(autojump_clock: MockClock) -> None:
-    """When the first of the waiting workers runs, every one of them has its job."""
-    bench, taken, left = Bench(concurrency=4), list[Job](), list[str]()
+    """When the first of the waiting workers runs, every one of them has its message."""
+    bench, taken, left = Bench(concurrency=4), list[Claimed](), list[str]()
     bench.push("a", "b", "c", "d")
-    send, receive = trio.open_memory_channel[Job](0)
+    send, receive = trio.open_memory_channel[Claimed](0)
 
     async def work() -> None:
         taken.append(await receive.receive())
-        left.extend(bench.intake.unstarted())
+        left.extend(bench.claimer.unstarted())
 
     async with trio.open_nursery() as nursery:
         for _ in range(4):
             nursery.start_soon(work)
         await wait_all_tasks_blocked()
-        nursery.start_soon(bench.intake.run, send)
+        nursery.start_soon(bench.claimer.run, send)
         await trio.sleep(1)
         nursery.cancel_scope.cancel()
     assert sorted(ids(taken)) == ["0", "1", "2", "3"]
@@ -97,31 +113,31 @@ async def test_what_nobody_started_is_known(autojump_clock: MockClock) -> None:
     """Cancelled, it names what is claimed and not taken; released, it waits in its old order."""
     bench = Bench(concurrency=5)
     bench.push("a", "b", "a", "c", "a", "d")
-    send, receive = trio.open_memory_channel[Job](0)
+    send, receive = trio.open_memory_channel[Claimed](0)
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(bench.intake.run, send)
+        nursery.start_soon(bench.claimer.run, send)
         started = await receive.receive()
         await trio.sleep(1)
         nursery.cancel_scope.cancel()
-    tokens = bench.intake.unstarted()
+    tokens = bench.claimer.unstarted()
     assert started.message.id == "0"
     assert len(tokens) == 4
     assert await bench.queue.release(tokens) == 4
     waiting = [orjson.loads(element)["id"] for element in reversed(bench.redis.queue)]
     assert waiting == ["1", "2", "3", "4", "5"]
-    assert bench.intake.unstarted() == []
+    assert bench.claimer.unstarted() == []
 
 
 async def test_waiting_behind_a_key_takes_room(autojump_clock: MockClock) -> None:
     """While a batch waits for a busy key nothing is claimed, so two batches at most are not started."""
     bench = Bench(concurrency=4)
     bench.push(*["hot"] * 30)
-    send, receive = trio.open_memory_channel[Job](0)
+    send, receive = trio.open_memory_channel[Claimed](0)
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(bench.intake.run, send)
+        nursery.start_soon(bench.claimer.run, send)
         await receive.receive()
         await trio.sleep(10)
-        assert bench.lanes.waiting == 7
+        assert bench.key_order.waiting == 7
         assert len(bench.redis.in_flight["a"]) == 8  # one at work
         nursery.cancel_scope.cancel()
 
@@ -133,9 +149,9 @@ async def test_garbage_is_refused_and_passed_over(autojump_clock: MockClock) -> 
     for garbage in (b"", b"\xff", b"{}", b'{"id": 1}'):
         bench.redis.push(garbage)
     bench.push("b")
-    send, receive = trio.open_memory_channel[Job](0)
+    send, receive = trio.open_memory_channel[Claimed](0)
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(bench.intake.run, send)
+        nursery.start_soon(bench.claimer.run, send)
         assert [(await receive.receive()).message.key for _ in range(2)] == ["a", "b"]
         nursery.cancel_scope.cancel()
     assert [element for element, _ in bench.refused] == [b"", b"\xff", b"{}", b'{"id": 1}']
@@ -147,10 +163,10 @@ async def test_an_empty_queue_is_not_hammered(autojump_clock: MockClock) -> None
     seen: list[str] = []
     bench = Bench(concurrency=10)
     bench.queue = MemoryQueue(bench.redis, observe=lambda kind, *_: seen.append(kind))
-    bench.intake = Intake(bench.queue, bench.lanes, 10, bench.refuse, HealthState(trio.current_time, 60))
-    send, receive = trio.open_memory_channel[Job](0)
+    bench.claimer = bench.make_claimer()
+    send, receive = trio.open_memory_channel[Claimed](0)
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(bench.intake.run, send)
+        nursery.start_soon(bench.claimer.run, send)
         await trio.sleep(10)
         assert 190 <= seen.count("claim") <= 220
         await trio.sleep(0.013)
@@ -159,3 +175,20 @@ async def test_an_empty_queue_is_not_hammered(autojump_clock: MockClock) -> None
         await receive.receive()
         assert trio.current_time() - before <= 0.0501
         nursery.cancel_scope.cancel()
+
+
+async def test_unknown_operation_is_refused_with_the_reason(autojump_clock: MockClock) -> None:
+    """A message that no handler takes, or that lacks the key it needs, is refused and named."""
+    bench = Bench(concurrency=10)
+    bench.redis.push(orjson.dumps({"id": "1", "operation": "FLY", "key": "k"}))
+    bench.redis.push(orjson.dumps({"id": "2", "operation": "READ"}))
+    bench.push("a")
+    send, receive = trio.open_memory_channel[Claimed](0)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(bench.claimer.run, send)
+        assert (await receive.receive()).message.key == "a"
+        nursery.cancel_scope.cancel()
+    assert [reason for _, reason in bench.refused] == [
+        "unknown operation 'FLY': known are READ, UPDATE, CREATE, DELETE",
+        "READ needs a key",
+    ]

@@ -1,4 +1,4 @@
-"""What follows once Redis has taken a settlement: counters, and whoever subscribed to completions."""
+"""Records what ended, once Redis has taken its settlement: counters, and whoever subscribed."""
 
 from collections.abc import Callable
 
@@ -6,16 +6,16 @@ from loadtest_trio.jobs.delivery import Outcome
 from loadtest_trio.jobs.message import Message
 from loadtest_trio.metrics import logs
 from loadtest_trio.metrics.counters import Metrics
-from loadtest_trio.worker.finished import Finished
+from loadtest_trio.worker.completion import Completion
 
 
-class Bookkeeper:
-    """Books settled deliveries.
+class CompletionRecorder:
+    """Counts settled deliveries and publishes them.
 
     Args:
         metrics: Where it counts.
-        unix_clock: The time of day in Unix seconds, the same clock as that of `Finished.at`.
-        on_completed: Told about each message whose delivery is settled, and how it ended.
+        unix_clock: The time of day in Unix seconds, the same clock as that of `Completion.at`.
+        on_completed: Called with each message whose delivery is settled, and with its outcome.
     """
 
     def __init__(
@@ -28,15 +28,15 @@ class Bookkeeper:
         self._unix_clock = unix_clock
         self._on_completed = on_completed
 
-    def settled(self, finished: Finished, counted: bool) -> None:
-        """Book one delivery.
+    def record(self, completion: Completion, counted: bool) -> None:
+        """Record one delivery.
 
         Args:
-            finished: The delivery.
-            counted: False when it was stale: another consumer had taken the message over, and books it.
+            completion: How it ended.
+            counted: False when it was stale: another consumer had taken the message over and records it.
         """
-        message, outcome = finished.message, finished.outcome
-        self._metrics.settle_wait.record(self._unix_clock() - finished.at)
+        message, outcome = completion.message, completion.outcome
+        self._metrics.settle_wait.record(self._unix_clock() - completion.at)
         identity = message.id if message else ""
         if not counted:
             self._metrics.totals["stale"] += 1

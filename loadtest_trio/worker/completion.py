@@ -1,0 +1,51 @@
+"""The end of one delivery: what to tell Redis, and what to record once Redis knows."""
+
+import attrs
+
+from loadtest_trio.backends.redis import dead_record
+from loadtest_trio.errors import LoadtestError
+from loadtest_trio.jobs.delivery import Delivery, Outcome, Settlement
+from loadtest_trio.jobs.message import Message
+
+
+@attrs.frozen
+class Completion:
+    """How one delivery of a message ended.
+
+    Attributes:
+        delivery: What Redis handed out.
+        message: The message; None for an element that could not be read.
+        outcome: What becomes of it.
+        at: When it ended, in Unix seconds.
+        attempts: How many attempts count, in this and earlier deliveries.
+        error: The last error, if any.
+        retries: How often it has been put back, this time included, for a retry.
+        delay: Seconds until it is due again, for a retry.
+        result: What the work returned, if anything.
+    """
+
+    delivery: Delivery
+    message: Message | None
+    outcome: Outcome
+    at: float = 0.0
+    attempts: int = 0
+    error: LoadtestError | None = None
+    retries: int = 0
+    delay: float = 0.0
+    result: bytes | None = None
+
+    def settlement(self) -> Settlement:
+        """Return what to tell Redis."""
+        token = self.delivery.token
+        match self.outcome:
+            case Outcome.PROCESSED:
+                return Settlement.processed(token)
+            case Outcome.MISSED:
+                return Settlement.missed(token)
+            case Outcome.RETRY if self.message:
+                again = self.message.put_back(retries=self.retries, attempts=self.attempts)
+                return Settlement.retry(token, again.encode(), self.delay)
+        record = dead_record(
+            self.delivery.element, error=str(self.error), attempts=self.attempts, time=self.at
+        )
+        return Settlement.dead(token, record)

@@ -1,0 +1,121 @@
+"""Runs one message until it is done, hopeless, or should rather wait on the queue.
+
+    attempt ─► ok ─────────────────────────────────► processed
+       ▲    ─► object missing ─────────────────────► missed
+       │    ─► permanent error ────────────────────► dead
+       │    ─► transient error ─► attempts left? ──┐
+       └──── backoff ◄── yes, or an outage ◄───────┤
+                                                   └ no ─► retries left? ─► retry, else dead
+
+Failures during an outage of a backend do not use up a message's attempts: an attempt is free when it began
+while the backend gave nobody an answer, and got none itself. The attempt that *reveals* an outage still
+counts; otherwise a message whose every request breaks could retry for ever. So an outage costs a message
+one attempt at most. After many free attempts the message returns to the queue, at no cost, so that its
+worker can try others. A 500 or a 503 is an answer and always counts.
+"""
+
+from collections.abc import Awaitable, Callable
+from random import Random
+from typing import Any
+
+import attrs
+import trio
+
+from loadtest_trio.errors import CredentialsError, LoadtestError, ObjectMissingError
+from loadtest_trio.handlers import Handler
+from loadtest_trio.jobs.delivery import Delivery, Outcome
+from loadtest_trio.jobs.message import Message
+from loadtest_trio.worker.completion import Completion
+
+
+@attrs.frozen
+class Claimed:
+    """A claimed message.
+
+    Attributes:
+        delivery: What Redis handed out; its token settles it.
+        message: The same, read.
+        handler: What does its work.
+    """
+
+    delivery: Delivery
+    message: Message
+    handler: Handler
+
+    @property
+    def order_key(self) -> str:
+        """The key whose work must not overlap with this one's; "" when there is no order."""
+        return self.message.key if self.handler.ordered else ""
+
+
+@attrs.frozen
+class Runner:
+    """Makes the attempts at one message.
+
+    Attributes:
+        rng: Jitter.
+        out_since: Backend -> since when it answers nobody, in `clock`'s seconds; None while it answers.
+        on_failure: Called with every failed attempt: message, number of the attempt, error.
+        unix_clock: Unix seconds.
+        sleep: Waits, in seconds.
+        clock: Monotonic seconds.
+    """
+
+    rng: Random
+    out_since: Callable[[str], float | None]
+    on_failure: Callable[[Message, int, LoadtestError], None]
+    unix_clock: Callable[[], float]
+    sleep: Callable[[float], Awaitable[object]] = trio.sleep
+    clock: Callable[[], float] = trio.current_time
+
+    async def run(self, claimed: Claimed) -> Completion:
+        """Work on a message until its delivery ends.
+
+        Args:
+            claimed: The message and its handler.
+
+        Returns:
+            How it ended; errors of the work never leave here.
+        """
+        message, policy = claimed.message, claimed.handler.retry
+        attempt = counted = 0
+        while True:
+            attempt += 1
+            began = self.clock()
+            result, error = await _attempt(claimed.handler, message)
+            if error is None or isinstance(error, ObjectMissingError):
+                outcome = Outcome.MISSED if error else Outcome.PROCESSED
+                attempts = message.attempts + counted + 1
+                return self._end(claimed, outcome, attempts, error=error, result=result)
+            self.on_failure(message, attempt, error)
+            counted += not self._excused(error, began)
+            if not error.retryable or counted >= policy.attempts_in_place or attempt >= policy.most_in_place:
+                return self._put_back(claimed, message.attempts + counted, error)
+            await self.sleep(policy.in_place.delay(attempt, self.rng))
+
+    def _excused(self, error: LoadtestError, began: float) -> bool:
+        if isinstance(error, CredentialsError):
+            return True
+        since = self.out_since(error.backend) if error.unreachable else None
+        return since is not None and since < began
+
+    def _put_back(self, claimed: Claimed, attempts: int, error: LoadtestError) -> Completion:
+        message, policy = claimed.message, claimed.handler.retry
+        used_up = attempts >= policy.attempts_in_place * (message.retries + 1)
+        if not error.retryable or (used_up and message.retries >= policy.max_retries):
+            return self._end(claimed, Outcome.DEAD, attempts, error=error)
+        retries = message.retries + used_up
+        delay = policy.put_back.delay(message.retries + 1, self.rng)
+        return self._end(claimed, Outcome.RETRY, attempts, error=error, retries=retries, delay=delay)
+
+    def _end(self, claimed: Claimed, outcome: Outcome, attempts: int, **facts: Any) -> Completion:
+        return Completion(claimed.delivery, claimed.message, outcome, self.unix_clock(), attempts, **facts)
+
+
+async def _attempt(handler: Handler, message: Message) -> tuple[bytes | None, LoadtestError | None]:
+    try:
+        return await handler.run(message), None
+    except LoadtestError as error:
+        return None, error
+    except Exception as error:  # one message's surprise must not end the others' work
+        return None, LoadtestError(f"{type(error).__name__}: {error}")
