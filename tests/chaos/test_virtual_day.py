@@ -1,7 +1,7 @@
 """A day in virtual time: the real service on backends in memory, with an outage an hour.
 
 Everything between the daemon and the two backends is the real thing: scheduler, inventory, mix, workers,
-attempts, settlements, retries, metrics_service, health_state, health application, log. Redis and S3 are those of
+attempts, settlements, retries, metrics service, health state and application, log. Redis and S3 are those of
 `tests.support`, which the contract tests hold to the behaviour of real servers.
 
 A message through all of that costs more than 100 µs of CPU: 24 hours at 50 messages a second, 4.5 million
