@@ -335,4 +335,4 @@ async def test_the_clients_are_closed(autojump_clock: MockClock, fails: bool) ->
             assert await serve(configuration, {}) == 0
     assert service.bucket.closed
     assert service.queue.closed
-    assert threading.active_count() == threads
+    assert threading.active_count() <= threads  # an idle thread of an earlier test may end meanwhile
