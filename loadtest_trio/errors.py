@@ -86,6 +86,12 @@ class MalformedMessageError(LoadtestError):
     fault = Fault.MESSAGE
 
 
+class JobRejectedError(LoadtestError):
+    """A job that cannot be taken as it is: a name in it is not allowed."""
+
+    fault = Fault.USER
+
+
 class RedisError(LoadtestError):
     """Base of what goes wrong between us and Redis."""
 
