@@ -4,7 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -62,32 +62,45 @@ def go_peer(variant: str) -> Callable[[], list[str]]:
 
     def command() -> list[str]:
         source = ROOT / "benchmarks" / "peers" / "go"
-        binary = CACHE / "go-peer"
-        go = shutil.which("go")
-        if not go or not (GO_PATH / "src/github.com/minio/minio-go/v7").is_dir():
-            raise Unavailable(f"no Go toolchain with its packages: apt-get install {GO_PACKAGES}")
-        if not binary.exists() or any(
-            f.stat().st_mtime > binary.stat().st_mtime for f in source.glob("*.go")
-        ):
-            env = os.environ | {
-                "GO111MODULE": "off",
-                "GOPATH": str(GO_PATH),
-                "GOCACHE": str(CACHE / "go-cache"),
-            }
-            CACHE.mkdir(exist_ok=True)
-            built = subprocess.run(
-                [go, "build", "-o", binary, "."],
-                cwd=source,
-                env=env,
-                capture_output=True,
-                text=True,
-                check=False,
-            )
-            if built.returncode:
-                raise Unavailable(f"go build failed: {built.stderr.strip()}")
-        return [str(binary), variant]
+        return [str(build_go(source, CACHE / "go-peer", ["minio/minio-go/v7"], GO_PACKAGES)), variant]
 
     return command
+
+
+def build_go(source: Path, binary: Path, needs: Iterable[str], packages: str) -> Path:
+    """Build a Go program, offline, from the sources that Debian's packages put below `GO_PATH`.
+
+    Args:
+        source: Folder of its main package.
+        binary: Where the program goes; it is built again when a source file is newer.
+        needs: Repositories of github.com that it imports.
+        packages: The Debian packages that hold the compiler and these repositories.
+
+    Returns:
+        The binary.
+
+    Raises:
+        Unavailable: There is no compiler, a repository is missing, or the program does not compile.
+    """
+    go = shutil.which("go")
+    if not go or not all((GO_PATH / "src/github.com" / need).is_dir() for need in needs):
+        raise Unavailable(f"no Go toolchain with its packages: apt-get install {packages}")
+    sources = [file.stat().st_mtime for file in source.glob("*.go")]
+    if binary.exists() and max(sources) <= binary.stat().st_mtime:
+        return binary
+    CACHE.mkdir(exist_ok=True)
+    environment = {"GO111MODULE": "off", "GOPATH": str(GO_PATH), "GOCACHE": str(CACHE / "go-cache")}
+    built = subprocess.run(
+        [go, "build", "-o", binary, "."],
+        cwd=source,
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if built.returncode:
+        raise Unavailable(f"go build failed: {built.stderr.strip()}")
+    return binary
 
 
 def daemon() -> list[str]:

@@ -6,7 +6,6 @@ over HTTP and HTTPS, with wrk (C) as the practical limit.
 """
 
 import argparse
-import operator
 import statistics
 import sys
 
@@ -19,45 +18,9 @@ from benchmarks.components import components
 from benchmarks.output import RunInfo, add_options, report_progress, spread, table, write
 from benchmarks.process import CLIENT_CORE, SERVER_CORE, Unavailable, pin
 from benchmarks.redis_server import RedisServer
+from benchmarks.targets import HEADS, Target
 
 FEW, MANY = 10, 64  # workers: the default, and what the goal is measured with
-
-
-@attrs.frozen
-class Figure:
-    """Something measured, with the target it has in the goal.
-
-    Attributes:
-        name: What.
-        values: A value a round; none when it could not be measured.
-        most: The target.
-        sign: ``<`` or ``≤``.
-        unit: Of the values and the target.
-    """
-
-    name: str
-    values: list[float]
-    most: float
-    sign: str = "<"
-    unit: str = "µs"
-
-    @property
-    def met(self) -> str:
-        """Whether the median keeps to the target."""
-        if not self.values:
-            return "not measured"
-        keeps = operator.le if self.sign == "≤" else operator.lt
-        return "yes" if keeps(statistics.median(self.values), self.most) else "no"
-
-    def row(self) -> list[str]:
-        """Return it as a row of the table of targets."""
-        digits = 1 if self.unit == "µs" else 2
-        return [
-            self.name,
-            f"{self.sign} {self.most:,g} {self.unit}",
-            f"{spread(self.values, digits)} {self.unit if self.values else ''}".strip(),
-            self.met,
-        ]
 
 
 def component_rounds(rounds: int) -> list[dict[str, float]]:
@@ -81,7 +44,7 @@ def figures(
     costs_by_component: list[dict[str, float]],
     queue: dict[int, list[float]],
     requests: dict[str, list[Round]],
-) -> list[Figure]:
+) -> list[Target]:
     """Return what was measured beside the goal's targets, in the goal's order."""
 
     def of(*names: str) -> list[float]:
@@ -91,32 +54,31 @@ def figures(
         figure
         for kind, rounds in requests.items()
         for figure in (
-            Figure(f"{OURS}: {kind}", ratios(rounds, OURS, LIMIT), 2, "≤", f"× {LIMIT}"),
-            Figure(f"{OURS}: {kind}", ratios(rounds, OURS, PEER), 1, "<", f"× {PEER}"),
+            Target(f"{OURS}: {kind}", ratios(rounds, OURS, LIMIT), 2, "≤", f"× {LIMIT}"),
+            Target(f"{OURS}: {kind}", ratios(rounds, OURS, PEER), 1, "<", f"× {PEER}"),
         )
     ]
     return [
         *against,
-        Figure("sign one request", of("sign"), 25),
-        Figure("CREATE: payload of 5,500 UUIDs", of("create"), 1000),
-        Figure("UPDATE: edit of 200 KB", of("edit"), 50),
+        Target("sign one request", of("sign"), 25),
+        Target("CREATE: payload of 5,500 UUIDs", of("create"), 1000),
+        Target("UPDATE: edit of 200 KB", of("edit"), 50),
         *(
-            Figure(
+            Target(
                 f"Redis a message, {workers} workers ({redis_queue.Batches.of_service(workers)})", values, 60
             )
             for workers, values in queue.items()
         ),
-        Figure("metrics and logging a message", of("record", "line"), 20),
+        Target("metrics and logging a message", of("record", "line"), 20),
     ]
 
 
-def render(about: RunInfo, targets: list[Figure], requests: dict[str, list[Round]]) -> str:
+def render(about: RunInfo, targets: list[Target], requests: dict[str, list[Round]]) -> str:
     """Return everything as Markdown: the targets, then the clients one against the other."""
     how = "CPU of the client, all threads, user and system. A target is met when the median keeps to it."
-    heads = ["part", "target", "measured: median (least–most)", "met"]
     blocks = [
         about.heading("Components of a message", how),
-        table(heads, [figure.row() for figure in targets]),
+        table(["component", *HEADS], [figure.row() for figure in targets]),
     ]
     for kind, rounds in requests.items():
         names = sorted(

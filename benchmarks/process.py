@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import attrs
+import psutil
 
 _CORES = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else [0]
 CLIENT_CORE = _CORES[0]  # of those we may use: taskset(1) moves a benchmark, or keeps it to one core
@@ -86,8 +87,29 @@ class Child:
 
     def cpu_seconds(self) -> float:
         """Return the CPU seconds, user and system over all threads, used so far."""
-        # MAKE_PROCESS_CPUCLOCK(pid, CPUCLOCK_SCHED) of linux/posix-timers_types.h.
-        return time.clock_gettime((~self.process.pid << 3) | 2)
+        return _cpu_clock(self.process.pid)
+
+    def tree_cpu_seconds(self) -> float:
+        """Return the CPU seconds of the process and of all its descendants, ended and reaped ones included.
+
+        A descendant that ended and that nobody has waited for is missing until its parent reaps it.
+        """
+        return sum(map(_cpu_seconds_with_reaped, self._tree()))
+
+    def tree_rss_mb(self) -> float:
+        """Return the resident memory of the process and its descendants now; shared pages count in each."""
+        sizes: list[int] = []
+        for each in self._tree():
+            with contextlib.suppress(psutil.Error):
+                sizes.append(each.memory_info().rss)
+        return sum(sizes) / 2**20
+
+    def _tree(self) -> "list[psutil.Process]":
+        try:
+            root = psutil.Process(self.process.pid)
+            return [root, *root.children(recursive=True)]
+        except psutil.Error:
+            return []
 
     def peak_rss_mb(self) -> float:
         """Return the largest resident set so far (rusage would also count ours, from before the exec)."""
@@ -123,6 +145,21 @@ class Child:
     def stderr_tail(self) -> str:
         """Return the end of its standard error, for a message to the user."""
         return self.log.read_text(errors="replace")[-2000:].strip()
+
+
+def _cpu_seconds_with_reaped(process: "psutil.Process") -> float:
+    """Return CPU seconds of one process and of its reaped children; 0 when it has just ended."""
+    try:
+        reaped = process.cpu_times()
+        return _cpu_clock(process.pid) + float(reaped.children_user + reaped.children_system)
+    except (psutil.Error, OSError):
+        return 0.0
+
+
+def _cpu_clock(pid: int) -> float:
+    """Return CPU seconds by the CPU-time clock of a live process: all its threads, user and system."""
+    # MAKE_PROCESS_CPUCLOCK(pid, CPUCLOCK_SCHED) of linux/posix-timers_types.h.
+    return time.clock_gettime((~pid << 3) | 2)
 
 
 def pin(core: int) -> None:

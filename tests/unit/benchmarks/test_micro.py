@@ -3,7 +3,7 @@
 import pytest
 
 from benchmarks.client_comparison import Round, kinds, ratios
-from benchmarks.micro import FEW, MANY, Figure, figures, render
+from benchmarks.micro import FEW, MANY, figures, render
 from benchmarks.output import RunInfo
 
 ABOUT = RunInfo({"cpu": "C", "cores": 2, "python": "3", "commit": "abc"}, "now", 3)
@@ -36,21 +36,6 @@ def test_every_target_of_the_goal_has_a_row() -> None:
     assert targets[:8] == ["≤ 2 × wrk", "< 1 × obstore"] * 4
     assert targets[8:] == ["< 25 µs", "< 1,000 µs", "< 50 µs", "< 60 µs", "< 60 µs", "< 20 µs"]
     assert [each.met for each in everything] == ["not measured"] * 8 + ["yes"] * 6
-
-
-@pytest.mark.parametrize(
-    ("sign", "values", "met"),
-    [
-        ("<", [1.0, 1.9, 9.0], "yes"),
-        ("<", [1.0, 2.0, 2.0], "no"),
-        ("≤", [1.0, 2.0, 2.0], "yes"),
-        ("≤", [1.0, 2.1, 2.1], "no"),
-        ("≤", [], "not measured"),
-    ],
-)
-def test_the_median_decides(sign: str, values: list[float], met: str) -> None:
-    """A target is met by the median, with the sign that the goal has."""
-    assert Figure("x", values, 2, sign).met == met
 
 
 def test_the_text_shows_targets_ratios_and_where_it_was_taken(requests: dict[str, list[Round]]) -> None:
