@@ -35,19 +35,16 @@ BODY = b"a" * SIZE
 @asynccontextmanager
 async def s3service(method: str, tasks: int, *, transport: Literal["lean", "httpx"]) -> AsyncIterator[Call]:
     """The package's S3Service: signed, checked, its errors translated."""
-    from loadtest_trio.backends.s3 import S3Service, find_credentials
+    from loadtest_trio.backends.s3 import BucketLocation, S3Service, find_credentials
     from loadtest_trio.http.client.deadline_watch import DeadlineWatch
     from loadtest_trio.http.client.transport import open_transport
 
     watch = DeadlineWatch()
     service = S3Service(
         transport=open_transport(transport, max_connections=tasks, verify=trusting(), watch=watch),
-        bucket=BUCKET,
-        region="us-east-1",
-        credentials=await find_credentials(os.environ, home=Path.home(), now=time.time),
-        endpoint_url=URL,
-        prefix="loadtest/",
-        watch=watch,
+        location=BucketLocation(BUCKET, "us-east-1", URL, "loadtest/"),
+        credentials=await find_credentials(os.environ, home=Path.home(), unix_clock=time.time),
+        deadline_watch=watch,
     )
     async with trio.open_nursery() as nursery:
         nursery.start_soon(service.run)

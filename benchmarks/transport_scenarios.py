@@ -14,8 +14,8 @@ from benchmarks.calibration import SIZE
 from benchmarks.endpoint import NginxS3
 from loadtest_trio.http.client.connection import Connection
 from loadtest_trio.http.client.deadline_watch import DeadlineWatch
-from loadtest_trio.http.client.http1 import BufferStream, request_head
-from loadtest_trio.http.client.request_timeout import Timer
+from loadtest_trio.http.client.http1 import BufferStream, wire_request
+from loadtest_trio.http.client.request_timeout import RequestTimeout
 from loadtest_trio.http.client.transport import open_transport, response_body
 from loadtest_trio.http.streams import Stream, TcpStream, connect
 from loadtest_trio.http.tls import open_tls
@@ -89,13 +89,12 @@ async def over_transport(
 @contextlib.asynccontextmanager
 async def over_connections(scenario: Scenario) -> AsyncIterator[list[Call]]:
     """The same bytes, each task on a `Connection` of its own."""
-    timer = Timer({}, math.inf)
-    body = BODY if scenario.method == "PUT" else b""
-    head = request_head(scenario.request(), len(body))
+    timeout = RequestTimeout({}, math.inf)
+    request = await wire_request(scenario.request())
     scratch = memoryview(bytearray(65536))
 
     async def call(connection: Connection) -> None:
-        response = await connection.exchange(scenario.method, head, body, timer)
+        response = await connection.exchange(request, timeout)
         assert len(response.body) == scenario.answer_size
 
     async with contextlib.AsyncExitStack() as stack:

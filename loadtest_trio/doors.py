@@ -9,8 +9,8 @@ from random import Random
 import attrs
 
 from loadtest_trio.backends.redis import RedisService
-from loadtest_trio.backends.s3 import S3Service, find_credentials
-from loadtest_trio.backends.s3.instrumented import ObservedTransport
+from loadtest_trio.backends.s3 import BucketLocation, S3Service, find_credentials
+from loadtest_trio.backends.s3.instrumented import InstrumentedTransport
 from loadtest_trio.errors import (
     ConfigurationError,
     LoadtestError,
@@ -100,14 +100,13 @@ async def open_s3(
         watch=watch,
     )
     return S3Service(
-        transport=ObservedTransport(transport, metrics.observe_first_byte, delay),
-        bucket=settings.s3_bucket,
-        region=settings.aws_region,
-        credentials=await find_credentials(environ, home=Path.home(), now=time.time),
-        endpoint_url=settings.s3_endpoint_url or None,
-        prefix=settings.s3_prefix,
+        transport=InstrumentedTransport(transport, metrics.observe_first_byte, delay),
+        location=BucketLocation(
+            settings.s3_bucket, settings.aws_region, settings.s3_endpoint_url or None, settings.s3_prefix
+        ),
+        credentials=await find_credentials(environ, home=Path.home(), unix_clock=time.time),
         observe=observe,
-        watch=watch,
+        deadline_watch=watch,
     )
 
 

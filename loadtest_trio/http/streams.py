@@ -1,9 +1,8 @@
 """Non-blocking byte streams: TCP here, TLS in `tls.py`.
 
-A stream moves bytes without waiting and raises `BlockingIOError` when there are none to move; its user
-decides when to wait, and for how long. Trio's own `SocketStream` passes through the scheduler after every
-successful `recv`, a whole turn of the loop; trying first and waiting only when the kernel has nothing
-leaves one wait a response.
+A stream never waits by itself: it raises `BlockingIOError` if there are no bytes, and the caller decides
+when and how long to wait. Trio's `SocketStream` executes a checkpoint after every successful `recv`, a full
+turn of the event loop; waiting only when the kernel has no bytes leaves one wait per response.
 """
 
 import socket
@@ -12,40 +11,40 @@ from typing import Protocol
 import trio
 
 from loadtest_trio.http.client.http1 import Buffer
-from loadtest_trio.http.client.request_timeout import Timer
+from loadtest_trio.http.client.request_timeout import RequestTimeout
 
 
 class Stream(Protocol):
-    """What a connection needs of TCP or TLS."""
+    """The interface of a TCP or TLS stream."""
 
     @property
     def bytes_sent(self) -> int:
-        """What the kernel has taken so far."""
+        """Number of bytes that the kernel has accepted."""
 
     def receive_nowait(self, into: memoryview) -> int:
-        """Receive up to ``len(into)`` bytes; 0 is the end. Raises BlockingIOError when there are none yet."""
+        """Receive up to ``len(into)`` bytes; 0 is the end. Raises BlockingIOError if there are none yet."""
 
     async def wait_readable(self) -> None:
-        """Wait until `receive_nowait` may find something."""
+        """Wait until `receive_nowait` may return bytes."""
 
-    async def send(self, head: bytes, body: Buffer, timer: Timer) -> None:
-        """Send both, without joining them."""
+    async def send(self, head: bytes, body: Buffer, timeout: RequestTimeout) -> None:
+        """Send head and body without joining them; restarts the timeout's write phase before every wait."""
 
     def fileno(self) -> int:
         """Return the socket's descriptor, for a selector."""
 
     def wake(self) -> None:
-        """Let who waits for the socket find it closed; it is not yet."""
+        """Make tasks that wait for the socket raise `trio.ClosedResourceError`; does not close it."""
 
     def close(self) -> None:
-        """Close the socket at once; never waits, so a cancelled task can do it."""
+        """Close the socket without waiting, so that a cancelled task can do it."""
 
 
 class TcpStream:
     """A connected TCP socket.
 
     Args:
-        sock: Non-blocking; this object owns it from now on.
+        sock: A non-blocking socket; this object owns it from now on.
     """
 
     def __init__(self, sock: socket.socket) -> None:
@@ -61,15 +60,15 @@ class TcpStream:
         """See `Stream.wait_readable`."""
         await trio.lowlevel.wait_readable(self._fd)
 
-    async def send(self, head: bytes, body: Buffer, timer: Timer) -> None:
-        """See `Stream.send`: one `sendmsg` when the kernel's buffer has the room."""
+    async def send(self, head: bytes, body: Buffer, timeout: RequestTimeout) -> None:
+        """See `Stream.send`: a single `sendmsg` if the kernel's buffer has room."""
         sent = self._send_nowait([head, body])
         if sent == len(head) + len(body):
             return
         for part in (head, body):
             with memoryview(part) as view:
                 while sent < len(view):
-                    timer.start("write")
+                    timeout.start("write")
                     await trio.lowlevel.wait_writable(self._fd)
                     sent += self._send_nowait([view[sent:]])
                 sent -= len(view)
@@ -96,18 +95,18 @@ class TcpStream:
 
 
 async def connect(host: str, port: int) -> socket.socket:
-    """Connect by name, trying the addresses as RFC 8305 (happy eyeballs) says; Trio does that.
+    """Connect to a host by name; Trio tries its addresses as in RFC 8305 (happy eyeballs).
 
     Returns:
-        A non-blocking socket, for a stream to own.
+        A non-blocking socket for a stream to own.
 
     Raises:
-        OSError: The name is unknown or nobody listens.
+        OSError: The name is unknown or the connection was refused.
     """
     stream = await trio.open_tcp_stream(host, port)
     sock = socket.socket(fileno=stream.socket.detach())
     sock.setblocking(False)
-    # Trio's stream has set TCP_NODELAY, which we want, and TCP_NOTSENT_LOWAT to 16 KB, which would cut an
-    # upload into a dozen waits; 0 is the system's default.
+    # Trio sets TCP_NODELAY, which we want, and TCP_NOTSENT_LOWAT to 16 KB, which would split an upload into
+    # a dozen waits; 0 restores the system's default.
     sock.setsockopt(socket.IPPROTO_TCP, trio.socket.TCP_NOTSENT_LOWAT, 0)
     return sock

@@ -1,9 +1,9 @@
-"""TLS as a `Stream`: Python's `ssl` on the non-blocking socket itself.
+"""TLS as a `Stream`: an `ssl.SSLSocket` on the non-blocking socket.
 
-Alternatives, by the CPU of a 200 KB GET or PUT over TLS 1.3: `trio.SSLStream` passes the scheduler at every
-record of 16 KB; a pump of our own between the socket and two `ssl.MemoryBIO`s makes a quarter of the system
-calls, but copies each byte twice more, and came out a tenth dearer, besides half a megabyte of buffers a
-connection. `ssl.SSLSocket` decrypts from the kernel's buffer into ours and encrypts from ours.
+Alternatives, by the CPU of a 200 KB GET or PUT over TLS 1.3: `trio.SSLStream` executes a checkpoint at
+every record of 16 KB. Copying between the socket and two `ssl.MemoryBIO`s makes a quarter of the system calls
+but two more copies of each byte; it cost a tenth more CPU, and half a megabyte of buffers a connection.
+`ssl.SSLSocket` decrypts from the kernel's buffer into ours and encrypts from ours.
 """
 
 import socket
@@ -13,14 +13,14 @@ from contextlib import ExitStack
 import trio
 
 from loadtest_trio.http.client.http1 import Buffer
-from loadtest_trio.http.client.request_timeout import Timer
+from loadtest_trio.http.client.request_timeout import RequestTimeout
 
 
 class TlsStream:
-    """The client's end of a TLS session, a `Stream`; to be opened by `open_tls`.
+    """The client side of a TLS session, a `Stream`; created by `open_tls`.
 
     Args:
-        sock: Non-blocking; this object owns it from now on.
+        sock: A non-blocking socket; this object owns it from now on.
     """
 
     def __init__(self, sock: ssl.SSLSocket) -> None:
@@ -29,10 +29,10 @@ class TlsStream:
         self.bytes_sent = 0
 
     async def handshake(self) -> None:
-        """Agree on keys and check the certificate.
+        """Negotiate keys and verify the certificate.
 
         Raises:
-            OSError: The connection broke or, as `ssl.SSLError`, the certificate was refused.
+            OSError: The connection failed or, as `ssl.SSLError`, the certificate was rejected.
         """
         while True:
             try:
@@ -43,9 +43,9 @@ class TlsStream:
                 await trio.lowlevel.wait_writable(self._fd)
 
     def receive_nowait(self, into: memoryview) -> int:
-        """See `Stream.receive_nowait`. An end without close_notify, which may be a cut, is an OSError.
+        """See `Stream.receive_nowait`. An end without close_notify may be a truncation: an OSError.
 
-        Takes as many records as there are; what stops it short is raised by the next call.
+        Receives as many records as there are; the next call raises an error that interrupts it.
         """
         received = 0
         try:
@@ -63,11 +63,11 @@ class TlsStream:
         return received
 
     async def wait_readable(self) -> None:
-        """See `Stream.wait_readable`; only after `receive_nowait` has said that OpenSSL holds nothing."""
+        """See `Stream.wait_readable`; call it only after `receive_nowait` has emptied OpenSSL's buffer."""
         await trio.lowlevel.wait_readable(self._fd)
 
-    async def send(self, head: bytes, body: Buffer, timer: Timer) -> None:
-        """See `Stream.send`: a record a system call, as OpenSSL has it."""
+    async def send(self, head: bytes, body: Buffer, timeout: RequestTimeout) -> None:
+        """See `Stream.send`: OpenSSL makes one system call per record."""
         for part in (head, body):
             with memoryview(part) as view:
                 sent = 0
@@ -75,7 +75,7 @@ class TlsStream:
                     try:
                         count = self._socket.send(view[sent:])
                     except ssl.SSLWantWriteError:
-                        timer.start("write")
+                        timeout.start("write")
                         await trio.lowlevel.wait_writable(self._fd)
                     else:
                         sent += count
@@ -90,23 +90,23 @@ class TlsStream:
         trio.lowlevel.notify_closing(self._fd)
 
     def close(self) -> None:
-        """See `Stream.close`. Sends no close_notify: HTTP's own framing tells whole from cut short."""
+        """See `Stream.close`. Sends no close_notify: HTTP's framing already shows truncation."""
         self._socket.close()
 
 
 async def open_tls(sock: socket.socket, context: ssl.SSLContext, host: str) -> TlsStream:
-    """Put TLS on a connected, non-blocking socket, or close it.
+    """Start TLS on a connected, non-blocking socket; close the socket on failure.
 
     Args:
-        sock: Connected.
-        context: What to verify and to offer.
+        sock: A connected socket.
+        context: The TLS settings.
         host: The name that the server's certificate must bear.
 
     Raises:
-        OSError: The handshake failed; `ssl.SSLCertVerificationError` says why a certificate was refused.
+        OSError: The handshake failed; `ssl.SSLCertVerificationError` says why a certificate was rejected.
     """
     with ExitStack() as on_failure:
-        on_failure.callback(sock.close)  # closes nothing once wrap_socket has taken the socket over
+        on_failure.callback(sock.close)  # no effect after wrap_socket has detached the socket
         secured = context.wrap_socket(
             sock, server_hostname=host, do_handshake_on_connect=False, suppress_ragged_eofs=False
         )

@@ -33,7 +33,7 @@ from trio.lowlevel import Abort, RaiseCancelT, current_task, reschedule, wait_ta
 
 from loadtest_trio.errors import Fault, LoadtestError
 from loadtest_trio.http.client.http1 import ResponseParser
-from loadtest_trio.http.client.request_timeout import Timer
+from loadtest_trio.http.client.request_timeout import RequestTimeout
 from loadtest_trio.http.streams import Stream, TcpStream
 from loadtest_trio.http.tls import open_tls
 from loadtest_trio.users.durations import bad_flag
@@ -130,7 +130,7 @@ class SocketWatch:
 
     def __init__(self) -> None:
         self.scratch = memoryview(bytearray(_RECEIVE_BYTES))
-        self.timer = Timer({}, inf)
+        self.timer = RequestTimeout({}, inf)
         self._selector = selectors.DefaultSelector()
         self._wires: dict[int, HttpWire] = {}
 

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from loadtest_trio.backends.embedded import S3Server
-from loadtest_trio.backends.s3 import Credentials, ListedObject, S3Service, StaticCredentials
+from loadtest_trio.backends.s3 import BucketLocation, Credentials, ListedObject, S3Service, StaticCredentials
 from loadtest_trio.errors import BucketMissingError, LoadtestError, ObjectMissingError, S3Error
 from loadtest_trio.http.client.transport import open_transport
 from tests.support.memory_bucket import Fault, MemoryBucket
@@ -47,14 +47,12 @@ def make(request: pytest.FixtureRequest) -> Iterator[Make]:
     client: Any = request.getfixturevalue("s3_client")
     name = f"test-{uuid.uuid4().hex}"
 
-    def make(**options: Any) -> S3Service:
+    def make(prefix: str = "p/", **options: Any) -> S3Service:
         return S3Service(
             transport=open_transport("lean", max_connections=4),
-            bucket=name,
-            region="us-east-1",
+            location=BucketLocation(name, "us-east-1", server.endpoint_url, prefix),
             credentials=StaticCredentials(Credentials(server.access_key, server.secret_key)),
-            endpoint_url=server.endpoint_url,
-            **({"prefix": "p/"} | options),
+            **options,
         )
 
     yield make
@@ -206,11 +204,8 @@ async def test_faults_are_the_same(fault: Fault) -> None:
     memory.break_down(fault)
     real = S3Service(
         transport=httpx.MockTransport(ANSWERS[fault]),
-        bucket="bucket",
-        region="us-east-1",
+        location=BucketLocation("bucket", "us-east-1", "http://localhost", "p/"),
         credentials=StaticCredentials(Credentials("AK", "secret")),
-        endpoint_url="http://localhost",
-        prefix="p/",
     )
     assert await failure(memory) == await failure(real)
     memory.recover()

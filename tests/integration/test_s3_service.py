@@ -15,7 +15,7 @@ import trio
 
 from loadtest_trio.backends.embedded import S3Server
 from loadtest_trio.backends.embedded.ports import LOOPBACK, free_ports
-from loadtest_trio.backends.s3 import Credentials, S3Service, StaticCredentials
+from loadtest_trio.backends.s3 import BucketLocation, Credentials, S3Service, StaticCredentials
 from loadtest_trio.errors import (
     BucketMissingError,
     ObjectMissingError,
@@ -56,12 +56,12 @@ def connect(
     kind: Literal["lean", "httpx"], endpoint_url: str, bucket: str, keys: Credentials, **options: Any
 ) -> S3Service:
     """Make a service over one kind of transport."""
+    region, prefix = options.pop("region", "us-east-1"), options.pop("prefix", "p/")
     return S3Service(
         transport=open_transport(kind, max_connections=8),
-        bucket=bucket,
-        endpoint_url=endpoint_url,
+        location=BucketLocation(bucket, region, endpoint_url, prefix),
         credentials=StaticCredentials(keys),
-        **{"region": "us-east-1", "prefix": "p/", **options},
+        **options,
     )
 
 
@@ -279,7 +279,7 @@ async def test_clock_that_is_off(
     make: Make, s3_server: S3Server, keys: Credentials, seaweed_bucket: str
 ) -> None:
     """A signature of an hour ago is denied, and the error names the clock."""
-    s3 = make(s3_server.endpoint_url, seaweed_bucket, keys, now=lambda: time.time() - 3600)
+    s3 = make(s3_server.endpoint_url, seaweed_bucket, keys, unix_clock=lambda: time.time() - 3600)
     with pytest.raises(S3DeniedError, match="clock"):
         await s3.check_bucket()
     await s3.aclose()

@@ -10,6 +10,7 @@ from quart_trio import QuartTrio
 from loadtest_trio import assembly
 from loadtest_trio import doors as backends
 from loadtest_trio.assembly import Assembly
+from loadtest_trio.backends.s3 import BucketLocation
 from loadtest_trio.metrics.counters import Observer
 from loadtest_trio.settings import Loaded, Settings, load
 from loadtest_trio.web import HealthService
@@ -104,8 +105,8 @@ async def assemble_in_memory(
         wired = {name: options[name] for name in _WIRED}
         return MemoryQueue(redis, consumer, latency=redis_latency, **wired)
 
-    def open_bucket(*, prefix: str, observe: Observer, **_: object) -> MemoryBucket:
-        bucket.watch(prefix, observe)
+    def open_bucket(*, location: BucketLocation, observe: Observer, **_: object) -> MemoryBucket:
+        bucket.watch(location.prefix, observe)
         return bucket
 
     outside: dict[str, Any] = {

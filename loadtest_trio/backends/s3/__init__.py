@@ -1,21 +1,23 @@
-"""S3, one of the two outside worlds: signed requests over a swappable httpx transport.
+"""S3: signed requests to one bucket over any httpx transport.
 
-`service.py` is the way in: it builds calls, which `client.py` signs, sends and judges; `sigv4.py`,
-`addressing.py`, `listing.py`, `faults.py` and `safe_xml.py` are pure. `chain.py` finds the credentials,
-`container.py` fetches them and `credentials.py` renews them. `transport.py` moves the bytes.
+`service.py` is the entry point: it builds calls, which `client.py` signs, sends and checks. `sigv4.py`,
+`addressing.py`, `listing.py`, `errors.py` and `safe_xml.py` are pure. `credentials/` finds and renews the
+keys. The bytes are moved by `loadtest_trio.http.client`.
 """
 
-from loadtest_trio.backends.s3.chain import find_credentials
+from loadtest_trio.backends.s3.addressing import BucketLocation
 from loadtest_trio.backends.s3.credentials import (
     Credentials,
     CredentialsSource,
     RenewingCredentials,
     StaticCredentials,
+    find_credentials,
 )
 from loadtest_trio.backends.s3.listing import ListedObject
 from loadtest_trio.backends.s3.service import S3Service
 
 __all__ = [
+    "BucketLocation",
     "Credentials",
     "CredentialsSource",
     "ListedObject",

@@ -1,12 +1,12 @@
-"""Where a bucket is and how its URLs look; pure.
+"""Addresses of buckets and objects; pure.
 
-Two styles ("Virtual hosting of buckets", Amazon S3 User Guide): `https://BUCKET.s3.REGION.…/KEY`, and
-`https://s3.REGION.…/BUCKET/KEY` where the bucket's name cannot be a DNS label (dots break the TLS
-wildcard) or the endpoint is somebody else's.
+Two styles ("Virtual hosting of buckets", Amazon S3 User Guide): virtual-hosted, `https://BUCKET.s3.REGION.…/KEY`,
+and path-style, `https://s3.REGION.…/BUCKET/KEY`, for custom endpoints and for bucket names that are not a DNS
+label (a dot does not match the wildcard of the TLS certificate).
 
-What is encoded here is both signed and sent. It does not pass through `httpx.URL`, which resolves dot
-segments, so that S3 would see another path than the signed one, and takes 50 µs to parse a path; it
-travels as httpx's documented request extension ``target``.
+The encoded path is both signed and sent. It bypasses `httpx.URL`, which resolves dot segments (S3 would then
+receive another path than the signed one) and takes 50 µs to parse a path; it is passed as httpx's documented
+request extension ``target``.
 """
 
 import re
@@ -20,13 +20,30 @@ _DNS_LABEL = re.compile(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")
 
 
 @attrs.frozen
+class BucketLocation:
+    """The part of a bucket that a service works in.
+
+    Attributes:
+        bucket: Name of the bucket.
+        region: AWS region; S3-compatible endpoints usually ignore it.
+        endpoint_url: An S3-compatible endpoint; None for AWS.
+        prefix: Keys outside this prefix are rejected.
+    """
+
+    bucket: str
+    region: str
+    endpoint_url: str | None = None
+    prefix: str = ""
+
+
+@attrs.frozen
 class Address:
-    """A bucket's place.
+    """The network address of a bucket.
 
     Attributes:
         base: Scheme, host and port.
-        host: The value of the ``Host`` header, with the port unless it is the scheme's own.
-        root: The encoded path that object paths start with: "" or ``/bucket``.
+        host: The value of the ``Host`` header, with the port unless it is the scheme's default.
+        root: The encoded path before the key: "" or ``/bucket``.
     """
 
     base: httpx.URL
@@ -45,22 +62,22 @@ class Address:
             key: The decoded key.
 
         Raises:
-            ValueError: The key cannot be written in UTF-8.
+            ValueError: The key cannot be encoded as UTF-8.
         """
         return f"{self.root}/{encode_path(key)}"
 
 
 def locate(bucket: str, region: str, endpoint_url: str | None = None) -> Address:
-    """Find a bucket's address.
+    """Return the address of a bucket.
 
     Args:
-        bucket: Its name.
+        bucket: Name of the bucket.
         region: The AWS region.
-        endpoint_url: The S3 endpoint to use instead of AWS's own; its path, if any, is kept.
+        endpoint_url: An S3-compatible endpoint, whose path is kept; None for AWS.
 
     Raises:
-        ValueError: The endpoint is not an http or https URL of only host, port and path; its text is
-            not repeated, for it may hold a password.
+        ValueError: The endpoint is not an http or https URL of host, port and path only. The message does
+            not quote it, because it may hold a password.
     """
     if endpoint_url is not None:
         base = _endpoint(endpoint_url)
@@ -76,7 +93,7 @@ def _endpoint(url: str) -> httpx.URL:
     try:
         base = httpx.URL(url)
     except httpx.InvalidURL:
-        # Its message quotes the part it stumbled over, which may be a password.
+        # The message of httpx quotes a part of the URL, which may be a password.
         raise ValueError("the S3 endpoint is not a URL") from None
     if base.scheme not in ("http", "https") or not base.host:
         raise ValueError("the S3 endpoint must start with http:// or https:// and name a host")
@@ -86,10 +103,10 @@ def _endpoint(url: str) -> httpx.URL:
 
 
 def is_inside(key: str, prefix: str) -> bool:
-    """Tell whether a key lies under a prefix, also for servers that resolve ``..`` as a file system does.
+    """Return whether a key lies under a prefix, even on servers that resolve ``..`` like a file system.
 
     Args:
         key: The decoded key.
-        prefix: What it has to start with.
+        prefix: The prefix.
     """
     return bool(key) and key.startswith(prefix) and not (".." in key and ".." in key.split("/"))

@@ -1,15 +1,15 @@
-"""One signed HTTP request: keys, signature, transport, and what the answer means.
+"""Signs one HTTP request, sends it and turns the answer into a body or a typed error.
 
     call ──► keys ──► sign ──► transport ──► body or typed error ──► observer
               ▲                                    │
-              └───── expired: renew, once more ────┘
+              └────── expired: renew, retry once ──┘
 
-Invariants: what is signed is what is sent, because both use the same encoded path and query; one attempt
-a call, except after an answer that newer credentials may cure; every exception of the transport leaves
-here as an `S3Error`; a cancelled call is not observed.
+Invariants: the signed path and query are the ones sent; a call is attempted once, or twice if newer
+credentials may help; every exception of the transport becomes an `S3Error`; a cancelled call is not
+observed.
 
-Requests go straight to the transport, not through `httpx.AsyncClient`: cookies, redirects, environment
-proxies and event hooks are of no use to S3 and cost more than the signature.
+Requests go straight to the transport instead of through `httpx.AsyncClient`, whose cookies, redirects,
+environment proxies and event hooks S3 does not need and which cost more than the signature.
 """
 
 from collections.abc import Callable
@@ -20,7 +20,13 @@ import trio
 
 from loadtest_trio.backends.s3.addressing import Address
 from loadtest_trio.backends.s3.credentials import Credentials, CredentialsSource
-from loadtest_trio.backends.s3.errors import STALE_CREDENTIALS, Asked, refused, truncated, unreachable
+from loadtest_trio.backends.s3.errors import (
+    STALE_CREDENTIALS,
+    RequestContext,
+    refused,
+    truncated,
+    unreachable,
+)
 from loadtest_trio.backends.s3.sigv4 import UNSIGNED_PAYLOAD, Signer, payload_hash
 from loadtest_trio.errors import LoadtestError, S3DeniedError, S3Error
 from loadtest_trio.http.client.http1 import Buffer, BufferStream
@@ -33,9 +39,18 @@ _NO_BODY = BufferStream(b"")
 
 @attrs.frozen
 class Call:
-    """One request before it is signed: everything that does not depend on the keys and the time."""
+    """A request before it is signed: everything that does not depend on the keys and the time.
 
-    asked: Asked
+    Attributes:
+        context: What the request is about, for error messages.
+        method: ``GET``, ``PUT`` or ``DELETE``.
+        path: The encoded path.
+        query: The canonical query string.
+        headers: Names and values, besides ``host`` and those that signing adds.
+        body: The request body.
+    """
+
+    context: RequestContext
     method: str
     path: str
     query: str = ""
@@ -44,20 +59,20 @@ class Call:
 
 
 def unobserved(kind: str, seconds: float, size: int, error: LoadtestError | None) -> None:
-    """Observe nothing."""
+    """Do nothing: the default observer."""
 
 
 class SignedClient:
-    """Sends calls to one bucket's address.
+    """Sends calls to one bucket.
 
     Args:
-        transport: Sends the requests, with its own timeouts; closed by `aclose`.
-        address: Where the bucket is.
+        transport: Sends the requests and applies the timeouts; `aclose` closes it.
+        address: The address of the bucket.
         region: The region to sign for.
-        credentials: Where the keys come from.
-        sign_payload: Hash every body into its signature.
-        observe: Told about every HTTP request, by kind.
-        now: The wall clock for signatures, in Unix seconds.
+        credentials: Supplies the keys.
+        sign_payload: Include a hash of every body in its signature.
+        observe: Called after every HTTP request: kind, seconds, bytes, error.
+        unix_clock: The time of day in Unix seconds, for signatures.
     """
 
     def __init__(
@@ -69,7 +84,7 @@ class SignedClient:
         credentials: CredentialsSource,
         sign_payload: bool,
         observe: Observer,
-        now: Callable[[], float],
+        unix_clock: Callable[[], float],
     ) -> None:
         self._transport = transport
         self._base = address.base
@@ -78,19 +93,19 @@ class SignedClient:
         self._credentials = credentials
         self._sign_payload = sign_payload
         self._observe = observe
-        self._now = now
+        self._unix_clock = unix_clock
 
     async def send(self, call: Call) -> bytes | bytearray:
-        """Send a request; if its keys have gone stale, once more with newer ones.
+        """Send a request; if S3 rejects the keys as expired, renew them and send it once more.
 
         Args:
             call: The request.
 
         Returns:
-            The body of the answer, complete; a bytearray when the transport received it into one.
+            The complete body of the response; a bytearray if the transport received it into one.
 
         Raises:
-            S3Error: The answer is a refusal, or did not come whole.
+            S3Error: S3 rejected the request, or the response was incomplete.
             CredentialsError: There are no valid keys to sign with.
         """
         keys = await self._credentials.current()
@@ -109,36 +124,36 @@ class SignedClient:
         try:
             body = await self._exchange(call, keys)
         except S3Error as error:
-            self._observe(call.asked.kind, trio.current_time() - started, 0, error)
+            self._observe(call.context.kind, trio.current_time() - started, 0, error)
             raise
-        self._observe(call.asked.kind, trio.current_time() - started, len(call.body) + len(body), None)
+        self._observe(call.context.kind, trio.current_time() - started, len(call.body) + len(body), None)
         return body
 
     async def _exchange(self, call: Call, keys: Credentials) -> bytes | bytearray:
         try:
             response = await self._transport.handle_async_request(self._request(call, keys))
-            whole: bytes | bytearray | None = response.extensions.get("body")  # its length was checked
+            whole: bytes | bytearray | None = response.extensions.get("body")  # complete
             body = await _read(response) if whole is None else whole
         except httpx.HTTPError as error:
-            raise unreachable(call.asked, error) from error
+            raise unreachable(call.context, error) from error
         if response.status_code >= 300:
-            raise refused(call.asked, response.status_code, response.headers, body)
+            raise refused(call.context, response.status_code, response.headers, body)
         announced = _content_length(response) if whole is None else len(body)
         if announced is not None and announced != len(body):
-            raise truncated(call.asked, len(body), announced)
+            raise truncated(call.context, len(body), announced)
         return body
 
     def _request(self, call: Call, keys: Credentials) -> httpx.Request:
         payload = payload_hash(call.body) if self._sign_payload else UNSIGNED_PAYLOAD
         headers = self._signer.sign(
-            call.method, call.path, call.query, [self._host, *call.headers], payload, keys, self._now()
+            call.method, call.path, call.query, [self._host, *call.headers], payload, keys, self._unix_clock()
         )
         stream = _NO_BODY
         if call.method == "PUT":
             headers.append(("content-length", str(len(call.body))))
             stream = BufferStream(call.body)
         target = f"{call.path}?{call.query}" if call.query else call.path
-        # A parsed URL and `stream` keep httpx from parsing, guessing headers and joining the body.
+        # A parsed URL and `stream` spare httpx parsing the URL, guessing headers and copying the body.
         return httpx.Request(
             call.method,
             self._base,
@@ -153,7 +168,7 @@ class SignedClient:
 
 
 async def _read(response: httpx.Response) -> bytes:
-    """Read a body, and give the connection back also when that fails or is cancelled."""
+    """Read a body; release the connection even when reading fails or is cancelled."""
     try:
         return await response.aread()
     finally:
@@ -162,9 +177,9 @@ async def _read(response: httpx.Response) -> bytes:
 
 
 def _content_length(response: httpx.Response) -> int | None:
-    """Return the announced length of the body, None when there is none or httpx has decoded the body."""
+    """Return the announced length of the body; None if there is none or httpx has decoded the body."""
     announced = None
-    # Not `response.headers[...]`, which first guesses an encoding over all headers.
+    # `response.headers[...]` would first guess the encoding of all headers.
     for name, value in response.headers.raw:
         match name.lower():
             case b"content-length":

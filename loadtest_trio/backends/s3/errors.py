@@ -1,8 +1,8 @@
-"""From what went wrong on the wire to one typed error.
+"""Translates failed requests into typed errors.
 
-Codes: "Error responses" in the Amazon S3 API Reference. The code decides; where there is none (HEAD, a
-proxy's HTML page, nginx) the HTTP status does. Servers' own words are shown, cut to one short line;
-nothing else of a body is, because S3 echoes the signed headers, session token included.
+Codes: "Error responses" in the Amazon S3 API Reference. The S3 error code decides; if there is none (HEAD,
+the HTML page of a proxy, nginx) the HTTP status does. Error messages quote S3's own message, shortened to
+one line, and nothing else of a body, because S3 echoes the signed headers, session token included.
 """
 
 from collections.abc import Mapping
@@ -27,7 +27,7 @@ from loadtest_trio.errors import (
 STALE_CREDENTIALS = frozenset(
     {"ExpiredToken", "ExpiredTokenException", "InvalidToken", "TokenRefreshRequired"}
 )
-"""The codes that newer credentials may cure."""
+"""Codes of errors that newer credentials may cure."""
 
 _MAX_BODY = 64 * 1024
 _MAX_MESSAGE = 300
@@ -64,8 +64,8 @@ _REGION_STATUSES = frozenset({301, 307, 400})
 
 
 @attrs.frozen
-class Asked:
-    """What was asked of S3, for the error to name.
+class RequestContext:
+    """What a request is about, for error messages.
 
     Attributes:
         kind: ``GET``, ``PUT``, ``DELETE``, ``LIST`` or ``HEAD``.
@@ -80,37 +80,39 @@ class Asked:
     key: str = ""
 
 
-def unreachable(asked: Asked, error: httpx.HTTPError) -> S3Error:
-    """Translate a transport's exception: no complete response came.
+def unreachable(context: RequestContext, error: httpx.HTTPError) -> S3Error:
+    """Translate an exception of the transport: there was no complete response.
 
     Args:
-        asked: What was asked.
+        context: What the request is about.
         error: The exception; its class name becomes the code.
     """
     code = type(error).__name__
     permanent = isinstance(error, httpx.LocalProtocolError | httpx.UnsupportedProtocol)
     kind = S3RejectedError if permanent else S3UnreachableError
-    return kind(f"S3 {asked.kind}: {_one_line(str(error)) or 'no answer'}", code=code, key=asked.key)
+    return kind(f"S3 {context.kind}: {_one_line(str(error)) or 'no answer'}", code=code, key=context.key)
 
 
-def truncated(asked: Asked, received: int, announced: int) -> S3UnreachableError:
-    """Make the error of a body that is not as long as its header said (lengths in bytes)."""
+def truncated(context: RequestContext, received: int, announced: int) -> S3UnreachableError:
+    """Return the error of a body whose length is not the announced one (lengths in bytes)."""
     return S3UnreachableError(
-        f"S3 {asked.kind}: {received} of {announced} bytes received",
+        f"S3 {context.kind}: {received} of {announced} bytes received",
         code="TruncatedBody",
-        key=asked.key,
+        key=context.key,
         status=200,
     )
 
 
-def refused(asked: Asked, status: int, headers: Mapping[str, str], body: bytes | bytearray) -> S3Error:
+def refused(
+    context: RequestContext, status: int, headers: Mapping[str, str], body: bytes | bytearray
+) -> S3Error:
     """Translate a response of status 300 or more.
 
     Args:
-        asked: What was asked.
+        context: What the request is about.
         status: The HTTP status.
-        headers: The response headers; names in any case if the mapping is httpx's.
-        body: The response body, possibly empty, HTML or hostile.
+        headers: The response headers; a case-insensitive mapping.
+        body: The response body: possibly empty, HTML or hostile.
 
     Returns:
         The error to raise.
@@ -118,26 +120,26 @@ def refused(asked: Asked, status: int, headers: Mapping[str, str], body: bytes |
     fields = _fields(body)
     code = _one_line(fields.get("Code", ""))
     region = _one_line(headers.get("x-amz-bucket-region") or fields.get("Region", ""))
-    kind = _kind(asked, status, code, region)
+    kind = _kind(context, status, code, region)
     return kind(
-        _message(kind, asked, code, region, _one_line(fields.get("Message", ""))),
+        _message(kind, context, code, region, _one_line(fields.get("Message", ""))),
         code=code,
-        key=asked.key,
+        key=context.key,
         status=status,
         request_id=_one_line(headers.get("x-amz-request-id") or fields.get("RequestId", "")),
     )
 
 
 def _fields(body: bytes | bytearray) -> dict[str, str]:
-    """Return the texts of the first element of each name; of a broken document, those before the break."""
+    """Return the text of the first element of each name; of a malformed document, those before the fault."""
     fields: dict[str, str] = {}
     with suppress(UnsafeXMLError):
         scan(body[:_MAX_BODY], fields.setdefault)
     return fields
 
 
-def _kind(asked: Asked, status: int, code: str, region: str) -> type[S3Error]:
-    elsewhere = bool(region) and region != asked.region
+def _kind(context: RequestContext, status: int, code: str, region: str) -> type[S3Error]:
+    elsewhere = bool(region) and region != context.region
     if (
         (elsewhere and status in _REGION_STATUSES)
         or (code in _REGION_CODES and status != 307)
@@ -147,26 +149,26 @@ def _kind(asked: Asked, status: int, code: str, region: str) -> type[S3Error]:
     if code in _BY_CODE:
         return _BY_CODE[code]
     if status == 404:
-        return ObjectMissingError if asked.key else BucketMissingError
+        return ObjectMissingError if context.key else BucketMissingError
     if status in (401, 403):
         return S3DeniedError
     if status == 429:
         return S3ThrottledError
-    # 307: the bucket's name has not reached DNS yet; asking again later helps.
+    # 307: the DNS name of a new bucket is not known everywhere yet; a later attempt succeeds.
     return S3ServerError if status >= 500 or status == 307 else S3RejectedError
 
 
-def _message(kind: type[S3Error], asked: Asked, code: str, region: str, words: str) -> str:
+def _message(kind: type[S3Error], context: RequestContext, code: str, region: str, words: str) -> str:
     if kind is BucketMissingError:
-        return f"bucket {asked.bucket!r} does not exist: check S3_BUCKET, or set S3_CREATE_BUCKET=true"
+        return f"bucket {context.bucket!r} does not exist: check S3_BUCKET, or set S3_CREATE_BUCKET=true"
     if kind is ObjectMissingError:
         return "the object does not exist"
     if kind is WrongRegionError:
         where = f"in {region}" if region else "in another region"
-        return f"bucket {asked.bucket!r} is {where}, not in {asked.region}: set AWS_REGION to its region"
+        return f"bucket {context.bucket!r} is {where}, not in {context.region}: set AWS_REGION to its region"
     verdict = "denied" if kind is S3DeniedError else "failed"
     reasons = [reason for reason in (_HINTS.get(code, ""), words) if reason]
-    return f"S3 {asked.kind} {verdict}: {'; '.join(reasons) or 'no reason given'}"
+    return f"S3 {context.kind} {verdict}: {'; '.join(reasons) or 'no reason given'}"
 
 
 def _one_line(text: str) -> str:

@@ -1,4 +1,4 @@
-"""A transport around the transport: when does an answer begin, and what if everything took longer?"""
+"""A transport wrapper that measures the time to first byte and can delay requests."""
 
 from collections.abc import Callable
 
@@ -8,12 +8,12 @@ import trio
 _LISTING = b"list-type="
 
 
-class ObservedTransport(httpx.AsyncBaseTransport):
-    """Hands requests on, and tells when the answer to each GET of an object began.
+class InstrumentedTransport(httpx.AsyncBaseTransport):
+    """Forwards requests and reports the time to first byte of each GET of an object.
 
     Args:
-        inner: Sends the requests; closed by `aclose`.
-        on_first_byte: Told how many seconds after the request the first byte of the answer arrived.
+        inner: Sends the requests; `aclose` closes it.
+        on_first_byte: Called with the seconds from the request to the first byte of its response.
         delay: Seconds to wait before each request, for the experiments of `tune`.
     """
 
@@ -25,7 +25,7 @@ class ObservedTransport(httpx.AsyncBaseTransport):
         self._delay = delay
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send the request, later if that is wanted."""
+        """Send a request, after the delay if there is one."""
         started = trio.current_time()
         if self._delay:
             await trio.sleep(self._delay)
@@ -36,5 +36,5 @@ class ObservedTransport(httpx.AsyncBaseTransport):
         return response
 
     async def aclose(self) -> None:
-        """Close the transport inside."""
+        """Close the wrapped transport."""
         await self._inner.aclose()

@@ -1,7 +1,7 @@
-"""The answer to ListObjectsV2, parsed.
+"""Parses responses to ListObjectsV2.
 
 Protocol: "ListObjectsV2" in the Amazon S3 API Reference, with ``encoding-type=url``: XML 1.0 cannot
-carry every character a key may hold, so keys arrive form-encoded (a space as ``+``, UTF-8 as ``%XX``).
+represent every character of a key, so keys arrive form-encoded (a space as ``+``, UTF-8 as ``%XX``).
 """
 
 from datetime import datetime
@@ -13,7 +13,7 @@ from loadtest_trio.backends.s3.safe_xml import UnsafeXMLError, scan
 
 
 class ListingError(ValueError):
-    """The body is not a ListObjectsV2 answer."""
+    """The body is not a ListObjectsV2 response."""
 
 
 @attrs.frozen
@@ -23,7 +23,7 @@ class ListedObject:
     Attributes:
         key: The decoded key.
         size: Bytes.
-        last_modified: Unix seconds, 0 when the server does not say.
+        last_modified: Unix seconds; 0 if the server does not send it.
     """
 
     key: str
@@ -33,11 +33,11 @@ class ListedObject:
 
 @attrs.frozen
 class ListingPage:
-    """One page.
+    """One page of a listing.
 
     Attributes:
-        objects: In the order of the answer.
-        next_token: What to continue with, or None at the last page.
+        objects: The objects in the order of the response.
+        next_token: The continuation token of the next page; None on the last page.
     """
 
     objects: list[ListedObject]
@@ -51,9 +51,9 @@ def parse_listing(body: bytes | bytearray) -> ListingPage:
         body: The response body.
 
     Raises:
-        ListingError: It is not a listing, or says that it goes on without saying where.
+        ListingError: The body is not a listing, or is truncated without a continuation token.
     """
-    # One dictionary serves both levels: the names of an object's fields and of the page's are disjoint.
+    # One dictionary holds both levels: fields of an object and fields of the page have different names.
     fields: dict[str, str] = {}
     found: list[dict[str, str]] = []
 

@@ -1,9 +1,9 @@
-"""XML from the network: expat with everything switched off that an S3 answer never needs.
+"""Parses XML from the network safely: expat without the features that S3 never uses.
 
-Why not defusedxml: its last stable release is from 2021, and what it adds over expat is the refusal of
-document types, which is one handler here. Without a document type there are no entities to declare, so
-neither a bomb ("billion laughs") nor an external entity can exist. The encoding is fixed to UTF-8, which
-is what S3 sends, so a document cannot pick one of Python's codecs either. One pass, no recursion, no tree.
+A document type is an error, so a document cannot declare entities: neither expansion bombs ("billion
+laughs") nor external entities are possible. That is all that defusedxml adds to expat, and its last stable
+release is from 2021. The encoding is fixed to UTF-8, which S3 sends, so a document cannot select one of
+Python's codecs. One pass, no recursion, no tree.
 """
 
 from collections.abc import Callable
@@ -15,15 +15,15 @@ class UnsafeXMLError(ValueError):
 
 
 def scan(body: bytes | bytearray, on_end: Callable[[str, str], object]) -> None:
-    """Read a document, calling back at the end of every element.
+    """Parse a document and call `on_end` at the end of every element.
 
     Args:
         body: The document.
-        on_end: Called with the element's name and the text between its last child (or its start) and
-            its end: for an element without children, all its text.
+        on_end: Called with the name of the element and the text between its last child (or its start) and
+            its end. For an element without children that is its whole text.
 
     Raises:
-        UnsafeXMLError: The document is refused; what came before the fault has been reported.
+        UnsafeXMLError: The document is rejected; the elements before the fault have been reported.
     """
     parser = expat.ParserCreate(encoding="UTF-8")
     parser.buffer_text = True

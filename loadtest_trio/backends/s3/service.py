@@ -1,7 +1,7 @@
-"""S3Service: list, get, put and delete in one bucket, under one prefix.
+"""S3Service: list, get, put and delete objects of one bucket, under one prefix.
 
-Every key is checked against the prefix before anything is sent, and again when a server lists it. One
-attempt a call: retrying is the caller's business.
+Every key is checked against the prefix before a request is sent, and again when a server lists it. A call
+makes one attempt; the caller decides about retries.
 """
 
 import time
@@ -9,10 +9,10 @@ from collections.abc import AsyncIterator, Callable
 
 import httpx
 
-from loadtest_trio.backends.s3.addressing import is_inside, locate
+from loadtest_trio.backends.s3.addressing import BucketLocation, is_inside, locate
 from loadtest_trio.backends.s3.client import Call, SignedClient, unobserved
 from loadtest_trio.backends.s3.credentials import CredentialsSource
-from loadtest_trio.backends.s3.errors import Asked
+from loadtest_trio.backends.s3.errors import RequestContext
 from loadtest_trio.backends.s3.listing import ListedObject, ListingError, ListingPage, parse_listing
 from loadtest_trio.backends.s3.sigv4 import encode_query
 from loadtest_trio.errors import S3RejectedError
@@ -28,18 +28,15 @@ class S3Service:
     """Objects of one bucket, under one prefix.
 
     Args:
-        transport: Sends the requests, with its own timeouts; closed by `aclose`.
-        bucket: The bucket.
-        region: Its AWS region; also of an S3-compatible endpoint, which usually ignores it.
-        credentials: Where the keys come from.
-        endpoint_url: An S3-compatible endpoint instead of AWS's own.
-        prefix: Keys outside it are refused.
-        sign_payload: Hash every body into its signature. Off by default: HTTPS already protects the
-            body, and the hash of 200 KB costs as much CPU as the rest of the request. The AWS SDKs
-            switch it on for plain HTTP; do so when a plain-HTTP path is not trusted.
-        observe: Told about every HTTP request, by kind.
-        now: The wall clock for signatures, in Unix seconds.
-        watch: The transport's, if it has one: `run` runs it.
+        transport: Sends the requests and applies the timeouts; `aclose` closes it.
+        location: The bucket, where it is, and the prefix.
+        credentials: Supplies the keys.
+        sign_payload: Include a hash of every body in its signature. Off by default: HTTPS already protects
+            the body, and hashing 200 KB costs as much CPU as the rest of the request. The AWS SDKs do it
+            over plain HTTP; do the same on a network that is not trusted.
+        observe: Called after every HTTP request: kind, seconds, bytes, error.
+        unix_clock: The time of day in Unix seconds, for signatures.
+        deadline_watch: The watch of the transport, if it has one; `run` runs it.
 
     Raises:
         ValueError: The endpoint URL is not usable.
@@ -49,37 +46,35 @@ class S3Service:
         self,
         *,
         transport: httpx.AsyncBaseTransport,
-        bucket: str,
-        region: str,
+        location: BucketLocation,
         credentials: CredentialsSource,
-        endpoint_url: str | None = None,
-        prefix: str = "",
         sign_payload: bool = False,
         observe: Observer = unobserved,
-        now: Callable[[], float] = time.time,
-        watch: DeadlineWatch | None = None,
+        unix_clock: Callable[[], float] = time.time,
+        deadline_watch: DeadlineWatch | None = None,
     ) -> None:
-        self._bucket = bucket
-        self._region = region
-        self._prefix = prefix
-        self._watch = watch or DeadlineWatch()
-        self._address = locate(bucket, region, endpoint_url)
+        self._bucket = location.bucket
+        self._region = location.region
+        self._prefix = location.prefix
+        self._deadline_watch = deadline_watch or DeadlineWatch()
+        self._address = locate(location.bucket, location.region, location.endpoint_url)
         self._client = SignedClient(
             transport=transport,
             address=self._address,
-            region=region,
+            region=location.region,
             credentials=credentials,
             sign_payload=sign_payload,
             observe=observe,
-            now=now,
+            unix_clock=unix_clock,
         )
 
     async def run(self) -> None:
-        """Watch the deadlines of requests until cancelled; requests work without, at a higher price.
+        """Enforce the deadlines of requests until cancelled.
 
-        End it after the last request: those under way then would have no deadline.
+        Requests work without it, at a higher cost. Cancel it after the last request has ended: a request
+        under way would lose its deadline.
         """
-        await self._watch.run()
+        await self._deadline_watch.run()
 
     async def get(self, key: str) -> bytes | bytearray:
         """Download a whole object.
@@ -88,12 +83,12 @@ class S3Service:
             key: A key under the prefix.
 
         Returns:
-            Its bytes; a bytearray when the transport received them into one.
+            Its bytes; a bytearray if the transport received them into one.
 
         Raises:
             ValueError: The key lies outside the prefix.
-            ObjectMissingError: There is no such object.
-            S3Error: Anything else that went wrong.
+            ObjectMissingError: The object does not exist.
+            S3Error: The request failed otherwise.
             CredentialsError: There are no valid keys to sign with.
         """
         return await self._client.send(self._object_call("GET", key))
@@ -103,24 +98,24 @@ class S3Service:
 
         Args:
             key: A key under the prefix.
-            body: Its bytes; must not be changed before the call returns.
+            body: Its bytes; they must not change before the call returns.
 
         Raises:
             ValueError: The key lies outside the prefix.
-            S3Error: It was not stored, or it is not known whether it was.
+            S3Error: The object was not stored, or the outcome is unknown.
             CredentialsError: There are no valid keys to sign with.
         """
         await self._client.send(self._object_call("PUT", key, (("content-type", "text/plain"),), body))
 
     async def delete(self, key: str) -> None:
-        """Delete an object; S3 does not say whether it existed.
+        """Delete an object; S3 does not report whether it existed.
 
         Args:
             key: A key under the prefix.
 
         Raises:
             ValueError: The key lies outside the prefix.
-            S3Error: It was not deleted, or it is not known whether it was.
+            S3Error: The object was not deleted, or the outcome is unknown.
             CredentialsError: There are no valid keys to sign with.
         """
         await self._client.send(self._object_call("DELETE", key))
@@ -129,10 +124,10 @@ class S3Service:
         """List the objects under the prefix, page by page (up to 1,000 each).
 
         Yields:
-            The objects of one page; a key that this service would refuse is left out.
+            The objects of one page, without keys outside the prefix.
 
         Raises:
-            S3Error: A page could not be fetched, or is not a listing.
+            S3Error: A page could not be fetched, or the response is not a listing.
             CredentialsError: There are no valid keys to sign with.
         """
         token: str | None = None
@@ -146,26 +141,26 @@ class S3Service:
             token = page.next_token
 
     async def check_bucket(self) -> None:
-        """Find out whether the bucket can be used: one LIST of at most one object.
+        """Check that the bucket can be used: one LIST of at most one object.
 
-        A HEAD would do, but its answer has no body, and so no code that tells a wrong secret from a
-        missing permission; LIST needs the same permission, which the service needs anyway.
+        Not a HEAD, whose response has no body and so no error code that tells a wrong secret from a
+        missing permission. Both need the same permission.
 
         Raises:
-            BucketMissingError: It does not exist.
+            BucketMissingError: The bucket does not exist.
             S3DeniedError: The keys are wrong or lack the permission.
-            WrongRegionError: It is in another region.
-            S3UnreachableError: There was no answer.
-            S3RejectedError: The answer is not S3's.
+            WrongRegionError: The bucket is in another region.
+            S3UnreachableError: There was no response.
+            S3RejectedError: The response is not a listing.
             CredentialsError: There are no valid keys to sign with.
         """
         await self._page(None, limit=1)
 
     async def create_bucket(self) -> None:
-        """Create the bucket; one that is already ours is fine.
+        """Create the bucket, unless it already exists and is ours.
 
         Raises:
-            S3Error: It could not be created, or belongs to somebody else.
+            S3Error: The bucket could not be created, or belongs to another account.
             CredentialsError: There are no valid keys to sign with.
         """
         body = b""
@@ -174,9 +169,9 @@ class S3Service:
                 '<CreateBucketConfiguration xmlns="http://s3.amazonaws.com/doc/2006-03-01/">'
                 f"<LocationConstraint>{self._region}</LocationConstraint></CreateBucketConfiguration>"
             ).encode()
-        asked = Asked("PUT", self._bucket, self._region)
+        context = RequestContext("PUT", self._bucket, self._region)
         try:
-            await self._client.send(Call(asked, "PUT", self._address.bucket_path, body=body))
+            await self._client.send(Call(context, "PUT", self._address.bucket_path, body=body))
         except S3RejectedError as error:
             if error.code not in ("BucketAlreadyOwnedByYou", "BucketAlreadyExists"):
                 raise
@@ -191,8 +186,8 @@ class S3Service:
     ) -> Call:
         if not is_inside(key, self._prefix):
             raise ValueError(f"key {key!r} is outside the prefix {self._prefix!r}")
-        asked = Asked(method, self._bucket, self._region, key)
-        return Call(asked, method, self._address.object_path(key), "", headers, body)
+        context = RequestContext(method, self._bucket, self._region, key)
+        return Call(context, method, self._address.object_path(key), "", headers, body)
 
     async def _page(self, token: str | None, limit: int | None = None) -> ListingPage:
         parameters = [("list-type", "2"), ("encoding-type", "url"), ("prefix", self._prefix)]
@@ -200,9 +195,9 @@ class S3Service:
             parameters.append(("continuation-token", token))
         if limit is not None:
             parameters.append(("max-keys", str(limit)))
-        asked = Asked("LIST", self._bucket, self._region)
+        context = RequestContext("LIST", self._bucket, self._region)
         body = await self._client.send(
-            Call(asked, "GET", self._address.bucket_path, encode_query(parameters))
+            Call(context, "GET", self._address.bucket_path, encode_query(parameters))
         )
         try:
             return parse_listing(body)

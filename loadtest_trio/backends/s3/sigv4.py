@@ -2,15 +2,15 @@
 
 Protocol: "Authenticating Requests: Using the Authorization Header (AWS Signature Version 4)" and
 "Signature Calculations for the Authorization Header: Transferring Payload in a Single Chunk" in the
-Amazon S3 API Reference. What S3 does differently from other services: the path is encoded once and
-never normalised, and the payload's hash travels in `x-amz-content-sha256`.
+Amazon S3 API Reference. S3 differs from other services in two points: the path is encoded once and never
+normalised, and the hash of the payload is sent in `x-amz-content-sha256`.
 
     canonical request ──sha256──► string to sign ──hmac(signing key)──► signature
     (method, path, query,         (date, scope,                        signing key: four hmacs over
      headers, payload hash)        hash)                               (secret, day, region, service)
 
-`Signer` keeps what all requests of one second share: date, scope, signing key, and the canonical form of
-headers that come again and again. So a signature costs one sha256 and one hmac.
+`Signer` caches what all requests of one second share: date, scope, signing key and the canonical form of
+recurring headers. A signature then costs one sha256 and one hmac.
 """
 
 import hashlib
@@ -36,10 +36,10 @@ def encode_path(path: str) -> str:
         path: The decoded path, such as ``/bucket/a key``.
 
     Returns:
-        Everything but unreserved characters and ``/`` as UTF-8 ``%XX``; dots and ``//`` stay.
+        The path with everything but unreserved characters and ``/`` as UTF-8 ``%XX``; dots and ``//`` stay.
 
     Raises:
-        ValueError: The path holds a lone surrogate, which UTF-8 cannot carry.
+        ValueError: The path holds a lone surrogate, which UTF-8 cannot encode.
     """
     return quote(path, safe="/")
 
@@ -91,7 +91,7 @@ def canonical_request(method: str, path: str, query: str, headers: tuple[str, st
 
 
 def signing_key(secret_key: str, day: str, region: str, service: str = "s3") -> bytes:
-    """Derive the signing key, which is good for one day, region and service.
+    """Derive the signing key of one day, region and service.
 
     Args:
         secret_key: The secret access key.
@@ -107,11 +107,15 @@ def signing_key(secret_key: str, day: str, region: str, service: str = "s3") -> 
 
 @attrs.frozen
 class _Moment:
-    """What all requests share that are signed in one second with one set of keys.
+    """The state shared by all requests that are signed in one second with one set of keys.
 
     Attributes:
-        mac: HMAC-SHA256 with the signing key, to be copied.
-        canonical: Headers whose payload is not signed -> their canonical form: a handful.
+        second: The time of signing, in whole Unix seconds.
+        credentials: The keys.
+        date: The time of signing in the format of ``x-amz-date``.
+        scope: The credential scope.
+        mac: HMAC-SHA256 keyed with the signing key; copied for each signature.
+        canonical: Headers of requests with unsigned payload -> their canonical form; a handful.
     """
 
     second: int
@@ -195,7 +199,7 @@ class Signer:
 
 
 def _canonical(headers: list[tuple[str, str]], payload: str, moment: _Moment) -> tuple[str, str]:
-    if payload != UNSIGNED_PAYLOAD:  # a hash among the headers: they never come again
+    if payload != UNSIGNED_PAYLOAD:  # with a payload hash among them, headers do not recur
         return canonical_headers(headers)
     key = tuple(headers)
     known = moment.canonical.get(key)

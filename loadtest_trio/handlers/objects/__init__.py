@@ -1,4 +1,4 @@
-"""The four S3 operations of the load, and the payloads they move."""
+"""The four S3 operations of the load (read, update, create, delete) and their payloads."""
 
 from collections.abc import Callable
 from functools import partial
@@ -20,10 +20,10 @@ def object_handlers(
     """Return the handlers of READ, UPDATE, CREATE and DELETE.
 
     Args:
-        store: Where the objects live.
+        store: Stores the objects.
         rng: The source of payloads and edits.
-        draw_uuids: Lines of a CREATE that does not say how many.
-        retry: How often each is tried.
+        draw_uuids: Draws the number of lines of a CREATE that does not set it.
+        retry: The retry policy of each operation.
     """
     keyed = partial(Handler, retry=retry, needs_key=True, ordered=True)
     return [

@@ -9,27 +9,31 @@ from loadtest_trio.handlers.objects.payload import uuid_lines
 from loadtest_trio.handlers.objects.store import ObjectStore
 from loadtest_trio.jobs.message import Message
 
-_MOST_UUIDS = 1_000_000
+_MAX_UUIDS = 1_000_000
 
 
 def check_uuids(params: Mapping[str, Any]) -> None:
-    """Check the number of lines, where it is given.
+    """Check the number of lines, if the message sets it.
 
     Raises:
-        MalformedMessageError: It is not a whole number from 1 to 1,000,000.
+        MalformedMessageError: ``params["uuids"]`` is not a whole number from 1 to 1,000,000.
     """
     count = params.get("uuids")
-    if count is not None and (type(count) is not int or not 1 <= count <= _MOST_UUIDS):
-        raise MalformedMessageError(f"params.uuids must be a whole number from 1 to {_MOST_UUIDS}")
+    if count is not None and (type(count) is not int or not 1 <= count <= _MAX_UUIDS):
+        raise MalformedMessageError(f"params.uuids must be a whole number from 1 to {_MAX_UUIDS}")
 
 
 async def create(message: Message, store: ObjectStore, rng: Random, draw_uuids: Callable[[], int]) -> None:
-    """Upload `message.key` with ``params["uuids"]`` lines, or as many as are drawn.
+    """Upload `message.key` with ``params["uuids"]`` lines, or a drawn number of lines. Idempotent.
 
-    Doing it twice leaves one object.
+    Args:
+        message: The message.
+        store: Where to upload to.
+        rng: Seeds the UUIDs.
+        draw_uuids: Draws the number of lines if the message does not set it.
 
     Raises:
-        S3Error: It could not be uploaded.
+        S3Error: The upload failed.
     """
     count = message.params.get("uuids")
     if count is None:

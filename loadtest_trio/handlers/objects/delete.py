@@ -5,9 +5,9 @@ from loadtest_trio.jobs.message import Message
 
 
 async def delete(message: Message, store: ObjectStore) -> None:
-    """Delete `message.key`; S3 does not say whether it was there (AmazonS3 API, DeleteObject).
+    """Delete `message.key`; S3 does not report whether it existed (Amazon S3 API, DeleteObject).
 
     Raises:
-        S3Error: It could not be deleted.
+        S3Error: The request failed.
     """
     await store.delete(message.key)

@@ -1,13 +1,13 @@
-r"""File contents: lines of random UUIDs, made and edited without a Python loop per line. Pure.
+r"""File contents: lines of random UUIDs, generated and edited without a Python loop per line. Pure.
 
-A line is 37 bytes (RFC 9562, text form and a newline), eight groups of four digits between its hyphens:
+A line is 37 bytes (RFC 9562, text form and a newline) with eight groups of four hex digits:
 
     0   4    9    14   19   24  28  32  36
     xxxxxxxx-xxxx-4xxx-Vxxx-xxxxxxxxxxxx\n      V is one of 8 9 a b
 
-So 16 random bits are one group, and a table has the text of each of the 65,536. numpy looks up one group of
-all lines at a time and lays it into its column. Without numpy, by `hexlify` and deletions with a stride,
-it took five times as long: a fifth of all CPU in the brief's mix.
+16 random bits make one group, and a table holds the text of all 65,536 groups. numpy looks up one group for
+all lines at a time and writes it into its column. Without numpy (`hexlify` and strided deletions) this took
+five times as long, a fifth of all CPU in the default mix.
 """
 
 import re
@@ -37,11 +37,11 @@ _TEXT_OF = np.frombuffer(hexlify(np.arange(65536, dtype=">u2").tobytes()), "V4")
 
 
 def uuid_lines(count: int, rng: Random) -> bytearray:
-    """Return `count` random version 4 UUIDs, one a line.
+    """Return `count` random version 4 UUIDs, one per line.
 
     Args:
         count: Number of lines, 1 or more.
-        rng: Where the seed is drawn from.
+        rng: Supplies the seed.
 
     Returns:
         A buffer of 37 * count bytes.
@@ -59,15 +59,15 @@ def uuid_lines(count: int, rng: Random) -> bytearray:
 def edit(body: bytearray, rng: Random) -> None:
     """Change exactly two hex digits to two different ones, in place.
 
-    In a file of UUID lines the version and variant digits stay as they are, so that every line remains
-    a valid version 4 UUID. In any other text, two hex digits anywhere are changed.
+    In a file of UUID lines the version and variant digits are left alone, so every line remains a valid
+    version 4 UUID. In any other file, any two hex digits are changed.
 
     Args:
         body: The file; its length does not change.
-        rng: Chooses the positions and the digits.
+        rng: Chooses positions and digits.
 
     Raises:
-        ValueError: The file has fewer than two hex digits.
+        ValueError: The file holds fewer than two hex digits.
     """
     for at in _two_positions(body, rng):
         old = body[at]
@@ -84,7 +84,7 @@ def _two_positions(body: bytearray, rng: Random) -> list[int]:
             return chosen
     digits = [match.start() for match in re.finditer(rb"[0-9a-fA-F]", body)]
     if len(digits) < 2:
-        raise ValueError("the file has fewer than two hex digits")
+        raise ValueError("the file holds fewer than two hex digits")
     return rng.sample(digits, 2)
 
 

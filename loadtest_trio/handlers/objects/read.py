@@ -5,10 +5,10 @@ from loadtest_trio.jobs.message import Message
 
 
 async def read(message: Message, store: ObjectStore) -> None:
-    """Download `message.key` and let it go.
+    """Download `message.key` and discard it.
 
     Raises:
-        ObjectMissingError: It is gone.
-        S3Error: It could not be read whole.
+        ObjectMissingError: The object does not exist.
+        S3Error: The object could not be read completely.
     """
     await store.get(message.key)

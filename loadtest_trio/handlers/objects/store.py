@@ -1,13 +1,13 @@
-"""What the handlers need of S3."""
+"""The object store interface that the handlers use."""
 
 from typing import Protocol
 
 
 class ObjectStore(Protocol):
-    """The object operations; `loadtest_trio.backends.s3.S3Service` is one, the tests have another."""
+    """Object operations; `loadtest_trio.backends.s3.S3Service` and the tests' bucket implement it."""
 
     async def get(self, key: str) -> bytes | bytearray:
-        """Return the whole object, its length checked against the header."""
+        """Return the whole object."""
         ...
 
     async def put(self, key: str, body: bytes | bytearray | memoryview) -> None:
@@ -15,5 +15,5 @@ class ObjectStore(Protocol):
         ...
 
     async def delete(self, key: str) -> None:
-        """Remove the object; one that is not there counts as removed."""
+        """Delete the object; deleting a missing object succeeds."""
         ...

@@ -9,12 +9,12 @@ from loadtest_trio.jobs.message import Message
 
 
 async def update(message: Message, store: ObjectStore, rng: Random) -> None:
-    """Edit `message.key`, in the buffer it was received in where that can be written.
+    """Edit `message.key`, in the buffer it was received into if that is writable.
 
     Raises:
-        ObjectMissingError: It is gone.
-        MalformedMessageError: The object has no two hex digits to change.
-        S3Error: It could not be read or written.
+        ObjectMissingError: The object does not exist.
+        MalformedMessageError: The object holds fewer than two hex digits.
+        S3Error: The object could not be read or written.
     """
     received = await store.get(message.key)
     body = received if isinstance(received, bytearray) else bytearray(received)

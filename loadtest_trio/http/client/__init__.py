@@ -1,1 +1,1 @@
-"""The client: a transport under httpx."""
+"""HTTP/1.1 client transports with the interface of httpx; `transport.py` is the entry point."""

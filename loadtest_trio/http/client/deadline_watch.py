@@ -1,51 +1,51 @@
-"""One task that watches the deadlines of all requests.
+"""Enforces the deadlines of all requests from one task.
 
-A cancel scope with a deadline a request is the usual way, and costs a quarter of all that a request costs
-(``python -m benchmarks.transport``: *lean, unwatched*). A watch costs an entry in a dictionary:
+The usual way, a cancel scope with a deadline for each request, is a quarter of a request's cost
+(``python -m benchmarks.transport``: *lean, unwatched*). Here a request costs one entry in a dictionary:
 
-    request ──► add ──► exchange ──► discard          run: twice a second, what has expired is woken, and
-                 └────── expires ◄───────────────────      finds that its stream was closed under it
+    request ──► add ──► exchange ──► discard          run: twice a second, wakes the exchanges that
+                 └────── expires ◄───────────────────      have expired
 
-Invariants: a request that begins while nobody runs the watch brings its own scope (`LeanTransport`); who runs
-it ends it after the requests, so none is left without a deadline; a request ends at most half a second late.
+Invariants: a request that begins while the watch is not running uses a cancel scope (`LeanTransport`); the
+watch outlives the requests, so none is left without a deadline; a request ends at most half a second late.
 """
 
 import trio
 
 from loadtest_trio.http.client.connection import Connection
-from loadtest_trio.http.client.request_timeout import Timer
+from loadtest_trio.http.client.request_timeout import RequestTimeout
 
 _PERIOD_SECONDS = 0.5
 
 
 class DeadlineWatch:
-    """Wakes the exchanges whose timers have run out.
+    """Wakes exchanges whose deadline has passed.
 
     Attributes:
-        running: Whether somebody watches.
+        running: Whether `run` is running.
     """
 
     def __init__(self) -> None:
         self.running = False
-        self._exchanges: dict[Connection, Timer] = {}
+        self._exchanges: dict[Connection, RequestTimeout] = {}
 
-    def add(self, connection: Connection, timer: Timer) -> None:
-        """Watch an exchange; call `discard` when it has ended, however it has."""
-        self._exchanges[connection] = timer
+    def add(self, connection: Connection, timeout: RequestTimeout) -> None:
+        """Start to watch an exchange; call `discard` when it ends, whatever the outcome."""
+        self._exchanges[connection] = timeout
 
     def discard(self, connection: Connection) -> None:
-        """Watch it no more."""
+        """Stop watching an exchange."""
         del self._exchanges[connection]
 
     async def run(self) -> None:
-        """Watch until cancelled, which has to be after the last request."""
+        """Watch until cancelled; cancel only after the last request has ended."""
         self.running = True
         try:
             while True:
                 await trio.sleep(_PERIOD_SECONDS)
                 now = trio.current_time()
-                for connection, timer in self._exchanges.items():
-                    if timer.expires <= now:
+                for connection, timeout in self._exchanges.items():
+                    if timeout.expires <= now:
                         connection.wake()
         finally:
             self.running = False

@@ -1,13 +1,13 @@
-"""HTTP/1.1 as bytes, without any input or output (RFC 9112): a request's head out, a response in.
+"""HTTP/1.1 messages as bytes, without I/O (RFC 9112): writes request heads, parses responses.
 
-Parsing is `httptools`' (Node's llhttp), which takes a twentieth of h11's time. Its leniencies stay
-switched off, so doubled lengths and smuggled framing are errors. Only where a body's length is known
-does the parser stop early: it sees the head and the few body bytes that came with it, and the
-connection receives the rest straight into its buffer.
+`httptools` (Node's llhttp) parses in a twentieth of h11's time. Its leniency options stay off, so repeated
+lengths and ambiguous framing are errors. A body of known length bypasses the parser, which sees only the
+head and the first body bytes; the connection receives the rest directly into its buffer.
 """
 
 from collections.abc import AsyncIterator
 
+import attrs
 import httptools
 import httpx
 
@@ -20,9 +20,9 @@ _FIRST_FINAL_STATUS = 200
 
 
 class BufferStream(httpx.AsyncByteStream):
-    """A body that is one buffer already, such as a `bytearray`, which httpx's own types would copy.
+    """A body in one buffer, such as a `bytearray`, which httpx's own types would copy.
 
-    A request made with ``stream=`` gets no header from httpx: the caller (or the transport) gives all.
+    httpx adds no headers to a request made with ``stream=``: the caller or the transport sets them all.
 
     Args:
         buffer: The whole body. It must not change while a request is under way.
@@ -32,13 +32,13 @@ class BufferStream(httpx.AsyncByteStream):
         self.buffer = buffer
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        yield self.buffer  # type: ignore[misc]  # httpx says bytes, and takes any buffer (join, send)
+        yield self.buffer  # type: ignore[misc]  # httpx declares bytes but accepts any buffer
 
 
 async def request_body(request: httpx.Request) -> Buffer:
-    """Return a request's body as one buffer, without a copy when it is one already.
+    """Return the body of a request as one buffer, without a copy if it already is one.
 
-    A streamed body is gathered first: S3 wants its length in the head, and a retry wants it again.
+    A streamed body is collected first: S3 requires its length in the head, and a retry sends it again.
 
     Raises:
         httpx.LocalProtocolError: The body is a synchronous stream.
@@ -55,13 +55,13 @@ def request_head(request: httpx.Request, length: int) -> bytes:
     """Write the request line and the headers, in the caller's order and spelling.
 
     Args:
-        request: Its extension ``target``, if any, replaces the URL's path and query, as in httpcore: so
-            one `httpx.URL` serves many requests (parsing one costs more than all else that httpx does).
-        length: The size of the body in bytes; the header is added where the caller left it out.
+        request: Its extension ``target``, if any, replaces the path and query of the URL, as in httpcore.
+            One `httpx.URL` then serves many requests; parsing one is the largest part of httpx's cost.
+        length: The size of the body in bytes; sets ``Content-Length`` if the request has none.
 
     Raises:
-        httpx.LocalProtocolError: A line break in a header (it would smuggle a request), a blank in the
-            target, or a ``Content-Length`` that is not the body's.
+        httpx.LocalProtocolError: A header holds a line break (which would smuggle a request), the target
+            holds a blank, or ``Content-Length`` is not the length of the body.
     """
     target: bytes = request.extensions.get("target") or request.url.raw_path
     lines = [b"%b %b HTTP/1.1" % (request.method.encode("ascii"), target)]
@@ -75,7 +75,7 @@ def request_head(request: httpx.Request, length: int) -> bytes:
                 if value != b"%d" % length:
                     raise httpx.LocalProtocolError(f"the body has {length} bytes, not {value!r}")
             case b"transfer-encoding":
-                continue  # the body is gathered: its length is known
+                continue  # the length of the body is known by now
         lines.append(name + b": " + value)
     if not has_host:
         lines.insert(1, b"Host: " + request.url.netloc)
@@ -93,26 +93,51 @@ def request_head(request: httpx.Request, length: int) -> bytes:
     return head
 
 
-class ResponseParser:
-    """One final response, filled in by the parser's callbacks; interim ones (1xx) are skipped.
+@attrs.frozen
+class WireRequest:
+    """A request as it is sent.
 
     Attributes:
-        status: The status code, 0 until the head is complete.
-        headers: Name and value as received.
-        body: What of the body came through the parser.
-        length: ``Content-Length`` in bytes, None when the body is chunked or ends with the connection.
-        head_complete: The head has arrived.
-        complete: The whole response has arrived.
-        keep_alive: The server will take another request on this connection.
-        first_byte_at: When its first byte had arrived, in Trio's clock; 0.0 before.
-        encoded: The body has a ``Content-Encoding``.
+        method: The method.
+        head: Request line and headers.
+        body: The request body.
+    """
+
+    method: str
+    head: bytes
+    body: Buffer
+
+
+async def wire_request(request: httpx.Request) -> WireRequest:
+    """Turn an httpx request into bytes.
+
+    Raises:
+        httpx.LocalProtocolError: See `request_body` and `request_head`.
+    """
+    body = await request_body(request)
+    return WireRequest(request.method, request_head(request, len(body)), body)
+
+
+class ResponseParser:
+    """One final response, filled in by the callbacks of the parser; interim responses (1xx) are skipped.
+
+    Attributes:
+        status: The status code; 0 until the head is complete.
+        headers: Names and values as received.
+        body: The part of the body that passed through the parser.
+        length: ``Content-Length`` in bytes; None if the body is chunked or ends with the connection.
+        head_complete: Whether the head has arrived.
+        complete: Whether the whole response has arrived.
+        keep_alive: Whether the server accepts another request on this connection.
+        first_byte_at: When the first byte arrived, in Trio's clock; 0.0 before.
+        encoded: Whether the body has a ``Content-Encoding``.
     """
 
     def __init__(self, *, bodiless: bool) -> None:
         """Expect a response.
 
         Args:
-            bodiless: The request was a HEAD: whatever the head says, no body follows.
+            bodiless: The request was a HEAD: no body follows, whatever the head says.
         """
         self.status = 0
         self.headers: list[tuple[bytes, bytes]] = []
@@ -126,10 +151,10 @@ class ResponseParser:
         self._http: httptools.HttpResponseParser | None = httptools.HttpResponseParser(self)
 
     def feed(self, data: memoryview) -> None:
-        """Take what the server sent.
+        """Parse received bytes.
 
         Raises:
-            httpx.RemoteProtocolError: That is not HTTP, or framed in a way that we refuse.
+            httpx.RemoteProtocolError: The bytes are not HTTP, or the framing is not accepted.
         """
         assert self._http is not None, "fed after close"
         try:
@@ -137,12 +162,12 @@ class ResponseParser:
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             if not self.complete:
                 raise httpx.RemoteProtocolError(self._fault or f"not an HTTP response: {error}") from error
-            self.keep_alive = False  # bytes after the response: nobody asked for them
+            self.keep_alive = False  # unexpected bytes after the response
         if self._fault:
             raise httpx.RemoteProtocolError(self._fault)
 
     def feed_end(self) -> None:
-        """Take the end of the connection, which is also the end of a body of unknown length.
+        """Note the end of the connection, which also ends a body of unknown length.
 
         Raises:
             httpx.RemoteProtocolError: The response was cut short.
@@ -154,22 +179,22 @@ class ResponseParser:
         self.complete = True
 
     def close(self) -> None:
-        """Break the reference cycle with the parser, so that the garbage collector has nothing to do."""
+        """Break the reference cycle with the parser to spare the garbage collector."""
         self._http = None
 
-    # The callbacks of httptools.
+    # Callbacks of httptools.
 
     def on_message_begin(self) -> None:
-        """Notice a second response that nobody asked for."""
+        """Detect an unexpected second response."""
         if self.complete:
             self.keep_alive = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Keep a header."""
+        """Store a header."""
         self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
-        """Decide how the body is framed (RFC 9112, 6.3)."""
+        """Determine the framing of the body (RFC 9112, 6.3)."""
         if self.complete:
             return
         assert self._http is not None
@@ -195,12 +220,12 @@ class ResponseParser:
         self.complete = self._bodiless or status in _STATUS_WITHOUT_BODY
 
     def on_body(self, data: bytes) -> None:
-        """Keep a part of the body."""
+        """Store a part of the body."""
         if self.complete:
             self.keep_alive = False
         else:
             self.body += data
 
     def on_message_complete(self) -> None:
-        """Notice the end of the final response; an interim one leaves `head_complete` unset."""
+        """Detect the end of the final response; an interim response leaves `head_complete` unset."""
         self.complete = self.head_complete

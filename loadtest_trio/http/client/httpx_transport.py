@@ -1,4 +1,4 @@
-"""httpx's stock transport, to compare with (``S3_TRANSPORT=httpx``)."""
+"""httpx's own transport behind the contract of `LeanTransport`, for comparison (``S3_TRANSPORT=httpx``)."""
 
 from typing import Any
 
@@ -6,13 +6,13 @@ import httpx
 import trio
 
 
-class StockTransport(httpx.AsyncHTTPTransport):
-    """httpx's own transport, made to keep the contract of `LeanTransport`: same timeouts, complete responses.
+class HttpxTransport(httpx.AsyncHTTPTransport):
+    """httpx's transport with the contract of `LeanTransport`: the same timeouts, complete responses.
 
     Args:
-        timeouts: Seconds for ``connect``, ``read`` and ``write``, where a request brings none.
+        timeouts: Seconds for ``connect``, ``read`` and ``write``, for requests that set none.
         request_timeout: Seconds for the whole request.
-        options: Those of `httpx.AsyncHTTPTransport`.
+        options: Options of `httpx.AsyncHTTPTransport`.
     """
 
     def __init__(self, timeouts: dict[str, float], request_timeout: float, **options: Any) -> None:
@@ -24,7 +24,7 @@ class StockTransport(httpx.AsyncHTTPTransport):
         """Send a request and return its response, complete.
 
         Raises:
-            httpx.TransportError: One of its subclasses, by what went wrong.
+            httpx.TransportError: The request failed; the subclass says how.
         """
         request.extensions.setdefault("timeout", self._timeouts)
         with trio.move_on_after(self._request_timeout):

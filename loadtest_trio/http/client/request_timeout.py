@@ -1,7 +1,7 @@
-"""The timeouts of a request: when its present phase, or the whole of it, has taken too long.
+"""The timeouts of a request: one for each phase, and one for the whole request.
 
-The phases and the exceptions are httpx's: ``pool``, ``connect``, ``write``, ``read``. A timer only knows
-when. `Timer.bounded`, a cancel scope and the usual way, acts on it, or `DeadlineWatch` does for many at once.
+Phases and exceptions are httpx's: ``pool``, ``connect``, ``write``, ``read``. A `RequestTimeout` computes the
+deadline; its `bounded` enforces it with a cancel scope, or a `DeadlineWatch` does for many requests at once.
 """
 
 import math
@@ -19,11 +19,11 @@ _TIMEOUT_ERRORS: dict[str, type[httpx.TimeoutException]] = {
 }
 
 
-class Timer:
-    """The deadline of a request: the end of its present phase or of the whole, whichever comes first.
+class RequestTimeout:
+    """The deadline of a request: that of its current phase or of the whole request, whichever is earlier.
 
     Args:
-        limits: Seconds a phase may take (read and write: without a byte moving); None or absent: no limit.
+        limits: Seconds a phase may take (read and write: without progress); None or absent: no limit.
         whole: Seconds the whole request may take.
 
     Attributes:
@@ -37,7 +37,7 @@ class Timer:
         self._scope: trio.CancelScope | None = None
 
     def start(self, phase: str) -> None:
-        """Give `phase` its full time from now; called before every wait."""
+        """Start `phase` with its full time; called before every wait."""
         self._phase = phase
         limit = self._limits.get(phase)
         self.expires = min(self._end, trio.current_time() + (math.inf if limit is None else limit))
@@ -46,10 +46,10 @@ class Timer:
 
     @contextmanager
     def bounded(self, phase: str) -> Iterator[None]:
-        """Cancel what is inside when the timer runs out, however often it is started anew meanwhile.
+        """Cancel the body of the ``with`` statement at the deadline, which `start` may move meanwhile.
 
         Raises:
-            httpx.TimeoutException: It ran out.
+            httpx.TimeoutException: The deadline passed.
         """
         self._scope = scope = trio.CancelScope()
         self.start(phase)
@@ -62,7 +62,7 @@ class Timer:
             raise self.error()
 
     def error(self) -> httpx.TimeoutException:
-        """The exception for the phase that the deadline ended."""
+        """Return the exception of the phase that the deadline ended."""
         if trio.current_time() >= self._end:
             return _TIMEOUT_ERRORS[self._phase]("the whole request took too long")
         return _TIMEOUT_ERRORS[self._phase](f"no {self._phase} within {self._limits[self._phase]} s")

@@ -1,22 +1,21 @@
-"""The transport under the S3 client: HTTP/1.1 on Trio sockets behind httpx's transport interface.
+"""HTTP/1.1 on Trio sockets behind httpx's transport interface; the transport of the S3 client.
 
-Why our own: httpx is the interface, not the engine. A 200 KB GET through httpx's stock transport
-costs some ten times the CPU of this one (``python -m benchmarks.transport``), most of it in copies,
-generators and a pure-Python parser. What S3 needs is small enough to read in one sitting:
+Why our own: a 200 KB GET through httpx's transport costs ten times the CPU of this one (``python -m
+benchmarks.transport``), mostly for copies, generators and a pure-Python parser. S3 needs little of HTTP:
 
     LeanTransport ──► ConnectionPool ──► Connection ──► TcpStream / TlsStream ──► socket
-      retry, errors     slots, reuse       exchange        bytes, never waiting
-                                       └──── Timer, DeadlineWatch ────┘
+      retry, errors     slots, reuse       exchange        non-blocking bytes
+                                       └──── RequestTimeout, DeadlineWatch ────┘
 
 Invariants:
     * A slot is held in a ``try``/``finally``, and a connection is pooled only after a complete
-      response, so a request that fails or is cancelled at any checkpoint closes its connection and
-      leaks neither (`tests/unit/s3/transport/test_transport_cancel.py` cancels at each of them).
-    * A response is returned only when its body has arrived. Nothing is left to close.
-    * A request is sent twice only on a reused connection, when no byte of an answer came back, and when
-      the first attempt either sent nothing or can be repeated without harm (RFC 9110, 9.2.2).
+      response. A request that fails or is cancelled at any checkpoint closes its connection and leaks
+      neither (`tests/unit/http/client/test_cancel.py` cancels at each checkpoint).
+    * A response is returned after its whole body has arrived, so the caller has nothing to close.
+    * A request is sent twice only on a reused connection, if no byte of a response arrived and the
+      first attempt either sent nothing or is idempotent (RFC 9110, 9.2.2).
 
-What S3 does not need is absent: HTTP/2, proxies, upgrades, streamed responses, redirects, cookies.
+Not implemented: HTTP/2, proxies, upgrades, streamed responses, redirects, cookies.
 """
 
 import ssl
@@ -28,10 +27,10 @@ import trio
 
 from loadtest_trio.http.client.connection import Connection
 from loadtest_trio.http.client.deadline_watch import DeadlineWatch
-from loadtest_trio.http.client.http1 import Buffer, BufferStream, ResponseParser, request_body, request_head
-from loadtest_trio.http.client.httpx_transport import StockTransport
+from loadtest_trio.http.client.http1 import BufferStream, ResponseParser, WireRequest, wire_request
+from loadtest_trio.http.client.httpx_transport import HttpxTransport
 from loadtest_trio.http.client.pool import ConnectionPool, Origin
-from loadtest_trio.http.client.request_timeout import Timer
+from loadtest_trio.http.client.request_timeout import RequestTimeout
 from loadtest_trio.http.streams import Stream, TcpStream, connect
 from loadtest_trio.http.tls import open_tls
 
@@ -45,23 +44,23 @@ _SCRATCH_BYTES = 65536
 class LeanTransport(httpx.AsyncBaseTransport):
     """A small, fast HTTP/1.1 client transport.
 
-    A response is complete when it is returned. `httpx.Response.aread` hands out the body as usual;
-    ``extensions["body"]`` is the same body as the `bytearray` it was received into, without httpx's
-    copy and decoding, which cost more than the rest of the response: see `response_body`. It is absent
-    when the body has a ``Content-Encoding``, which `aread` decodes.
+    A response is complete when it is returned. `httpx.Response.aread` returns the body as usual;
+    ``extensions["body"]`` is the `bytearray` it was received into, without httpx's copy and decoding, which
+    cost more than the rest of the response: see `response_body`. The extension is absent if the body has a
+    ``Content-Encoding``, which `aread` decodes.
 
-    Two extensions of a request are understood, as in httpx's stock transport: ``timeout`` (a mapping of
-    ``connect``, ``read``, ``write``, ``pool`` to seconds) and ``target`` (bytes, the request target).
+    Two request extensions are supported, as in httpx's transport: ``timeout`` (a mapping of ``connect``,
+    ``read``, ``write``, ``pool`` to seconds) and ``target`` (bytes, the request target).
 
     Args:
-        max_connections: Open connections; a request waits for a slot when all are busy.
-        connect_timeout: Seconds to connect, with name look-up and TLS handshake.
-        idle_timeout: Seconds without a byte moving, sending or receiving.
-        request_timeout: Seconds for the whole request, waiting for a slot and a retry included.
-        max_header_bytes: Largest head of a response.
-        max_body_bytes: Largest body of a response.
-        ssl_context: For HTTPS; None: certificate and host name are checked against httpx's authorities.
-        watch: Watches the deadlines while somebody runs it; otherwise each request brings a cancel scope.
+        max_connections: Maximum number of open connections; further requests wait.
+        connect_timeout: Seconds to connect, including name look-up and TLS handshake.
+        idle_timeout: Seconds without progress in sending or receiving.
+        request_timeout: Seconds for the whole request, including the wait for a slot and a retry.
+        max_header_bytes: Largest accepted head of a response.
+        max_body_bytes: Largest accepted body of a response.
+        ssl_context: For HTTPS; None checks certificate and host name against httpx's authorities.
+        watch: Enforces the deadlines while it runs; otherwise each request uses a cancel scope.
     """
 
     def __init__(
@@ -86,65 +85,64 @@ class LeanTransport(httpx.AsyncBaseTransport):
         self._scratch = memoryview(bytearray(_SCRATCH_BYTES))
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send a request and return its response, complete.
+        """Send a request and return its complete response.
 
         Raises:
-            httpx.TransportError: One of its subclasses, by what went wrong.
+            httpx.TransportError: The request failed; the subclass says how.
         """
         origin = _origin(request.url)
-        body = await request_body(request)
-        head = request_head(request, len(body))
-        timer = Timer(request.extensions.get("timeout", self._timeouts), self._request_timeout)
-        await self._pool.acquire(timer)
+        outgoing = await wire_request(request)
+        timeout = RequestTimeout(request.extensions.get("timeout", self._timeouts), self._request_timeout)
+        await self._pool.acquire(timeout)
         try:
-            return _Response(await self._exchange(origin, request.method, head, body, timer))
+            return _Response(await self._exchange(origin, outgoing, timeout))
         finally:
             self._pool.release()
 
     async def aclose(self) -> None:
-        """Close the idle connections; a busy one is closed by the task whose request it serves."""
+        """Close the idle connections; a busy connection is closed by the task that uses it."""
         self._pool.close()
         await trio.lowlevel.checkpoint()
 
     async def _exchange(
-        self, origin: Origin, method: str, head: bytes, body: Buffer, timer: Timer
+        self, origin: Origin, request: WireRequest, timeout: RequestTimeout
     ) -> ResponseParser:
-        """Use an idle connection, or a new one; or both, when the idle one turns out to be dead."""
+        """Use an idle connection; if there is none, or it turns out to be closed, a new one."""
         connection = self._pool.take(origin)
         if connection is not None:
             try:
-                return await self._use(connection, origin, method, head, body, timer)
+                return await self._use(connection, origin, request, timeout)
             except (httpx.ReadError, httpx.RemoteProtocolError):
-                if connection.answered or (connection.sent and method not in _IDEMPOTENT):
+                if connection.answered or (connection.sent and request.method not in _IDEMPOTENT):
                     raise
-        connection = await self._connect(origin, timer)
-        return await self._use(connection, origin, method, head, body, timer)
+        connection = await self._connect(origin, timeout)
+        return await self._use(connection, origin, request, timeout)
 
     async def _use(
-        self, connection: Connection, origin: Origin, method: str, head: bytes, body: Buffer, timer: Timer
+        self, connection: Connection, origin: Origin, request: WireRequest, timeout: RequestTimeout
     ) -> ResponseParser:
         try:
             if not self._watch.running:
-                with timer.bounded("read"):
-                    return await connection.exchange(method, head, body, timer)
-            return await self._use_watched(connection, method, head, body, timer)
+                with timeout.bounded("read"):
+                    return await connection.exchange(request, timeout)
+            return await self._use_watched(connection, request, timeout)
         finally:
             self._pool.give_back(origin, connection)
 
     async def _use_watched(
-        self, connection: Connection, method: str, head: bytes, body: Buffer, timer: Timer
+        self, connection: Connection, request: WireRequest, timeout: RequestTimeout
     ) -> ResponseParser:
-        self._watch.add(connection, timer)
+        self._watch.add(connection, timeout)
         try:
-            return await connection.exchange(method, head, body, timer)
+            return await connection.exchange(request, timeout)
         except trio.ClosedResourceError:
-            raise timer.error() from None
+            raise timeout.error() from None
         finally:
             self._watch.discard(connection)
 
-    async def _connect(self, origin: Origin, timer: Timer) -> Connection:
+    async def _connect(self, origin: Origin, timeout: RequestTimeout) -> Connection:
         self._pool.make_room()
-        with timer.bounded("connect"):
+        with timeout.bounded("connect"):
             stream = await self._open(*origin)
         return Connection(stream, self._scratch, self._max_header_bytes, self._max_body_bytes)
 
@@ -152,11 +150,11 @@ class LeanTransport(httpx.AsyncBaseTransport):
         try:
             sock = await connect(host, port)
             return await open_tls(sock, self._tls_context(), host) if scheme == "https" else TcpStream(sock)
-        except (OSError, UnicodeError) as error:  # the latter: a host that is no name
+        except (OSError, UnicodeError) as error:  # UnicodeError: the host is not a valid name
             raise httpx.ConnectError(f"cannot connect to {scheme}://{host}:{port}: {error}") from error
 
     def _tls_context(self) -> ssl.SSLContext:
-        """Return the context, made on first use: reading the authorities' certificates takes 20 ms."""
+        """Return the TLS context, created on first use: loading the authorities' certificates takes 20 ms."""
         if self._ssl_context is None:
             self._ssl_context = httpx.create_ssl_context()
         self._ssl_context.set_alpn_protocols(["http/1.1"])
@@ -164,9 +162,9 @@ class LeanTransport(httpx.AsyncBaseTransport):
 
 
 class _Response(httpx.Response):
-    """httpx's response, but its headers are parsed when somebody asks for them, which is when S3 says no.
+    """An httpx response whose headers are parsed on first access, which S3 needs only for errors.
 
-    They are most of what it costs to make one.
+    Parsing the headers is most of the cost of an httpx response.
     """
 
     def __init__(self, received: ResponseParser) -> None:
@@ -175,10 +173,10 @@ class _Response(httpx.Response):
             extensions["body"] = received.body
         super().__init__(received.status, stream=BufferStream(received.body), extensions=extensions)
         self._received = received
-        del self.headers  # the empty ones, in favour of the property's
+        del self.headers  # remove the instance attribute that would hide the property
 
     @cached_property
-    def headers(self) -> httpx.Headers:  # type: ignore[override] # mypy: an attribute there
+    def headers(self) -> httpx.Headers:  # type: ignore[override] # an attribute in the base class
         return httpx.Headers(self._received.headers)
 
 
@@ -192,16 +190,16 @@ def open_transport(
     request_timeout: float = 60.0,
     watch: DeadlineWatch | None = None,
 ) -> httpx.AsyncBaseTransport:
-    """Open the transport that ``S3_TRANSPORT`` names: the one place that knows both.
+    """Open the transport that ``S3_TRANSPORT`` names.
 
     Args:
-        kind: ``lean`` for ours, ``httpx`` for httpx's stock transport.
-        max_connections: Open connections.
-        verify: For HTTPS; None: certificate and host name are checked against httpx's authorities.
+        kind: ``lean`` for `LeanTransport`, ``httpx`` for `HttpxTransport`.
+        max_connections: Maximum number of open connections.
+        verify: For HTTPS; None checks certificate and host name against httpx's authorities.
         connect_timeout: Seconds to connect.
-        idle_timeout: Seconds without a byte moving.
+        idle_timeout: Seconds without progress in sending or receiving.
         request_timeout: Seconds for the whole request.
-        watch: For ``lean``; see there.
+        watch: Enforces the deadlines of `LeanTransport`.
     """
     if kind == "lean":
         return LeanTransport(
@@ -212,7 +210,7 @@ def open_transport(
             ssl_context=verify,
             watch=watch,
         )
-    return StockTransport(
+    return HttpxTransport(
         {"connect": connect_timeout, "read": idle_timeout, "write": idle_timeout},
         request_timeout,
         verify=verify if verify is not None else True,
@@ -221,13 +219,17 @@ def open_transport(
 
 
 async def response_body(response: httpx.Response) -> bytes | bytearray:
-    """Return a response's body by the cheapest way its transport offers."""
+    """Return the body of a response without a copy where its transport allows that."""
     body: bytes | bytearray | None = response.extensions.get("body")
     return await response.aread() if body is None else body
 
 
 def _origin(url: httpx.URL) -> Origin:
-    """Return scheme, host and port; raise what httpx raises for anything but HTTP."""
+    """Return scheme, host and port.
+
+    Raises:
+        httpx.UnsupportedProtocol: The URL is not an http or https URL with a host.
+    """
     scheme = url.scheme
     if scheme not in _DEFAULT_PORTS or not url.host:
         raise httpx.UnsupportedProtocol(f"the URL must begin with http:// or https:// and a host, not {url}")

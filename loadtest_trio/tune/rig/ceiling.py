@@ -11,7 +11,7 @@ import httpx
 import trio
 
 from loadtest_trio.assembly import file_sizes
-from loadtest_trio.backends.s3 import Credentials, S3Service, StaticCredentials
+from loadtest_trio.backends.s3 import BucketLocation, Credentials, S3Service, StaticCredentials
 from loadtest_trio.handlers import Registry
 from loadtest_trio.handlers.objects import object_handlers
 from loadtest_trio.handlers.objects.payload import uuid_lines
@@ -54,8 +54,7 @@ async def client_ceiling(settings: Settings) -> float:
     sizes = file_sizes(settings, rng)
     store = S3Service(
         transport=CannedTransport([uuid_lines(sizes.draw(), rng) for _ in range(_FILES)]),
-        bucket="ceiling",
-        region=settings.aws_region,
+        location=BucketLocation("ceiling", settings.aws_region),
         credentials=StaticCredentials(Credentials("key", "secret")),
         observe=metrics.observe_s3,
     )

@@ -79,7 +79,7 @@ async def test_update_of_what_has_no_digits() -> None:
     """An object without two hex digits cannot be updated, and is left as it is."""
     bucket = MemoryBucket()
     bucket.objects["k"] = b"xyz"
-    with pytest.raises(MalformedMessageError, match="UPDATE of k: the file has fewer than two hex digits"):
+    with pytest.raises(MalformedMessageError, match="UPDATE of k: the file holds fewer than two hex digits"):
         await build(bucket)["UPDATE"].run(message(Operation.UPDATE))
     assert bucket.objects == {"k": b"xyz"}
 

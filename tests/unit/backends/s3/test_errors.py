@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadtest_trio.backends.s3.errors import Asked, refused, truncated, unreachable
+from loadtest_trio.backends.s3.errors import RequestContext, refused, truncated, unreachable
 from loadtest_trio.errors import (
     BucketMissingError,
     ObjectMissingError,
@@ -18,8 +18,8 @@ from loadtest_trio.errors import (
     WrongRegionError,
 )
 
-OBJECT = Asked("GET", "bkt", "us-east-1", "p/key")
-BUCKET = Asked("LIST", "bkt", "us-east-1")
+OBJECT = RequestContext("GET", "bkt", "us-east-1", "p/key")
+BUCKET = RequestContext("LIST", "bkt", "us-east-1")
 
 
 def xml(code: str, more: str = "") -> bytes:
@@ -31,7 +31,7 @@ def xml(code: str, more: str = "") -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("asked", "status", "body", "kind"),
+    ("context", "status", "body", "kind"),
     [
         (OBJECT, 404, xml("NoSuchKey"), ObjectMissingError),
         (OBJECT, 404, xml("NoSuchBucket"), BucketMissingError),
@@ -66,11 +66,11 @@ def xml(code: str, more: str = "") -> bytes:
         (OBJECT, 412, xml("PreconditionFailed"), S3RejectedError),
     ],
 )
-def test_kinds(asked: Asked, status: int, body: bytes, kind: type[S3Error]) -> None:
+def test_kinds(context: RequestContext, status: int, body: bytes, kind: type[S3Error]) -> None:
     """Code first, status where there is no code, decide the kind of error."""
-    error = refused(asked, status, {}, body)
+    error = refused(context, status, {}, body)
     assert type(error) is kind
-    assert (error.status, error.key) == (status, asked.key)
+    assert (error.status, error.key) == (status, context.key)
 
 
 def test_facts_come_from_the_body_and_the_headers() -> None:
@@ -127,8 +127,8 @@ def test_hostile_words_are_one_short_line() -> None:
 )
 def test_any_refusal_is_an_s3_error(status: int, body: bytes) -> None:
     """Arbitrary bodies never break the translation."""
-    for asked in (OBJECT, BUCKET):
-        error = refused(asked, status, {}, body)
+    for context in (OBJECT, BUCKET):
+        error = refused(context, status, {}, body)
         assert isinstance(error, S3Error)
         assert str(error).isprintable()
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from trio.testing import MockClock
 
-from loadtest_trio.backends.s3 import Credentials, S3Service, StaticCredentials
+from loadtest_trio.backends.s3 import BucketLocation, Credentials, S3Service, StaticCredentials
 from loadtest_trio.backends.s3.sigv4 import Signer
 from loadtest_trio.errors import (
     BucketMissingError,
@@ -30,6 +30,7 @@ from loadtest_trio.errors import (
 
 KEYS = Credentials("AKEXAMPLE", "hidden-secret", "hidden-token")
 NOW = 1700000000.0
+LOCATION = BucketLocation("bkt", "us-east-1", "http://s3.test:9000", "p/")
 Answer = httpx.Response | Exception | Callable[[httpx.Request], Awaitable[httpx.Response]]
 
 
@@ -71,12 +72,9 @@ class Observations:
 def service(transport: Script, **options: object) -> S3Service:
     """Make the service under test: bucket ``bkt``, prefix ``p/``, a clock that stands still."""
     defaults: dict[str, object] = {
-        "bucket": "bkt",
-        "region": "us-east-1",
+        "location": LOCATION,
         "credentials": StaticCredentials(KEYS),
-        "endpoint_url": "http://s3.test:9000",
-        "prefix": "p/",
-        "now": lambda: NOW,
+        "unix_clock": lambda: NOW,
     }
     return S3Service(transport=transport, **{**defaults, **options})  # type: ignore[arg-type] # one place, many kinds
 
@@ -401,7 +399,7 @@ async def test_check_bucket_is_one_small_list() -> None:
 async def test_create_bucket_names_the_region(region: str, constraint: bytes) -> None:
     """The region goes into the body, except for us-east-1, which S3 refuses to see there."""
     transport = Script(httpx.Response(200))
-    await service(transport, region=region).create_bucket()
+    await service(transport, location=attrs.evolve(LOCATION, region=region)).create_bucket()
     [request] = transport.requests
     body = await request.aread()
     assert (constraint in body) if constraint else body == b""
@@ -439,4 +437,4 @@ async def test_closing_closes_the_transport() -> None:
 def test_unusable_endpoint() -> None:
     """A bad endpoint is refused when the service is built."""
     with pytest.raises(ValueError, match="endpoint"):
-        service(Script(httpx.Response(200)), endpoint_url="s3.test")
+        service(Script(httpx.Response(200)), location=attrs.evolve(LOCATION, endpoint_url="s3.test"))

@@ -10,8 +10,8 @@ import pytest
 import trio
 
 from loadtest_trio.http.client.connection import Connection
-from loadtest_trio.http.client.http1 import Buffer
-from loadtest_trio.http.client.request_timeout import Timer
+from loadtest_trio.http.client.http1 import Buffer, WireRequest
+from loadtest_trio.http.client.request_timeout import RequestTimeout
 from loadtest_trio.http.client.transport import BufferStream, response_body
 
 if TYPE_CHECKING:
@@ -341,7 +341,7 @@ class HalfDeaf:
     def __init__(self, answer: bytes) -> None:
         self.answer = answer
 
-    async def send(self, head: bytes, body: Buffer, timer: Timer) -> None:
+    async def send(self, head: bytes, body: Buffer, timeout: RequestTimeout) -> None:
         raise BrokenPipeError
 
     async def wait_readable(self) -> None:
@@ -365,6 +365,6 @@ async def test_a_half_sent_request_ends_the_connection() -> None:
     """The answer to a request that did not go out whole counts, but the connection is not used again."""
     stream = HalfDeaf(b"HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n")
     connection = Connection(stream, memoryview(bytearray(65536)), 1000, 1000)
-    response = await connection.exchange("PUT", b"head", b"body", Timer({}, 10))
+    response = await connection.exchange(WireRequest("PUT", b"head", b"body"), RequestTimeout({}, 10))
     assert (response.status, response.keep_alive) == (413, True)
     assert not connection.reusable

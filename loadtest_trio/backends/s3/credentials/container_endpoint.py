@@ -1,8 +1,7 @@
 """The ECS / EKS container credential endpoint.
 
-Protocol: "Container credential provider" in the AWS SDKs and Tools Reference Guide; the address rules
-are the ones botocore applies, so that a variable pointing elsewhere cannot send the authorization
-token over plain HTTP to a stranger.
+Protocol: "Container credential provider" in the AWS SDKs and Tools Reference Guide. The address rules are
+botocore's: they keep the authorization token from being sent over plain HTTP to an arbitrary host.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,7 +14,7 @@ import httpx
 import orjson
 import trio
 
-from loadtest_trio.backends.s3.credentials import Credentials
+from loadtest_trio.backends.s3.credentials.keys import Credentials
 from loadtest_trio.errors import CredentialsError
 
 RELATIVE_URI = "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"
@@ -33,34 +32,34 @@ _file_limiter = trio.CapacityLimiter(1)
 
 @attrs.frozen
 class ContainerEndpoint:
-    """The endpoint that hands a container its temporary keys.
+    """The endpoint that supplies a container's temporary keys.
 
     Attributes:
-        url: Where to GET them; its path is as good as a password, so it is never shown.
+        url: Where to GET the keys. The path is a secret and is never shown.
         token: The value of the ``Authorization`` header, or None.
-        token_file: A file that holds that value; it is read at every fetch, because EKS rotates it.
-        now: The wall clock, in Unix seconds.
-        transport: Makes the transport of one fetch.
+        token_file: A file that holds that value, or None; read at every fetch, because EKS rotates it.
+        unix_clock: The time of day in Unix seconds.
+        transport: Creates the transport of one fetch.
     """
 
     url: str = attrs.field(repr=False)
     token: str | None = attrs.field(repr=False)
     token_file: str | None
-    now: Callable[[], float]
+    unix_clock: Callable[[], float]
     transport: Callable[[], httpx.AsyncBaseTransport] = httpx.AsyncHTTPTransport
 
     async def fetch(self) -> Credentials:
-        """Get a set of keys: three attempts of two seconds, one second apart.
+        """Fetch a set of keys: three attempts of two seconds each, one second apart.
 
         Raises:
-            CredentialsError: No attempt brought usable keys.
+            CredentialsError: No attempt returned usable keys.
         """
         failure = CredentialsError("not attempted")
         for attempt in range(_ATTEMPTS):
             if attempt:
                 await trio.sleep(_PAUSE_SECONDS)
             try:
-                return parse_answer(await self._get(), self.now())
+                return parse_answer(await self._get(), self.unix_clock())
             except CredentialsError as error:
                 failure = error
         raise failure
@@ -101,10 +100,10 @@ def parse_answer(body: bytes, now: float) -> Credentials:
 
     Args:
         body: The response body.
-        now: The wall clock, in Unix seconds.
+        now: The time of day in Unix seconds.
 
     Raises:
-        CredentialsError: It is not what the protocol says, or the keys have already expired.
+        CredentialsError: The body is not such an answer, or the keys have already expired.
     """
     try:
         answer = orjson.loads(body)
@@ -115,10 +114,10 @@ def parse_answer(body: bytes, now: float) -> Credentials:
             expires_at=_unix_seconds(answer.get("Expiration")),
         )
     except (ValueError, TypeError, KeyError, AttributeError):
-        # The answer may hold keys: neither it nor the parser's excerpt of it is shown.
+        # The answer may hold keys, so neither it nor the parser's message is shown.
         raise CredentialsError("the container endpoint's answer holds no AWS credentials") from None
     if keys.expires_at is not None and keys.expires_at <= now:
-        raise CredentialsError("the container endpoint handed out credentials that have already expired")
+        raise CredentialsError("the container endpoint returned credentials that have already expired")
     return keys
 
 
@@ -134,21 +133,21 @@ def _unix_seconds(timestamp: str | None) -> float | None:
 def find_endpoint(
     environ: Mapping[str, str],
     *,
-    now: Callable[[], float],
+    unix_clock: Callable[[], float],
     transport: Callable[[], httpx.AsyncBaseTransport] = httpx.AsyncHTTPTransport,
 ) -> ContainerEndpoint | None:
-    """Read the container variables.
+    """Find the endpoint that the container variables name.
 
     Args:
-        environ: The environment.
-        now: The wall clock, in Unix seconds.
-        transport: Makes the transport of one fetch.
+        environ: The environment variables.
+        unix_clock: The time of day in Unix seconds.
+        transport: Creates the transport of one fetch.
 
     Returns:
         The endpoint, or None when no variable names one.
 
     Raises:
-        CredentialsError: The variable names an address that must not be asked.
+        CredentialsError: The variable names an address that the rules forbid.
     """
     if environ.get(RELATIVE_URI):
         url = ECS_ENDPOINT + "/" + environ[RELATIVE_URI].removeprefix("/")
@@ -157,7 +156,7 @@ def find_endpoint(
         _check_address(url)
     else:
         return None
-    return ContainerEndpoint(url, environ.get(TOKEN), environ.get(TOKEN_FILE), now, transport)
+    return ContainerEndpoint(url, environ.get(TOKEN), environ.get(TOKEN_FILE), unix_clock, transport)
 
 
 def _check_address(url: str) -> None:

@@ -12,8 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from trio.testing import MockClock
 
-from loadtest_trio.backends.s3.container import ContainerEndpoint, find_endpoint, parse_answer
 from loadtest_trio.backends.s3.credentials import Credentials
+from loadtest_trio.backends.s3.credentials.container_endpoint import (
+    ContainerEndpoint,
+    find_endpoint,
+    parse_answer,
+)
 from loadtest_trio.errors import CredentialsError
 
 ANSWER = {
@@ -57,7 +61,7 @@ async def test_fetch_over_loopback(tmp_path: Path) -> None:
             "AWS_CONTAINER_AUTHORIZATION_TOKEN": "unused",
             "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE": str(token_file),
         }
-        endpoint = find_endpoint(environ, now=lambda: 0.0)
+        endpoint = find_endpoint(environ, unix_clock=lambda: 0.0)
         assert endpoint is not None
         for token in ("first", "second"):
             token_file.write_text(f"{token}\n")
@@ -71,7 +75,7 @@ async def test_token_from_the_environment() -> None:
     async with stand_in("200 OK", orjson.dumps(ANSWER)) as (url, received):
         environ = {"AWS_CONTAINER_CREDENTIALS_FULL_URI": url}
         for extra in ({}, {"AWS_CONTAINER_AUTHORIZATION_TOKEN": "Bearer t"}):
-            endpoint = find_endpoint({**environ, **extra}, now=lambda: 0.0)
+            endpoint = find_endpoint({**environ, **extra}, unix_clock=lambda: 0.0)
             assert endpoint is not None
             await endpoint.fetch()
     assert b"uthorization" not in received[0]
@@ -163,7 +167,7 @@ async def test_unreadable_and_unsendable_tokens(autojump_clock: MockClock, tmp_p
 )
 def test_allowed_addresses(environ: dict[str, str], url: str) -> None:
     """The agents' addresses, loopback, and anything over https may be asked."""
-    endpoint = find_endpoint(environ, now=lambda: 0.0)
+    endpoint = find_endpoint(environ, unix_clock=lambda: 0.0)
     assert endpoint is not None
     assert endpoint.url == url
     assert url not in repr(endpoint)
@@ -183,12 +187,12 @@ def test_allowed_addresses(environ: dict[str, str], url: str) -> None:
 def test_refused_addresses(url: str) -> None:
     """The authorization token is not sent over plain http to anybody else."""
     with pytest.raises(CredentialsError, match="AWS_CONTAINER_CREDENTIALS_FULL_URI"):
-        find_endpoint({"AWS_CONTAINER_CREDENTIALS_FULL_URI": url}, now=lambda: 0.0)
+        find_endpoint({"AWS_CONTAINER_CREDENTIALS_FULL_URI": url}, unix_clock=lambda: 0.0)
 
 
 def test_no_variables_no_endpoint() -> None:
     """Outside a container there is no endpoint."""
-    assert find_endpoint({}, now=lambda: 0.0) is None
+    assert find_endpoint({}, unix_clock=lambda: 0.0) is None
 
 
 @pytest.mark.parametrize("expiration", ["2030-01-02T03:04:05", "soon", 1893553445, ""])

@@ -5,8 +5,8 @@ from pathlib import Path
 import botocore.session
 import pytest
 
-from loadtest_trio.backends.s3.chain import find_credentials
 from loadtest_trio.backends.s3.credentials import Credentials, RenewingCredentials, StaticCredentials
+from loadtest_trio.backends.s3.credentials.provider_chain import find_credentials
 from loadtest_trio.errors import CredentialsError
 
 STATIC = "aws_access_key_id = AK{0}\naws_secret_access_key = sec/ret+%{0}\n"
@@ -20,7 +20,7 @@ def write(home: Path, name: str, text: str) -> None:
 
 async def found(environ: dict[str, str], home: Path) -> Credentials:
     """Find static keys."""
-    source = await find_credentials(environ, home=home, now=lambda: 0.0)
+    source = await find_credentials(environ, home=home, unix_clock=lambda: 0.0)
     assert isinstance(source, StaticCredentials)
     return await source.current()
 
@@ -169,12 +169,12 @@ async def test_container_endpoint_comes_last(tmp_path: Path) -> None:
     """Without keys elsewhere the container variables give a source that renews itself, not asked yet."""
     write(tmp_path, "config", "[default]\nregion = eu-west-1\n")
     environ = {"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI": "/v2/x"}
-    source = await find_credentials(environ, home=tmp_path, now=lambda: 0.0)
+    source = await find_credentials(environ, home=tmp_path, unix_clock=lambda: 0.0)
     assert isinstance(source, RenewingCredentials)
 
 
 async def test_nothing_anywhere(tmp_path: Path) -> None:
     """Without any source one line says where keys can come from."""
     with pytest.raises(CredentialsError, match=r"AWS_ACCESS_KEY_ID.*AWS_PROFILE.*container") as caught:
-        await find_credentials({}, home=tmp_path, now=lambda: 0.0)
+        await find_credentials({}, home=tmp_path, unix_clock=lambda: 0.0)
     assert len(str(caught.value).splitlines()) == 1

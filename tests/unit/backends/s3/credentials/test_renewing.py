@@ -6,13 +6,8 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from loadtest_trio.backends.s3.credentials import (
-    ADVISORY_SECONDS,
-    Credentials,
-    RenewingCredentials,
-    StaticCredentials,
-    log_failure,
-)
+from loadtest_trio.backends.s3.credentials import Credentials, RenewingCredentials, StaticCredentials
+from loadtest_trio.backends.s3.credentials.renewing import ADVISORY_SECONDS, log_failure
 from loadtest_trio.errors import CredentialsError
 
 HOUR = 3600.0
@@ -39,7 +34,7 @@ def renewing(
     endpoint: Endpoint, note: Callable[[CredentialsError], None] = log_failure
 ) -> RenewingCredentials:
     """Make the source under test, its wall clock being Trio's virtual one."""
-    return RenewingCredentials(endpoint.fetch, now=trio.current_time, note=note)
+    return RenewingCredentials(endpoint.fetch, unix_clock=trio.current_time, on_failure=note)
 
 
 def test_repr_hides_the_secrets() -> None:
@@ -195,7 +190,7 @@ async def test_clock_set_back(autojump_clock: MockClock) -> None:
     """A wall clock set back by a day does not keep a failing source from being asked again."""
     endpoint, offset = Endpoint(delay=0.0), 0.0
     endpoint.broken = True
-    source = RenewingCredentials(endpoint.fetch, now=lambda: trio.current_time() + offset)
+    source = RenewingCredentials(endpoint.fetch, unix_clock=lambda: trio.current_time() + offset)
     with pytest.raises(CredentialsError):
         await source.current()
     endpoint.broken, offset = False, -24 * HOUR

@@ -1,0 +1,74 @@
+"""The standard AWS credential provider chain: environment, profile files, container endpoint.
+
+Order: "Standardized credential providers" in the AWS SDKs and Tools Reference Guide. Sources that need
+another AWS service (SSO, assumed roles, web identity, EC2 instance metadata) are not supported.
+"""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import httpx
+import trio
+
+from loadtest_trio.backends.s3.credentials.container_endpoint import find_endpoint
+from loadtest_trio.backends.s3.credentials.keys import (
+    Credentials,
+    CredentialsSource,
+    StaticCredentials,
+    key_pair,
+)
+from loadtest_trio.backends.s3.credentials.profile_files import from_profile
+from loadtest_trio.backends.s3.credentials.renewing import RenewingCredentials
+from loadtest_trio.errors import CredentialsError
+
+_file_limiter = trio.CapacityLimiter(1)
+
+
+async def find_credentials(
+    environ: Mapping[str, str],
+    *,
+    home: Path,
+    unix_clock: Callable[[], float],
+    transport: Callable[[], httpx.AsyncBaseTransport] = httpx.AsyncHTTPTransport,
+) -> CredentialsSource:
+    """Return the first source of the chain that supplies keys.
+
+    Args:
+        environ: The environment variables.
+        home: The home directory, which contains ``.aws``.
+        unix_clock: The time of day in Unix seconds.
+        transport: Creates the transport of one fetch from the container endpoint.
+
+    Returns:
+        The source; a container endpoint is not contacted before the first request.
+
+    Raises:
+        CredentialsError: No source supplies keys, or one is configured in a way that cannot work.
+    """
+    keys = from_environment(environ)
+    if keys is None:
+        keys = await trio.to_thread.run_sync(from_profile, environ, home, limiter=_file_limiter)
+    if keys is not None:
+        return StaticCredentials(keys)
+    endpoint = find_endpoint(environ, unix_clock=unix_clock, transport=transport)
+    if endpoint is not None:
+        return RenewingCredentials(endpoint.fetch, unix_clock=unix_clock)
+    raise CredentialsError(
+        "no AWS credentials found: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a profile in "
+        "~/.aws/credentials (AWS_PROFILE), or run where the ECS container endpoint is "
+        "(EC2 instance metadata and web identities are not supported)"
+    )
+
+
+def from_environment(environ: Mapping[str, str]) -> Credentials | None:
+    """Read ``AWS_ACCESS_KEY_ID``, ``AWS_SECRET_ACCESS_KEY`` and ``AWS_SESSION_TOKEN``.
+
+    Raises:
+        CredentialsError: Only one half of the pair is set.
+    """
+    return key_pair(
+        environ.get("AWS_ACCESS_KEY_ID"),
+        environ.get("AWS_SECRET_ACCESS_KEY"),
+        environ.get("AWS_SESSION_TOKEN"),
+        names=("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"),
+    )
