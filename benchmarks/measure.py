@@ -24,6 +24,7 @@ from benchmarks.process import CLIENT_CORE, Child
 from benchmarks.redis_server import RedisServer
 from benchmarks.testbed import BUCKET, PATIENCE, QUEUE, Testbed
 from benchmarks.workload import Workload, workload
+from loadtest_trio.report.details import join_details
 
 LIST = f"{{{QUEUE}}}:queue"
 FIRST_MARK, LAST_MARK = 0.15, 0.97
@@ -153,7 +154,7 @@ def _scheduled(output: Path) -> Callable[[], int]:
 def log_lines(output: Path, event: str) -> list[dict[str, Any]]:
     """Return the complete log lines of one event, the newest first."""
     lines = output.read_bytes().split(b"\n")[:-1]
-    parsed = (json.loads(line) for line in reversed(lines) if line.startswith(b"{"))
+    parsed = join_details(json.loads(line) for line in reversed(lines) if line.startswith(b"{"))
     return [line for line in parsed if line.get("event") == event]
 
 

@@ -4,31 +4,22 @@ Everything is said by `event(name, …)`. A flood of the same error is written a
 and then only counted; `summarise_floods` says how many were held back, so nothing is dropped silently.
 """
 
-import json
+import secrets
 import sys
 from collections import Counter
 from collections.abc import Callable
-from datetime import UTC
 from typing import TYPE_CHECKING, Any, TextIO
 
-import orjson
 from loguru import logger
 
+from loadtest_trio.metrics.log_lines import JsonLines, render_text
+
 if TYPE_CHECKING:
-    from loguru import Message, Record
+    from loguru import Message
 
 _SHOWN_PER_FLOOD = 5
 _MOST_FLOODS = 1000
 _LONGEST_TEXT = 10_000
-_HIDDEN_IN_TEXT = frozenset(
-    {"by_operation", "s3", "redis", "histograms", "ledger", "_aws", "settings", "machine"}
-)
-_METRICS_TEXT = (
-    "up {uptime_seconds:.0f} s | {phase} | {rate_per_second} msg/s | queue {queue_length} "
-    "in flight {in_flight} delayed {delayed} dead {dead} | created {messages_created} "
-    "processed {messages_processed} missed {messages_missed} | objects {objects} | errors {errors} | "
-    "p99 {end_to_end_p99_ms} ms | cpu {cpu_percent} % | {memory_mb} MB"
-)
 
 
 def configure(
@@ -38,7 +29,7 @@ def configure(
     stream: TextIO | None = None,
     on_broken: Callable[[], object] | None = None,
 ) -> None:
-    """Send the log to a stream, replacing whatever was configured before.
+    """Send the log to a stream, replacing whatever was configured before; this begins a run in the log.
 
     Args:
         json: One JSON object a line; otherwise readable text.
@@ -46,7 +37,7 @@ def configure(
         stream: Where to; stdout when None.
         on_broken: Called once when the stream takes nothing more; lines then vanish. None: it raises.
     """
-    render = render_json if json else render_text
+    render = JsonLines(run_id=secrets.token_hex(8)) if json else render_text
     target = stream or sys.stdout
 
     broken = False
@@ -87,33 +78,6 @@ def debug_enabled() -> bool:
     """Return whether DEBUG lines are written at all, to save building them on the hot path."""
     lowest: int = logger._core.min_level  # type: ignore[attr-defined] # loguru has no public question for it
     return lowest <= 10
-
-
-def render_json(record: "Record") -> str:
-    """Return a record as one flat JSON object and a newline."""
-    line = {
-        "timestamp": record["time"].astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-        "level": record["level"].name,
-        "event": record["message"],
-        **record["extra"],
-    }
-    try:
-        return orjson.dumps(line, default=str, option=orjson.OPT_NON_STR_KEYS).decode() + "\n"
-    except TypeError:  # a lone surrogate or an integer beyond 64 bits must not end the task that logs it
-        text = json.dumps(line, default=str, ensure_ascii=False)
-        return text.encode(errors="replace").decode() + "\n"
-
-
-def render_text(record: "Record") -> str:
-    """Return a record as one readable line; nested fields are left to the JSON form."""
-    name, fields = record["message"], record["extra"]
-    if name == "metrics":
-        text = _METRICS_TEXT.format_map(fields)
-    else:
-        shown = (f"{key}={value}" for key, value in fields.items() if key not in _HIDDEN_IN_TEXT)
-        text = " ".join((name.replace("_", " "), *shown))
-    line = f"{record['time']:HH:mm:ss} {record['level'].name:<7} {text}\n"
-    return line.encode(errors="replace").decode()
 
 
 class FloodGuard:

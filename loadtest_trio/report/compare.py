@@ -15,9 +15,11 @@ import attrs
 
 from loadtest_trio.report.extras import need
 from loadtest_trio.report.histograms import merge
+from loadtest_trio.report.intervals import Interval, intervals
 from loadtest_trio.report.markdown import Cell, table
 from loadtest_trio.report.reader import UnreadableRunError, read
-from loadtest_trio.report.runs import Interval, Run, intervals, split
+from loadtest_trio.report.runs import Run
+from loadtest_trio.report.splitting import split
 from loadtest_trio.report.statistics import interval, resampled_means
 
 FEWEST_INTERVALS = 5
@@ -161,6 +163,9 @@ def _latencies(a: Run, b: Run) -> str:
 
 
 def _changed(a: Run, b: Run) -> str:
+    if not (a.settings and b.settings):
+        unknown = " and ".join(name for name, run in (("A", a), ("B", b)) if not run.settings)
+        return f"The settings of {unknown} are not among the lines, so whether they differ is not known."
     names = [name for name in {**a.settings, **b.settings} if a.settings.get(name) != b.settings.get(name)]
     rows = [(name, a.settings.get(name, "–"), b.settings.get(name, "–")) for name in names]
     return table(("setting that differs", "A", "B"), rows) if rows else "Both ran with the same settings."

@@ -8,7 +8,8 @@ from typing import Any
 
 from loadtest_trio.report.canvas import COLOURS, beside, figure, logarithmic, plain, save
 from loadtest_trio.report.histograms import MergedLatencies
-from loadtest_trio.report.runs import Run, intervals, number
+from loadtest_trio.report.intervals import intervals
+from loadtest_trio.report.runs import Run, number
 
 _OPERATIONS = ("READ", "UPDATE", "CREATE", "DELETE")
 _LEAST_ROOM = 0.025  # of the width, for the name of a stage

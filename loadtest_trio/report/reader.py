@@ -12,15 +12,14 @@ import zlib
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import attrs
 import orjson
 
 from loadtest_trio.errors import LoadtestError
+from loadtest_trio.report.details import LogLine, join_details
 from loadtest_trio.report.shapes import well_formed
-
-LogLine = dict[str, Any]
 
 SUFFIXES = (".jsonl", ".json", ".log", ".txt")
 _WRAPPED = re.compile(rb'"@?message"\s*:\s*("(?:[^"\\]|\\.)*")')
@@ -69,6 +68,9 @@ def read(paths: Iterable[Path]) -> Reading:
         reading.files += 1
         for raw in _raw_lines(path, reading):
             _take(raw, reading, seen)
+    whole = join_details(reading.lines)
+    reading.lines = [line for line in whole if well_formed(line)]
+    reading.damaged += len(whole) - len(reading.lines)
     if not reading.lines:
         raise UnreadableRunError(
             f"no log line of the service in {reading.files} files ({reading.foreign} other lines, "
@@ -120,7 +122,7 @@ def _take(raw: bytes, reading: Reading, seen: set[int]) -> None:
             reading.duplicates += 1
         else:
             seen.add(fingerprint)
-            reading.lines.append(line)
+            reading.lines.append(line | {"_source": reading.files, "_order": len(reading.lines)})
 
 
 def _candidates(raw: bytes) -> Iterator[bytes]:
@@ -141,7 +143,6 @@ def _parse(text: bytes) -> LogLine | None:
         line = orjson.loads(text)
         if not isinstance(line, dict) or not isinstance(line["event"], str):
             return None
-        line["_at"] = datetime.fromisoformat(line["timestamp"]).timestamp()
+        return line | {"_at": datetime.fromisoformat(line["timestamp"]).timestamp()}
     except (ValueError, KeyError, TypeError):
         return None
-    return line if well_formed(line) else None

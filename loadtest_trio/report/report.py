@@ -5,9 +5,11 @@ from pathlib import Path
 
 from loadtest_trio.report import pictures, sections, tuning_findings, tuning_pictures, tuning_sections
 from loadtest_trio.report.histograms import merge
+from loadtest_trio.report.intervals import intervals
 from loadtest_trio.report.markdown import Cell, duration, table
 from loadtest_trio.report.reader import read
-from loadtest_trio.report.runs import Run, intervals, split
+from loadtest_trio.report.runs import Run
+from loadtest_trio.report.splitting import split
 
 Picture = Callable[[Run, Path, str], str]
 

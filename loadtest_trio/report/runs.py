@@ -1,22 +1,15 @@
-"""Runs: the lines of one life of the service, told apart and made sense of.
-
-A run begins with ``service_started`` or ``tune_started``. Lines of several processes may be mixed, and
-the beginning may be missing (a file that was rotated away), so a line that says its ``uptime_seconds``
-belongs to the run that began at its time minus that; every other line to the run begun last.
-"""
+"""One run of the service, made sense of: what it was started with, how it went, how it ended."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from itertools import pairwise
 from typing import Any
 
 import attrs
 
-from loadtest_trio.report.reader import LogLine
+from loadtest_trio.report.details import LogLine
 
-BEGINNINGS = frozenset({"service_started", "tune_started"})
-ENDINGS = frozenset({"service_stopped", "tune_stopped"})
-_SAME_START_SECONDS = 3.0
+BEGINNINGS = frozenset({"service_started", "tune_started", "users_started"})
+"""Lines that say what a run was started with."""
+ENDINGS = frozenset({"service_stopped", "tune_stopped", "users_stopped"})
 _COUNTERS = ("messages_created", "messages_processed", "messages_missed", "messages_failed", "errors")
 
 
@@ -26,8 +19,8 @@ class Run:
 
     Attributes:
         began: When it began, in Unix seconds, as far as is known.
-        lines: All its lines but the metrics, by time.
-        metrics: Its metrics lines, by time.
+        lines: All its lines except the metrics, by time.
+        metrics: Its metrics lines, by the process's own clock.
     """
 
     began: float
@@ -44,7 +37,7 @@ class Run:
 
     @property
     def started(self) -> LogLine:
-        """The line it began with; empty when that is missing."""
+        """The line that says what it was started with; empty when that is missing."""
         return self.first(*BEGINNINGS)
 
     @property
@@ -134,79 +127,6 @@ def number(line: LogLine, name: str, default: float = 0.0) -> float:
     """Return a numeric field, or the default where it is missing, null or something else."""
     value = line.get(name)
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else default
-
-
-def split(lines: Iterable[LogLine]) -> list[Run]:
-    """Tell runs apart.
-
-    Args:
-        lines: Lines of any number of runs, by time.
-
-    Returns:
-        The runs by their beginning; lines before any of them begin a run of their own.
-    """
-    runs: list[Run] = []
-    for line in lines:
-        if line["event"] in BEGINNINGS:
-            runs.append(Run(line["_at"]))
-        run = _owner(line, runs)
-        (run.metrics if line["event"] == "metrics" else run.lines).append(line)
-    return runs
-
-
-def _owner(line: LogLine, runs: list[Run]) -> Run:
-    if line["event"] not in BEGINNINGS and "uptime_seconds" in line:
-        began = line["_at"] - number(line, "uptime_seconds")
-        close = [run for run in runs if abs(run.began - began) <= _SAME_START_SECONDS]
-        if close:
-            return min(close, key=lambda run: abs(run.began - began))
-        runs.append(Run(began))
-    if not runs:
-        runs.append(Run(line["_at"]))
-    return runs[-1]
-
-
-@attrs.frozen
-class Interval:
-    """What happened between two metrics lines.
-
-    Attributes:
-        at: Its end, in seconds since the run began.
-        seconds: Its length.
-        done: Messages processed or missed in it.
-        cpu_seconds: CPU the process used in it; None where the line does not say.
-    """
-
-    at: float
-    seconds: float
-    done: int
-    cpu_seconds: float | None
-
-    @property
-    def rate(self) -> float:
-        """Messages a second."""
-        return self.done / self.seconds
-
-
-def intervals(lines: Sequence[LogLine], began: float = 0.0) -> list[Interval]:
-    """Turn running counters into intervals, over lost lines and counters that began anew.
-
-    Args:
-        lines: Metrics lines of one run, by time.
-        began: What `Interval.at` counts from, in Unix seconds.
-    """
-    result = []
-    for before, after in pairwise(lines):
-        seconds = number(after, "uptime_seconds") - number(before, "uptime_seconds")
-        done = sum(
-            number(after, name) - number(before, name) for name in ("messages_processed", "messages_missed")
-        )
-        if seconds <= 0 or done < 0 or before.get("stage") != after.get("stage"):
-            continue
-        percent = after.get("cpu_percent")
-        cpu = seconds * float(percent) / 100 if isinstance(percent, int | float) else None
-        result.append(Interval(after["_at"] - began, seconds, int(done), cpu))
-    return result
 
 
 def totals(run: Run) -> dict[str, int]:

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 
 from loadtest_trio.report.histograms import MergedLatencies
+from loadtest_trio.report.intervals import intervals
 from loadtest_trio.report.markdown import Cell, duration, facts, table
 from loadtest_trio.report.reader import Reading
-from loadtest_trio.report.runs import Run, intervals, ledger, mapping, number, totals, unbalanced
+from loadtest_trio.report.runs import Run, ledger, mapping, number, totals, unbalanced
 
 _PERCENTILES = (50.0, 90.0, 99.0, 99.9, 100.0)
 

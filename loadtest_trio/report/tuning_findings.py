@@ -1,7 +1,7 @@
 """The sections of a report on a saturation search that explain: scaling, bottleneck, costs."""
 
+from loadtest_trio.report.details import LogLine
 from loadtest_trio.report.markdown import Cell, table
-from loadtest_trio.report.reader import LogLine
 from loadtest_trio.report.runs import Run, mapping, number
 
 _PARAMETERS = (

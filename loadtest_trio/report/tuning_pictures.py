@@ -14,7 +14,7 @@ from loadtest_trio.report.canvas import (
     plain,
     save,
 )
-from loadtest_trio.report.reader import LogLine
+from loadtest_trio.report.details import LogLine
 from loadtest_trio.report.runs import Run, number
 
 _COMPONENTS = ("HTTP and TLS", "rest", "Redis", "generate", "sign", "metrics")

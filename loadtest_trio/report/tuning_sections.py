@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from statistics import fmean
 
 from loadtest_trio.report.advice import CROWDED, advice
+from loadtest_trio.report.details import LogLine
 from loadtest_trio.report.markdown import Cell, facts, table
-from loadtest_trio.report.reader import LogLine
 from loadtest_trio.report.runs import Run, mapping, number
 
 _DRIFT = 1.15  # what the same step may differ by before it is worth a warning

@@ -76,15 +76,16 @@ class Judge:
     longest: int = 0
 
     def write(self, text: str) -> None:
-        """Take in one line."""
-        line = orjson.loads(text)
+        """Take in one record: a line, and the details that follow a metrics line."""
+        line, *details = map(orjson.loads, text.splitlines())
         self.events[line["event"]] += 1
+        self.longest = max(self.longest, *map(len, text.splitlines(keepends=True)))
+        assert {each["event"] for each in details} <= {"details"}
         if line["event"] == "metrics":
             self.uptimes.append(line["uptime_seconds"])
             books = dict(line["ledger"])
             if books.pop("difference") or books.pop("created") != sum(books.values()):
                 self.unbalanced.append(line["ledger"])
-            self.longest = max(self.longest, len(text))
         self.last = line
 
     def flush(self) -> None:

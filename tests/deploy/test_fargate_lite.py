@@ -27,6 +27,7 @@ from loadtest_trio.backends.embedded import S3Server
 from loadtest_trio.backends.embedded.ports import free_ports
 from loadtest_trio.metrics.emf import UNITS
 from loadtest_trio.report import reader
+from loadtest_trio.report.details import join_details
 from tests.support.ecs_endpoints import EcsEndpoints
 from tests.support.embedded_metrics import extract
 from tests.support.podman import AUTHORITY_INSIDE, Container, podman
@@ -134,4 +135,5 @@ def assert_readable(lines: list[dict[str, Any]], text: str, folder: Path) -> Non
     file.write_text(text)
     reading = reader.read([file])
     assert (len(reading.lines), reading.damaged, reading.foreign) == (len(lines), 0, 0)
-    assert [json.loads(line) for line in text.splitlines()] == lines, "nothing but JSON lines on stdout"
+    whole = join_details(json.loads(line) for line in text.splitlines())
+    assert whole == lines, "nothing but JSON lines on stdout"

@@ -9,6 +9,7 @@ import orjson
 from loguru import logger
 
 from loadtest_trio.metrics import logs
+from loadtest_trio.report.details import join_details
 
 
 class LogLines:
@@ -23,8 +24,8 @@ class LogLines:
         return self.stream.getvalue()
 
     def all(self) -> list[dict[str, Any]]:
-        """Every line, parsed."""
-        return [orjson.loads(line) for line in self.text.splitlines()]
+        """Every line, parsed; details are back in the lines that they belong to."""
+        return join_details(orjson.loads(line) for line in self.text.splitlines())
 
     def of(self, event: str) -> list[dict[str, Any]]:
         """The lines of one event."""

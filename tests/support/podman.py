@@ -11,6 +11,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from loadtest_trio.report.details import join_details
+
 LogLine = dict[str, Any]
 AUTHORITY_INSIDE = "/etc/loadtest-authority.pem"
 """Where containers find the certificate authority of the test's Redis."""
@@ -105,8 +107,8 @@ class Container:
 
     @property
     def lines(self) -> list[LogLine]:
-        """The log lines so far."""
-        return [json.loads(line) for line in self.output.splitlines() if line.startswith("{")]
+        """The log lines so far; details are back in the lines that they belong to."""
+        return join_details(json.loads(line) for line in self.output.splitlines() if line.startswith("{"))
 
     def execute(self, *command: str) -> subprocess.CompletedProcess[str]:
         """Run a command inside."""

@@ -12,6 +12,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
 
+from loadtest_trio.report.details import join_details
+
 ROOT = Path(__file__).parents[2]
 LogLine = dict[str, Any]
 
@@ -47,9 +49,9 @@ class ServiceProcess:
 
     @property
     def lines(self) -> list[LogLine]:
-        """The complete log lines written so far."""
+        """The complete log lines written so far; details are back in the lines that they belong to."""
         text = self.output
-        return [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
+        return join_details(json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines())
 
     @property
     def output(self) -> str:

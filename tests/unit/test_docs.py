@@ -63,7 +63,7 @@ async def test_every_field_of_a_metrics_line_is_in_the_readme(
             for task in (service.parts.scheduler, service.parts.worker, service.parts.metrics_service):
                 nursery.start_soon(task.run)
     (line,) = log_lines.of("metrics")
-    assert line.keys() - {"timestamp", "level", "event"} == documented_fields()
+    assert line.keys() - {"timestamp", "level", "run_id", "event", "line_id"} == documented_fields()
     for name in ("queue_wait_ms", "service_ms", "end_to_end_ms", "share_nominal", "share_actual"):
         assert name in line["by_operation"]["READ"]
         assert f"`{name}`" in section("Log lines")

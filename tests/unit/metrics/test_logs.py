@@ -31,6 +31,7 @@ def test_a_line_is_flat_json(log_lines: LogLines) -> None:
     (line,) = log_lines.all()
     assert datetime.fromisoformat(line.pop("timestamp")).utcoffset() == timedelta(0)
     assert (line.pop("level"), line.pop("event")) == ("WARNING", "something")
+    assert len(line.pop("run_id")) == 16
     assert line == {"key": "a/b", "count": 3, "nested": {"p99": 1.5}}
     assert log_lines.text.count("\n") == 1
 
@@ -96,7 +97,7 @@ def test_odd_values_are_written(log_lines: LogLines) -> None:
     for line in log_lines.all():
         assert line["raw"] == "b'x'"
         assert line["number_keys"] == {"1": 2}
-    assert f": {2**70}" in log_lines.text
+    assert f":{2**70}" in log_lines.text
 
 
 def test_text_is_readable(text: io.StringIO) -> None:
@@ -170,3 +171,15 @@ def test_metrics_on_a_terminal(text: io.StringIO) -> None:
     """The metrics line has a short form for people."""
     logs.event("metrics", **METRICS)
     assert "up 10 s | steady | 99.9 msg/s | queue 0 in flight 1 delayed 2 dead 3" in text.getvalue()
+
+
+def test_the_run_id_is_the_same_on_every_line_and_new_for_every_run() -> None:
+    """Lines of two processes can be told apart, and all lines of one belong together."""
+    with caught_log() as first:
+        logs.event("one")
+        logs.event("two", "ERROR")
+    with caught_log() as second:
+        logs.event("one")
+    ids = [{line["run_id"] for line in log.all()} for log in (first, second)]
+    assert [len(each) for each in ids] == [1, 1]
+    assert ids[0] != ids[1]

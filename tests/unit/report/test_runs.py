@@ -4,7 +4,9 @@ from typing import Any
 
 import pytest
 
-from loadtest_trio.report.runs import intervals, ledger, split, totals, unbalanced
+from loadtest_trio.report.intervals import intervals
+from loadtest_trio.report.runs import ledger, totals, unbalanced
+from loadtest_trio.report.splitting import split
 
 
 def _at(lines: list[dict[str, Any]], start: float) -> list[dict[str, Any]]:

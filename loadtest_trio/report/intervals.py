@@ -1,0 +1,52 @@
+"""Running counters of metrics lines, turned into intervals."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import attrs
+
+from loadtest_trio.report.details import LogLine
+from loadtest_trio.report.runs import number
+
+
+@attrs.frozen
+class Interval:
+    """What happened between two metrics lines.
+
+    Attributes:
+        at: Its end, in seconds since the run began.
+        seconds: Its length.
+        done: Messages processed or missed in it.
+        cpu_seconds: CPU the process used in it; None where the line does not say.
+    """
+
+    at: float
+    seconds: float
+    done: int
+    cpu_seconds: float | None
+
+    @property
+    def rate(self) -> float:
+        """Messages a second."""
+        return self.done / self.seconds
+
+
+def intervals(lines: Sequence[LogLine], began: float = 0.0) -> list[Interval]:
+    """Turn running counters into intervals, over lost lines and counters that began anew.
+
+    Args:
+        lines: Metrics lines of one run, by time.
+        began: What `Interval.at` counts from, in Unix seconds.
+    """
+    result = []
+    for before, after in pairwise(lines):
+        seconds = number(after, "uptime_seconds") - number(before, "uptime_seconds")
+        done = sum(
+            number(after, name) - number(before, name) for name in ("messages_processed", "messages_missed")
+        )
+        if seconds <= 0 or done < 0 or before.get("stage") != after.get("stage"):
+            continue
+        percent = after.get("cpu_percent")
+        cpu = seconds * float(percent) / 100 if isinstance(percent, int | float) else None
+        result.append(Interval(after["_at"] - began, seconds, int(done), cpu))
+    return result
