@@ -50,7 +50,7 @@ def busy_interval(rng: Random, kinds: int) -> Metrics:
 @pytest.mark.parametrize("kinds", [6, 60])
 def test_metrics_lines_of_a_busy_network_service_stay_below_16_kib(log_lines: LogLines, kinds: int) -> None:
     """With every histogram full, job types by the dozen and CloudWatch's header, each line fits."""
-    shares = dict.fromkeys(Operation, 25.0)
+    shares = {str(operation): 25.0 for operation in Operation}
     measured = busy_interval(Random(1), kinds).collect(shares)
     jobs = {f"type-{n}": {"queued": n, "ended_ms": {"p50": 1.25, "p99": 17.5}} for n in range(20 * kinds)}
     numbers = dict.fromkeys(emf.UNITS, 12345.678)
