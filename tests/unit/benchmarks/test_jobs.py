@@ -3,9 +3,6 @@
 import json
 import shutil
 import sys
-import threading
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import attrs
@@ -18,6 +15,7 @@ from benchmarks.jobs.report import Comparison, Round, cpu_us, rate, render, targ
 from benchmarks.jobs.services import FASTAPI, GIN, OURS, find_services
 from benchmarks.jobs.trial import Sample
 from benchmarks.output import RunInfo
+from tests.support.job_api import JobApi, serve
 
 INFO = RunInfo({"cpu": "C", "cores": 2, "python": "3", "commit": "abc"}, "now", 3)
 SAMPLE = Sample(
@@ -173,70 +171,34 @@ def test_service_that_cannot_run_is_left_out_with_its_reason(monkeypatch: pytest
     assert not failed
 
 
-class JobsHandler(BaseHTTPRequestHandler):
-    """Answers as a job service does, and remembers what it was asked."""
-
-    protocol_version = "HTTP/1.1"
-    wbufsize = -1  # one segment an answer, or each waits for an acknowledgement
-    seen: "list[tuple[str, str, str]]"
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"])).decode()
-        self.seen.append(("POST", self.headers["X-Client-Id"], body))
-        self.answer(202, f'{{"id":"job-{len(self.seen)}","status":"queued"}}')
-
-    def do_GET(self) -> None:
-        self.seen.append(("GET", self.path, ""))
-        self.answer(200, '{"status":"succeeded"}')
-
-    def answer(self, status: int, body: str) -> None:
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body.encode())
-
-    def log_message(self, *_: object) -> None:
-        """Print nothing."""
-
-
-@pytest.fixture
-def jobs_server() -> Iterator[tuple[str, list[tuple[str, str, str]]]]:
-    """A server that answers as a job service does: its address, and what it was asked."""
-    seen: list[tuple[str, str, str]] = []
-    handler = type("Handler", (JobsHandler,), {"seen": seen})
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}", seen
-        server.shutdown()
-        thread.join()
-
-
 needs_wrk = pytest.mark.skipif(
     sys.platform != "linux" or not shutil.which("wrk"), reason="apt-get install wrk"
 )
 
 
 @needs_wrk
-def test_wrk_mixes_submissions_with_polls_of_submitted_jobs(
-    jobs_server: tuple[str, list[tuple[str, str, str]]],
-) -> None:
-    url, seen = jobs_server
-    result = run_wrk(url, Mix(submit=30, clients=50), connections=4, seconds=1)
-    posts = [each for each in seen if each[0] == "POST"]
-    gets = [each for each in seen if each[0] == "GET"]
+def test_wrk_mixes_submissions_with_polls_of_submitted_jobs() -> None:
+    with serve(JobApi()) as api:
+        result = run_wrk(api.url, Mix(submit=30, clients=50), connections=4, seconds=1)
     assert result.not_2xx == result.socket_errors == 0
     assert result.requests <= result.sent <= result.requests + 4
-    assert 0.2 < len(posts) / len(seen) < 0.4
-    assert all(path.startswith("/api/jobs/job-") for _, path, _ in gets)
-    assert {json.loads(body)["type"] for _, _, body in posts} == {"sha512", "factorial"}
-    assert len({client for _, client, _ in posts}) > 10
+    assert 0.2 < result.submitted / result.requests < 0.4
+    assert all(path.startswith("/api/jobs/job-") for path in api.polls)
+    assert {json.loads(body)["type"] for _, body in api.submissions} == {"sha512", "factorial"}
+    assert len({client for client, _ in api.submissions}) > 10
 
 
 @needs_wrk
-def test_wrk_stops_at_the_limit(jobs_server: tuple[str, list[tuple[str, str, str]]]) -> None:
-    url, seen = jobs_server
+def test_wrk_stops_at_the_limit() -> None:
     mix = Mix(submit=100, limit=40, factorial=69, ordered=False)
-    result = run_wrk(url, mix, connections=2, seconds=20)
+    with serve(JobApi()) as api:
+        result = run_wrk(api.url, mix, connections=2, seconds=20)
     assert 40 <= result.submitted <= 42
-    assert json.loads(seen[0][2]) == {"type": "factorial", "payload": {"n": 69}, "ordered": False}
+    assert json.loads(api.submissions[0][1]) == {"type": "factorial", "payload": {"n": 69}, "ordered": False}
+
+
+@needs_wrk
+def test_refused_requests_are_counted() -> None:
+    with serve(JobApi(refused_first=3)) as api:
+        result = run_wrk(api.url, Mix(), connections=1, seconds=1)
+    assert result.not_2xx == 3
