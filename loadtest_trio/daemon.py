@@ -1,38 +1,38 @@
 """The daemon: nurseries nested by lifetime, one way in, one way out.
 
     signals, health ─────────────────────────────────────────────── until everything else has ended
-      └─ metrics ────────────────────────────────────────────────── until the last line is written
-           └─ scheduler, worker ─────────────────────────────────── until the reason to stop
+      └─ observers: metrics, deadline watch ─────────────────────── until the last line is written
+           └─ load: worker, scheduler ───────────────────────────── until the reason to stop
 
 A signal, the end of the duration and a crash of any task all do the same: they set the reason to stop.
-Then, in this order: the scheduler ends; the worker claims no more, pushes back what nobody started and
-gets the grace period; what is left returns to the queue; the last line is written; the health endpoint
-lets go; the clients are closed. A second signal skips the waiting.
+Then, in this order: the scheduler ends; the worker claims no more, releases what nobody started and gets
+the grace period; what is left returns to the queue; the last line is written; the health endpoint closes;
+the clients are closed. A second signal skips the waiting.
 """
 
 import math
 import signal
 import sys
 import traceback
-from collections.abc import Awaitable, Callable, Mapping
 
 import trio
 
 from loadtest_trio import __version__
-from loadtest_trio.assembly import Assembly, assemble
+from loadtest_trio.backends.readiness import wait_until_ready
+from loadtest_trio.build import Service, Surroundings, open_service
+from loadtest_trio.lifetimes import Load, Task, run_until_ended
 from loadtest_trio.metrics import calibration, logs, machine
-from loadtest_trio.settings import SETTINGS, Loaded, LogFormat, Role, Settings
-from loadtest_trio.startup import check_backends
+from loadtest_trio.settings import SETTINGS, Loaded, LogFormat, Settings
 
 _CLOSE_SECONDS = 5.0
 
 
-async def serve(loaded: Loaded, environ: Mapping[str, str]) -> int:
+async def serve(loaded: Loaded, surroundings: Surroundings) -> int:
     """Run the service until there is a reason to stop.
 
     Args:
         loaded: The configuration with its history.
-        environ: Where AWS credentials are looked for.
+        surroundings: What it lives in.
 
     Returns:
         The exit code: 0 after a signal or the end of the duration, 1 after a crash.
@@ -44,29 +44,24 @@ async def serve(loaded: Loaded, environ: Mapping[str, str]) -> int:
     as_json = settings.log_format is LogFormat.JSON or (
         settings.log_format is LogFormat.AUTO and not sys.stdout.isatty()
     )
-    # Nobody reads any more (`run | head`): the end like any other, through the signal.
+    # When nobody reads the log any more (`run | head`), the service ends as it does after a signal.
     logs.configure(
         json=as_json, level=settings.log_level, on_broken=lambda: signal.raise_signal(signal.SIGTERM)
     )
-    parts = await assemble(settings, environ, trio.current_time)
-    try:
-        return await Daemon(parts, loaded).run()
-    finally:
-        with trio.CancelScope(shield=True, deadline=trio.current_time() + _CLOSE_SECONDS):
-            await parts.s3.aclose()
-        parts.redis.close()
+    async with open_service(settings, surroundings) as service:
+        return await Daemon(service, loaded).run()
 
 
 class Daemon:
     """The lifetime of one service.
 
     Args:
-        parts: What to run.
-        loaded: The configuration, to say how it was started.
+        service: What to run; its opener closes it.
+        loaded: The configuration, to log how it was started.
     """
 
-    def __init__(self, parts: Assembly, loaded: Loaded) -> None:
-        self._parts = parts
+    def __init__(self, service: Service, loaded: Loaded) -> None:
+        self._service = service
         self._loaded = loaded
         self._stopping = trio.Event()
         self._reason = ""
@@ -74,19 +69,20 @@ class Daemon:
         self._startup_error: Exception | None = None
         self._starting = trio.CancelScope()
         self._watching = trio.CancelScope()
+        self._load = Load(service)
 
     async def run(self) -> int:
         """Start everything, wait for a reason to stop, and stop in order; returns the exit code."""
-        parts = self._parts
+        service = self._service
         async with trio.open_nursery() as outer:
             await outer.start(self._watch_signals)
             logs.event("service_starting", version=__version__)
             for warning in self._loaded.warnings:
                 logs.event("setting_unknown", "WARNING", message=warning)
-            outer.start_soon(self._supervise, "health", parts.health.run)
+            await outer.start(self._supervise, "health", service.health.run, name="health")
             if await self._ready():
                 await self._run_load()
-            parts.health.stop()
+            service.health.stop()
             outer.cancel_scope.deadline = trio.current_time() + _CLOSE_SECONDS
             self._watching.cancel()
         if self._startup_error:
@@ -94,63 +90,61 @@ class Daemon:
         return 1 if self._crashed else 0
 
     def stop(self, reason: str) -> None:
-        """Begin the shutdown; asked again, do not wait for the work in hand any longer."""
+        """Begin the shutdown; called again, do not wait for the work in hand any longer."""
         if self._stopping.is_set():
-            self._parts.worker.stop(0)
+            self._service.worker.stop(0)
             return
         self._reason = reason
         self._stopping.set()
         self._starting.cancel()
         logs.event("service_stopping", reason=reason)
+        self._load.stop(self._service.settings.shutdown_grace_seconds)
 
     async def _ready(self) -> bool:
+        service = self._service
         with self._starting:
             try:
-                await check_backends(self._parts)
+                await wait_until_ready(service.redis, service.s3, service.settings)
             except Exception as error:
                 self._startup_error = error
                 return False
         return not self._stopping.is_set()
 
     async def _run_load(self) -> None:
-        parts, settings = self._parts, self._parts.settings
-        self._say_started(settings)
+        service, duration = self._service, self._service.settings.run_duration_seconds
+        self._log_started(service.settings)
         async with trio.open_nursery() as observers:
-            observers.start_soon(self._supervise, "metrics", parts.metrics_service.run)
-            observers.start_soon(self._supervise, "deadline watch", parts.s3.run)
+            await observers.start(self._supervise, "metrics", service.metrics_service.run, name="metrics")
+            await observers.start(self._supervise, "deadline watch", service.s3.run, name="deadline watch")
             async with trio.open_nursery() as load:
-                scheduling = trio.CancelScope()
-                if Role.SCHEDULER in settings.roles:
-                    load.start_soon(self._supervise, "scheduler", parts.scheduler.run, scheduling)
-                if Role.WORKER in settings.roles:
-                    load.start_soon(self._supervise, "worker", parts.worker.run)
-                with trio.move_on_after(settings.run_duration_seconds or math.inf):
+                with trio.move_on_after(duration or math.inf):
+                    await load.start(self._load.run, self._supervise, name="load")
                     await self._stopping.wait()
                 if not self._stopping.is_set():
                     self.stop("the run's duration is over")
-                scheduling.cancel()
-                parts.health_state.ended("scheduler")
-                parts.worker.stop(settings.shutdown_grace_seconds)
             observers.cancel_scope.cancel()
-        await self._supervise("metrics", parts.metrics_service.write)
-        logs.event("service_stopped", reason=self._reason, **parts.metrics_service.totals())
+        await self._supervise("metrics", self._write_last_line)
+        logs.event("service_stopped", reason=self._reason, **service.metrics_service.totals())
+
+    async def _write_last_line(self, *, task_status: trio.TaskStatus[None]) -> None:
+        task_status.started()
+        await self._service.metrics_service.write()
 
     async def _supervise(
-        self, task: str, run: Callable[[], Awaitable[None]], scope: trio.CancelScope | None = None
+        self, name: str, run: Task, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
     ) -> None:
         try:
-            with scope or trio.CancelScope():
-                await run()
+            await run_until_ended(run, task_status=task_status)
         except Exception as error:
             self._crashed = True
             logs.event(
                 "task_crashed",
                 "ERROR",
-                task=task,
+                task=name,
                 error=f"{type(error).__name__}: {error}",
                 traceback="".join(traceback.format_exception(error)),
             )
-            self.stop(f"the {task} crashed")
+            self.stop(f"the {name} crashed")
 
     async def _watch_signals(self, *, task_status: trio.TaskStatus[None]) -> None:
         with self._watching, trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
@@ -158,10 +152,10 @@ class Daemon:
             async for number in signals:
                 self.stop(f"received {signal.Signals(number).name}")
 
-    def _say_started(self, settings: Settings) -> None:
+    def _log_started(self, settings: Settings) -> None:
         logs.event(
             "service_started",
-            health=f"http://{settings.health_host}:{self._parts.health.port}{settings.health_endpoint_path}",
+            health=f"http://{settings.health_host}:{self._service.health.port}{settings.health_endpoint_path}",
             versions=machine.versions(),
             machine=machine.describe(),
             settings={info.name: info.shown(getattr(settings, info.name.lower())) for info in SETTINGS},

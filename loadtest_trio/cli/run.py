@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import trio
 
+from loadtest_trio.build import Surroundings
 from loadtest_trio.cli.embedding import configured
 from loadtest_trio.daemon import serve
 
@@ -25,4 +26,4 @@ def execute(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
     """Serve until there is a reason to stop; see `daemon.serve` for the exit code and the errors."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # until the daemon takes over
     with configured(options, environ) as (loaded, credentials):
-        return trio.run(serve, loaded, credentials)
+        return trio.run(serve, loaded, Surroundings(credentials))

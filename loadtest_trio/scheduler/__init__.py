@@ -1,7 +1,9 @@
-"""The scheduler: a pure plan (`pacer`, `planner`) under a thin loop (`service`)."""
+"""The scheduler: a pure plan (`inventory`, `mix`, `pacer`, `planner`) under a thin loop (`service`)."""
 
+from loadtest_trio.scheduler.inventory import Inventory
+from loadtest_trio.scheduler.mix import Mix
 from loadtest_trio.scheduler.pacer import Pacer
 from loadtest_trio.scheduler.planner import FileSizes, Planner
 from loadtest_trio.scheduler.service import SchedulerService
 
-__all__ = ["FileSizes", "Pacer", "Planner", "SchedulerService"]
+__all__ = ["FileSizes", "Inventory", "Mix", "Pacer", "Planner", "SchedulerService"]

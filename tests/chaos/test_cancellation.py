@@ -14,7 +14,7 @@ from loadtest_trio.jobs.message import Message, Operation, decode
 from loadtest_trio.metrics.health_state import HealthState
 from loadtest_trio.web import HealthService, create_app
 from tests.support.cancellation import Scene, cancel_everywhere
-from tests.support.in_memory import InMemory, assemble_in_memory, loaded, settings
+from tests.support.in_memory import InMemory, build_in_memory, loaded, settings
 from tests.support.log_lines import caught_log
 from tests.support.memory_bucket import Fault, MemoryBucket
 
@@ -36,7 +36,7 @@ def _quiet() -> Iterator[None]:
 async def prepared(**variables: object) -> InMemory:
     """Return a small service on a bucket that takes its time."""
     bucket = MemoryBucket(latency=0.01)
-    return await assemble_in_memory(settings(**{**SMALL, **variables}), bucket=bucket, redis_latency=0.002)
+    return await build_in_memory(settings(**{**SMALL, **variables}), bucket=bucket, redis_latency=0.002)
 
 
 def work(service: InMemory) -> list[Message]:
@@ -77,13 +77,11 @@ async def assert_nothing_lost(service: InMemory, messages: list[Message], *, red
 
 async def finish(service: InMemory) -> None:
     """Let another instance work off the queue."""
-    other = await assemble_in_memory(
-        settings(**SMALL), redis=service.redis, bucket=service.bucket, consumer="b"
-    )
+    other = await build_in_memory(settings(**SMALL), redis=service.redis, bucket=service.bucket, consumer="b")
     async with trio.open_nursery() as nursery:
-        await nursery.start(other.parts.worker.run)
+        await nursery.start(other.service.worker.run)
         await trio.sleep(3)
-        other.parts.worker.stop(0)
+        other.service.worker.stop(0)
 
 
 def test_the_worker() -> None:
@@ -95,9 +93,9 @@ def test_the_worker() -> None:
 
         async def run() -> None:
             async with trio.open_nursery() as nursery:
-                await nursery.start(service.parts.worker.run)
+                await nursery.start(service.service.worker.run)
                 await trio.sleep(0.3)
-                service.parts.worker.stop(30)
+                service.service.worker.stop(30)
 
         return Scene(run, lambda _: assert_nothing_lost(service, messages))
 
@@ -113,13 +111,13 @@ def test_the_worker_in_an_outage_of_redis() -> None:
 
         async def run() -> None:
             async with trio.open_nursery() as nursery:
-                await nursery.start(service.parts.worker.run)
+                await nursery.start(service.service.worker.run)
                 await trio.sleep(0.02)
                 service.redis.go_away()
                 await trio.sleep(0.2)
                 service.redis.come_back()
                 await trio.sleep(0.3)
-                service.parts.worker.stop(30)
+                service.service.worker.stop(30)
 
         async def check(cancelled: bool) -> None:
             service.redis.come_back()
@@ -146,11 +144,11 @@ def test_the_worker_in_an_outage_of_s3() -> None:
 
         async def run() -> None:
             async with trio.open_nursery() as nursery:
-                await nursery.start(service.parts.worker.run)
+                await nursery.start(service.service.worker.run)
                 await trio.sleep(0.2)
                 service.bucket.recover()
                 await trio.sleep(0.3)
-                service.parts.worker.stop(30)
+                service.service.worker.stop(30)
 
         async def check(cancelled: bool) -> None:
             service.bucket.recover()
@@ -170,7 +168,7 @@ def test_the_scheduler() -> None:
 
         async def run() -> None:
             with trio.move_on_after(4.5):
-                await service.parts.scheduler.run()
+                await service.service.scheduler.run()
 
         async def check(cancelled: bool) -> None:
             await trio.lowlevel.checkpoint()
@@ -193,11 +191,11 @@ def test_the_metrics_service() -> None:
 
         async def run() -> None:
             with trio.move_on_after(3.5):
-                await service.parts.metrics_service.run()
+                await service.service.metrics_service.run()
 
         async def check(cancelled: bool) -> None:
             assert service.under_way() == 0
-            await service.parts.metrics_service.write()
+            await service.service.metrics_service.write()
 
         return Scene(run, check)
 
@@ -222,7 +220,7 @@ def test_the_daemon() -> None:
             assert len(set(ids)) == len(ids)
             assert cancelled or snapshot.processed > 2
 
-        return Scene(Daemon(service.parts, configuration).run, check)
+        return Scene(Daemon(service.service, configuration).run, check)
 
     assert cancel_everywhere(build) > 80
 

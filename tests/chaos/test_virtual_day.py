@@ -42,7 +42,7 @@ from loadtest_trio.metrics import service as metrics_service
 from loadtest_trio.metrics.latencies import histogram
 from loadtest_trio.scheduler import planner
 from loadtest_trio.worker import claimer
-from tests.support.in_memory import UNIX_EPOCH, InMemory, assemble_in_memory, loaded
+from tests.support.in_memory import UNIX_EPOCH, InMemory, build_in_memory, loaded
 from tests.support.leap_clock import LeapClock
 from tests.support.memory_bucket import Fault, MemoryBucket
 
@@ -106,7 +106,7 @@ class Day:
 
     def watch_the_schedule(self) -> None:
         """Note when each steady message was due."""
-        counters = self.service.parts.metrics
+        counters = self.service.service.metrics
         count = counters.scheduled
 
         def scheduled(message: Message) -> None:
@@ -138,7 +138,7 @@ class Day:
 
     async def ask_health(self, outage: str, seconds: int) -> None:
         """Ask the health application as ECS would."""
-        health: Any = self.service.parts.health
+        health: Any = self.service.service.health
         response = await health.app.test_client().get("/health")
         body = await response.get_json()
         if response.status_code != 200 or (not outage and body != {"status": "OK"}):
@@ -177,11 +177,11 @@ def day(judge: Judge) -> Iterator[Day]:
     async def live() -> Day:
         configuration = loaded(**VARIABLES)
         bucket = MemoryBucket(latency=0.004, waves=True)
-        day = Day(await assemble_in_memory(configuration.settings, bucket=bucket))
+        day = Day(await build_in_memory(configuration.settings, bucket=bucket))
         day.watch_the_schedule()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(day.cut)
-            day.code = await Daemon(day.service.parts, configuration).run()
+            day.code = await Daemon(day.service.service, configuration).run()
             nursery.cancel_scope.cancel()
         return day
 
@@ -251,7 +251,7 @@ def test_the_schedule_does_not_drift(day: Day) -> None:
     assert ticks == [
         pytest.approx(start + number * INTERVAL, abs=1e-6) for number in range(1, len(ticks) + 1)
     ]
-    withheld = day.service.parts.metrics.totals["withheld"]
+    withheld = day.service.service.metrics.totals["withheld"]
     total = sum(day.due.values())
     assert abs(total + withheld - RATE * steady_seconds) <= RATE * INTERVAL
     assert withheld == 0
@@ -267,7 +267,7 @@ def test_the_mix_is_exact(day: Day) -> None:
 
 def test_the_bucket_equals_the_inventory(day: Day) -> None:
     """At the end the service knows exactly the objects that exist."""
-    inventory = day.service.parts.inventory
+    inventory = day.service.service.inventory
     assert set(inventory._keys) == day.service.bucket.objects.keys()
     assert inventory.objects == inventory.planned == len(day.service.bucket.objects)
     assert 100 <= inventory.objects <= VARIABLES["PRECONDITION_MAX_OBJECTS"]

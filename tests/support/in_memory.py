@@ -1,16 +1,16 @@
-"""The whole service on the backends in memory: the real assembly, its two doors to the outside replaced."""
+"""The whole service on the backends in memory: built as always, with stand-ins for what is outside."""
 
+from contextlib import AsyncExitStack
 from typing import Any, cast
-from unittest.mock import patch
 
 import attrs
+import httpx
 import trio
 from quart_trio import QuartTrio
 
-from loadtest_trio import assembly
-from loadtest_trio import doors as backends
-from loadtest_trio.assembly import Assembly
+from loadtest_trio.backends.opening import Clients
 from loadtest_trio.backends.s3 import BucketLocation
+from loadtest_trio.build import Service, Surroundings, build_service
 from loadtest_trio.metrics.counters import Observer
 from loadtest_trio.settings import Loaded, Settings, load
 from loadtest_trio.web import HealthService
@@ -46,7 +46,7 @@ class InMemory:
     redis: MemoryRedis
     queue: MemoryQueue
     bucket: MemoryBucket
-    parts: Assembly
+    service: Service
 
     def under_way(self) -> int:
         """How many calls to a backend have begun and not ended."""
@@ -78,43 +78,60 @@ class DeafHealth:
         await self._stop.wait()
 
 
-async def assemble_in_memory(
+def in_memory(
+    redis: MemoryRedis,
+    bucket: MemoryBucket,
+    *,
+    consumer: str = "a",
+    redis_latency: float = 0.0,
+    listens: bool = False,
+) -> Surroundings:
+    """Return surroundings whose backends live in memory.
+
+    Args:
+        redis: The server.
+        bucket: The bucket; its prefix and its observer are set when the service is built.
+        consumer: The instance's name.
+        redis_latency: Seconds that a call to Redis takes.
+        listens: Whether the health endpoint opens a real port; its application is real in any case.
+    """
+
+    def open_queue(**options: Any) -> Any:
+        wired = {name: options[name] for name in _WIRED}
+        return MemoryQueue(redis, consumer, latency=redis_latency, **wired)
+
+    def open_bucket(*, location: BucketLocation, observe: Observer, **_: object) -> Any:
+        bucket.watch(location.prefix, observe)
+        return bucket
+
+    return Surroundings(
+        _KEYS,
+        clients=Clients(open_queue, open_bucket, transport=lambda *_, **__: httpx.MockTransport(_unused)),
+        health=HealthService if listens else cast(Any, DeafHealth),
+        unix_clock=unix_clock,
+        consumer=consumer,
+    )
+
+
+async def build_in_memory(
     settings: Settings,
     *,
     redis: MemoryRedis | None = None,
     bucket: MemoryBucket | None = None,
-    consumer: str = "a",
-    redis_latency: float = 0.0,
-    listens: bool = False,
+    **options: Any,
 ) -> InMemory:
-    """Build the service as `assemble` does, on the given backends or on empty ones.
-
-    Only the two classes that talk to the outside are replaced; what is wired to them is as always.
+    """Build the service on the given backends in memory or on empty ones; nothing of it needs closing.
 
     Args:
         settings: The configuration.
         redis: The server.
-        bucket: The bucket; its prefix and its observer are set here.
-        consumer: This instance's name.
-        redis_latency: Seconds that a call to Redis takes.
-        listens: Whether the health endpoint opens a real port; its application is real in any case.
+        bucket: The bucket.
+        **options: As for `in_memory`.
     """
     redis, bucket = redis or MemoryRedis(), bucket or MemoryBucket()
+    service = await build_service(settings, in_memory(redis, bucket, **options), AsyncExitStack())
+    return InMemory(redis, cast(Any, service.redis), bucket, service)
 
-    def open_queue(**options: Any) -> MemoryQueue:
-        wired = {name: options[name] for name in _WIRED}
-        return MemoryQueue(redis, consumer, latency=redis_latency, **wired)
 
-    def open_bucket(*, location: BucketLocation, observe: Observer, **_: object) -> MemoryBucket:
-        bucket.watch(location.prefix, observe)
-        return bucket
-
-    outside: dict[str, Any] = {
-        "RedisService": open_queue,
-        "S3Service": open_bucket,
-        "open_transport": lambda *_, **__: None,
-    }
-    health = HealthService if listens else DeafHealth
-    with patch.multiple(backends, **outside), patch.object(assembly, "HealthService", health):
-        parts = await assembly.assemble(settings, _KEYS, trio.current_time, unix_clock)
-    return InMemory(redis, cast(Any, parts.redis), bucket, parts)
+def _unused(request: httpx.Request) -> httpx.Response:
+    raise AssertionError("the bucket in memory sends no requests")

@@ -107,8 +107,9 @@ class MemoryBucket:
         """Switch the fault off."""
         self._fault = None
 
-    async def run(self) -> None:
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Nothing here needs a task of its own."""
+        task_status.started()
         await trio.sleep_forever()
 
     async def get(self, key: str) -> bytearray:

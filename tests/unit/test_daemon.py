@@ -5,14 +5,14 @@ import threading
 from typing import Any
 from unittest.mock import patch
 
+import attrs
 import pytest
 import trio
 from trio.testing import MockClock
 
-from loadtest_trio import daemon
 from loadtest_trio.daemon import Daemon, serve
 from loadtest_trio.errors import BackendUnavailableError, RedisRejectedError
-from tests.support.in_memory import InMemory, assemble_in_memory, loaded
+from tests.support.in_memory import InMemory, build_in_memory, in_memory, loaded
 from tests.support.log_lines import LogLines
 from tests.support.memory_bucket import Fault, MemoryBucket
 from tests.support.memory_redis import MemoryRedis
@@ -25,7 +25,7 @@ class Running:
 
     def __init__(self, service: InMemory, configuration: Any) -> None:
         self.service = service
-        self.daemon = Daemon(service.parts, configuration)
+        self.daemon = Daemon(service.service, configuration)
         self.calls: list[str] = []
         observe = service.queue._observe
 
@@ -49,9 +49,7 @@ async def prepared(
 ) -> Running:
     """Build a daemon that is not started."""
     configuration = loaded(**{**SMALL, **variables})
-    return Running(
-        await assemble_in_memory(configuration.settings, bucket=bucket, redis=redis), configuration
-    )
+    return Running(await build_in_memory(configuration.settings, bucket=bucket, redis=redis), configuration)
 
 
 async def test_it_ends_when_the_duration_is_over(autojump_clock: MockClock, log_lines: LogLines) -> None:
@@ -64,7 +62,7 @@ async def test_it_ends_when_the_duration_is_over(autojump_clock: MockClock, log_
     assert (stopped["event"], stopped["reason"]) == ("service_stopped", "the run's duration is over")
     assert stopped["ledger"]["difference"] == 0
     assert stopped["messages_created"] == stopped["messages_processed"] >= 1180
-    assert run.service.parts.inventory.objects == len(run.service.bucket.objects)
+    assert run.service.service.inventory.objects == len(run.service.bucket.objects)
 
 
 async def test_the_log_tells_the_story(autojump_clock: MockClock, log_lines: LogLines) -> None:
@@ -154,12 +152,13 @@ async def test_a_crash_takes_the_same_way_out(
     """Whichever task crashes: told with its traceback, the others end in order, exit code 1, books closed."""
     run = await prepared()
 
-    async def crash(**_: object) -> None:
+    async def crash(*, task_status: trio.TaskStatus[None]) -> None:
+        task_status.started()
         await trio.sleep(20)
         raise ZeroDivisionError("oops")
 
     part = {"metrics": "metrics_service"}.get(task, task)
-    with patch.object(getattr(run.service.parts, part), "run", crash):
+    with patch.object(getattr(run.service.service, part), "run", crash):
         assert await run.daemon.run() == 1
     (crashed,) = log_lines.of("task_crashed")
     assert (crashed["task"], crashed["error"]) == (task, "ZeroDivisionError: oops")
@@ -282,7 +281,7 @@ async def test_roles(autojump_clock: MockClock) -> None:
 async def test_the_service_lives_through_outages(autojump_clock: MockClock, log_lines: LogLines) -> None:
     """A minute without Redis, then one without S3: it stays up and well, and all is made good afterwards."""
     run = await prepared(RUN_DURATION_SECONDS=300, SCHEDULER_MESSAGES_PER_SECOND=5, LOG_INTERVAL_SECONDS=60)
-    health_state = run.service.parts.health_state
+    health_state = run.service.service.health_state
     async with trio.open_nursery() as nursery:
 
         async def cut() -> None:
@@ -305,7 +304,7 @@ async def test_the_service_lives_through_outages(autojump_clock: MockClock, log_
         nursery.start_soon(cut)
         assert await run.daemon.run() == 0
     assert run.books() == {}
-    metrics = run.service.parts.metrics
+    metrics = run.service.service.metrics
     steady = sum(stats.steady for stats in metrics.operations.values())
     assert 5 * 297 <= steady + metrics.totals["withheld"] <= 5 * 300  # withheld: no object left to choose
     changes = [(line["event"], line["backend"]) for line in log_lines.all() if "backend" in line]
@@ -319,20 +318,21 @@ async def test_the_clients_are_closed(autojump_clock: MockClock, fails: bool) ->
     """However it ends, both clients are closed, and no thread of ours is left."""
     threads = threading.active_count()
     configuration = loaded(**SMALL, RUN_DURATION_SECONDS=5, STARTUP_TIMEOUT_SECONDS=1)
-    service = await assemble_in_memory(configuration.settings)
+    redis, bucket = MemoryRedis(), MemoryBucket()
+    queues: list[Any] = []
+    surroundings = in_memory(redis, bucket)
+
+    def open_queue(**options: Any) -> Any:
+        queues.append(surroundings.clients.redis(**options))
+        return queues[-1]
+
+    watched = attrs.evolve(surroundings, clients=attrs.evolve(surroundings.clients, redis=open_queue))
     if fails:
-        service.redis.go_away()
-
-    async def assembled(*_: object) -> Any:
-        await trio.lowlevel.checkpoint()
-        return service.parts
-
-    with patch.object(daemon, "assemble", assembled):
-        if fails:
-            with pytest.raises(BackendUnavailableError):
-                await serve(configuration, {})
-        else:
-            assert await serve(configuration, {}) == 0
-    assert service.bucket.closed
-    assert service.queue.closed
+        redis.go_away()
+        with pytest.raises(BackendUnavailableError):
+            await serve(configuration, watched)
+    else:
+        assert await serve(configuration, watched) == 0
+    assert bucket.closed
+    assert [queue.closed for queue in queues] == [True]
     assert threading.active_count() <= threads  # an idle thread of an earlier test may end meanwhile

@@ -11,7 +11,7 @@ from trio.testing import MockClock
 
 from loadtest_trio import __version__
 from loadtest_trio.settings import SETTINGS, SettingInfo
-from tests.support.in_memory import assemble_in_memory, settings
+from tests.support.in_memory import build_in_memory, settings
 from tests.support.log_lines import LogLines
 
 ROOT = Path(__file__).parents[2]
@@ -57,10 +57,10 @@ async def test_every_field_of_a_metrics_line_is_in_the_readme(
     autojump_clock: MockClock, log_lines: LogLines
 ) -> None:
     """Each field of a real metrics line has a row, and each row is a field."""
-    service = await assemble_in_memory(settings(MIN_FILE_UUIDS=1, MAX_FILE_UUIDS=2))
+    service = await build_in_memory(settings(MIN_FILE_UUIDS=1, MAX_FILE_UUIDS=2))
     with trio.move_on_after(10.5):
         async with trio.open_nursery() as nursery:
-            for task in (service.parts.scheduler, service.parts.worker, service.parts.metrics_service):
+            for task in (service.service.scheduler, service.service.worker, service.service.metrics_service):
                 nursery.start_soon(task.run)
     (line,) = log_lines.of("metrics")
     assert line.keys() - {"timestamp", "level", "run_id", "event", "line_id"} == documented_fields()

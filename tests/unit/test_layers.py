@@ -32,7 +32,7 @@ ROWS: tuple[tuple[Room, ...], ...] = (
     (room("backends"),),
     (room("handlers"),),
     (room("scheduler"), room("worker"), room("web"), room("users")),
-    (room("assembly", "doors", "startup", "daemon"),),
+    (room("build", "lifetimes", "daemon"),),
     (room("tune"),),
     (room("__main__", "cli"),),
 )
@@ -104,7 +104,7 @@ def test_every_room_exists() -> None:
         ("worker", "scheduler", False),
         ("handlers", "worker", False),
         ("report", "worker", False),
-        ("daemon", "startup", True),
+        ("daemon", "build", True),
         ("backends", "handlers", False),
     ],
 )

@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 
 import httpx
+import trio
 
 from loadtest_trio.backends.s3.addressing import BucketLocation, is_inside, locate
 from loadtest_trio.backends.s3.client import Call, SignedClient, unobserved
@@ -68,13 +69,13 @@ class S3Service:
             unix_clock=unix_clock,
         )
 
-    async def run(self) -> None:
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Enforce the deadlines of requests until cancelled.
 
         Requests work without it, at a higher cost. Cancel it after the last request has ended: a request
         under way would lose its deadline.
         """
-        await self._deadline_watch.run()
+        await self._deadline_watch.run(task_status=task_status)
 
     async def get(self, key: str) -> bytes | bytearray:
         """Download a whole object.

@@ -10,14 +10,13 @@ import trio
 from rich.console import Console
 from rich.table import Table
 
+from loadtest_trio.backends.opening import Opener
 from loadtest_trio.cli.exits import FAILED, OK, complain
 from loadtest_trio.cli.preflight.checks import Finding, Grade, check_redis, check_s3
 from loadtest_trio.cli.preflight.cost import Plan, Position, predict, total, unknown
 from loadtest_trio.cli.preflight.prices import load_prices
-from loadtest_trio.doors import open_redis, open_s3
 from loadtest_trio.metrics.counters import Metrics
 from loadtest_trio.metrics.health_state import HealthState
-from loadtest_trio.scheduler.inventory import Inventory
 from loadtest_trio.settings import SchedulerMode, Settings, load
 
 MEANING = "Check Redis and S3, and predict requests, bytes and dollars of the configured run."
@@ -79,12 +78,9 @@ def _objections(limit: float, positions: list[Position]) -> Iterator[str]:
 
 
 async def _check(settings: Settings, environ: Mapping[str, str]) -> list[Finding]:
-    rng, metrics, clock = Random(), Metrics(), trio.current_time
-    health_state = HealthState(clock, settings.health_stall_seconds)
-    redis = open_redis(
-        settings, f"preflight-{secrets.token_hex(4)}", rng, metrics, health_state, Inventory(rng, clock)
-    )
-    s3 = await open_s3(settings, environ, metrics, health_state)
+    health_state = HealthState(trio.current_time, settings.health_stall_seconds)
+    opener = Opener(settings, environ, Metrics(), health_state)
+    redis, s3 = opener.redis(f"preflight-{secrets.token_hex(4)}", Random()), await opener.s3()
     try:
         with trio.move_on_after(settings.startup_timeout_seconds):
             return [*await check_redis(redis), *await check_s3(s3, settings.s3_prefix)]

@@ -37,9 +37,10 @@ class DeadlineWatch:
         """Stop watching an exchange."""
         del self._exchanges[connection]
 
-    async def run(self) -> None:
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Watch until cancelled; cancel only after the last request has ended."""
         self.running = True
+        task_status.started()
         try:
             while True:
                 await trio.sleep(_PERIOD_SECONDS)

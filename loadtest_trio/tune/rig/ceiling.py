@@ -10,8 +10,8 @@ from random import Random
 import httpx
 import trio
 
-from loadtest_trio.assembly import file_sizes
 from loadtest_trio.backends.s3 import BucketLocation, Credentials, S3Service, StaticCredentials
+from loadtest_trio.build import file_sizes
 from loadtest_trio.handlers import Registry
 from loadtest_trio.handlers.objects import object_handlers
 from loadtest_trio.handlers.objects.payload import uuid_lines

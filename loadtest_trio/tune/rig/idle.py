@@ -7,12 +7,12 @@ from typing import Any
 
 import trio
 
-from loadtest_trio.assembly import Assembly, assemble
+from loadtest_trio.backends.readiness import wait_until_ready
+from loadtest_trio.build import Service, Surroundings, open_service
 from loadtest_trio.errors import LoadtestError
 from loadtest_trio.handlers.objects.payload import uuid_lines
 from loadtest_trio.metrics import calibration
 from loadtest_trio.settings import Settings
-from loadtest_trio.startup import check_backends
 from loadtest_trio.tune.plan import costs, experiments
 from loadtest_trio.tune.plan.steps import Handicap, Kind, Step
 from loadtest_trio.tune.rig.ceiling import client_ceiling
@@ -20,7 +20,6 @@ from loadtest_trio.tune.rig.rig import evolved
 
 _CALLS, _GETS, _FILE_LINES = 100, 20, 5000
 _TIDY_SECONDS, _TIDY_TASKS = 15.0, 16
-_CLOSE_SECONDS = 5.0
 
 
 async def calibrate(settings: Settings, environ: Mapping[str, str]) -> dict[str, Any]:
@@ -31,15 +30,15 @@ async def calibrate(settings: Settings, environ: Mapping[str, str]) -> dict[str,
         `redis_round_trip_ms`, in the thread; `s3_first_byte_ms`, `s3_get_ms` and `s3_put_ms` of one file
         of a usual size, one request at a time (medians).
     """
-    async with _opened(settings, environ) as parts:
+    async with _opened(settings, environ) as service:
         for _ in range(_CALLS):
-            await parts.redis.length()
-        key = f"{parts.settings.s3_prefix}calibration"
+            await service.redis.length()
+        key = f"{service.settings.s3_prefix}calibration"
         for _ in range(_GETS):
-            await parts.s3.put(key, uuid_lines(_FILE_LINES, Random(0)))
-            await parts.s3.get(key)
-        await parts.s3.delete(key)
-        measured = parts.metrics.collect(dict.fromkeys(parts.metrics.operations, 0.0))
+            await service.s3.put(key, uuid_lines(_FILE_LINES, Random(0)))
+            await service.s3.get(key)
+        await service.s3.delete(key)
+        measured = service.metrics.collect(dict.fromkeys(service.metrics.operations, 0.0))
     get, put = measured["s3"]["GET"], measured["s3"]["PUT"]
     return {
         **calibration.score(calibration.THOROUGH_SECONDS),
@@ -57,25 +56,25 @@ async def tidy(settings: Settings, environ: Mapping[str, str]) -> None:
     with trio.move_on_after(_TIDY_SECONDS, shield=True):
         try:
             for size in {1.0, experiments.HALF, *costs.SIZES}:
-                async with _opened(settings, environ, size) as parts:
-                    await _empty(parts)
+                async with _opened(settings, environ, size) as service:
+                    await _empty(service)
         except LoadtestError:
             return  # a bucket that cannot be reached any more is not worth failing for
 
 
-async def _empty(parts: Assembly) -> None:
+async def _empty(service: Service) -> None:
     send, receive = trio.open_memory_channel[str](0)
 
     async def delete(keys: trio.MemoryReceiveChannel[str]) -> None:
         async with keys:
             async for key in keys:
-                await parts.s3.delete(key)
+                await service.s3.delete(key)
 
     async with trio.open_nursery() as nursery, send:
         for _ in range(_TIDY_TASKS):
             nursery.start_soon(delete, receive.clone())
         receive.close()
-        async for page in parts.s3.list():
+        async for page in service.s3.list():
             for listed in page:
                 await send.send(listed.key)
 
@@ -83,14 +82,8 @@ async def _empty(parts: Assembly) -> None:
 @asynccontextmanager
 async def _opened(
     settings: Settings, environ: Mapping[str, str], size: float = 1.0
-) -> AsyncIterator[Assembly]:
+) -> AsyncIterator[Service]:
     step = Step(Kind.CALIBRATE, 0, _TIDY_TASKS, handicap=Handicap(size=size))
-    parts = await assemble(evolved(settings, step, 0.0), environ, trio.current_time)
-    try:
-        await check_backends(parts)
-        yield parts
-    finally:
-        with trio.CancelScope(shield=True, deadline=trio.current_time() + _CLOSE_SECONDS):
-            await parts.s3.aclose()
-        parts.redis.close()
-        parts.health.close()
+    async with open_service(evolved(settings, step, 0.0), Surroundings(environ)) as service:
+        await wait_until_ready(service.redis, service.s3, service.settings)
+        yield service

@@ -1,11 +1,11 @@
 """The rig of `tune`: the service's own pieces, assembled anew for each step with the settings it asks for.
 
-    step ──► evolved settings ──► assemble ──► scheduler, worker, probe, burner ──► a line each interval
-                                                         │
+    step ──► evolved settings ──► stage: scheduler, worker, probe, burner ──► a line each interval
+                                       │
              the next step ends them, in the daemon's order, and erases the queue
 
-Nothing here does the service's work a second time: the pieces are those that `assembly` builds and the
-daemon runs, and what is measured is what their `MetricsService` would write.
+Nothing here does the service's work a second time: a stage runs what `build` makes in the nurseries of the
+daemon, and what is measured is what its `MetricsService` would write.
 """
 
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -16,17 +16,16 @@ from typing import Any
 import attrs
 import trio
 
-from loadtest_trio.assembly import assemble
-from loadtest_trio.doors import Delays
+from loadtest_trio.backends.opening import Delays
+from loadtest_trio.build import Surroundings
 from loadtest_trio.errors import LoadtestError
 from loadtest_trio.jobs.message import Operation
 from loadtest_trio.metrics import logs
 from loadtest_trio.settings import Distribution, SchedulerMode, Settings
-from loadtest_trio.startup import check_backends
 from loadtest_trio.tune.plan.profiler import Profile, profiling
 from loadtest_trio.tune.plan.readings import Line, observe
 from loadtest_trio.tune.plan.steps import Kind, Observation, Step
-from loadtest_trio.tune.rig.pieces import Pieces
+from loadtest_trio.tune.rig.stage import Stage
 
 _TICK_SECONDS = 0.05  # of the scheduler: a batch a second would make every latency a second
 _FILL_SECONDS = 60.0
@@ -58,7 +57,7 @@ class ServiceRig:
         self._nursery = nursery
         self._began = began
         self._expected_rate = 150.0
-        self._running: Pieces | None = None
+        self._running: Stage | None = None
         self._last: Line = {}
         self._jitter = Random(0)
 
@@ -82,21 +81,19 @@ class ServiceRig:
     async def rest(self) -> None:
         """End the step under way, if there is one, and erase its queue."""
         if self._running:
-            pieces, self._running = self._running, None
-            await pieces.end()
+            stage, self._running = self._running, None
+            await stage.end()
 
     async def _begin(self, step: Step) -> None:
         settings = evolved(self._settings, step, self._expected_rate)
         delays = Delays(redis=step.handicap.redis_seconds, s3=step.handicap.s3_seconds)
-        parts = await assemble(settings, self._environ, trio.current_time, delays=delays)
-        await parts.redis.erase()
-        await check_backends(parts)
-        self._running = Pieces(parts, step.handicap.cpu)
-        self._nursery.start_soon(self._running.run)
+        self._running = Stage(settings, Surroundings(self._environ, delays=delays), step.handicap.cpu)
+        await self._nursery.start(self._running.run, name="stage")
+        scheduler = self._running.service.scheduler
         with trio.move_on_after(_FILL_SECONDS):
-            while parts.scheduler.phase != "steady":  # noqa: ASYNC110 - it has no event, and this is rare
+            while scheduler.phase != "steady":  # noqa: ASYNC110 - it has no event, and this is rare
                 await trio.sleep(0.02)
-        if parts.scheduler.phase != "steady":
+        if scheduler.phase != "steady":
             raise LoadtestError(
                 f"the bucket did not fill with {settings.precondition_min_objects} objects within "
                 f"{_FILL_SECONDS:.0f} s: set a lower PRECONDITION_MIN_OBJECTS"
@@ -116,10 +113,10 @@ class ServiceRig:
 
     async def _line(self, step: Step) -> dict[str, Any]:
         assert self._running is not None
-        parts = self._running.parts
-        line = await parts.metrics_service.measure()
+        service = self._running.service
+        line = await service.metrics_service.measure()
         return line | {
-            "redis_server_seconds": await parts.redis.server_seconds(),
+            "redis_server_seconds": await service.redis.server_seconds(),
             "pace_us": self._running.pace.collect_us(),
             "uptime_seconds": round(trio.current_time() - self._began, 4),
             "stage": self.stage,

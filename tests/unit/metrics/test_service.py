@@ -8,7 +8,7 @@ from trio.testing import MockClock
 
 from loadtest_trio.metrics import logs
 from loadtest_trio.metrics.service import ledger
-from tests.support.in_memory import InMemory, assemble_in_memory, settings
+from tests.support.in_memory import InMemory, build_in_memory, settings
 from tests.support.log_lines import LogLines
 from tests.support.memory_bucket import MemoryBucket
 
@@ -18,12 +18,12 @@ INSIDE = dict.fromkeys(("processed", "missed", "dead", "purged", "lost", "queued
 async def run_for(service: InMemory, seconds: float) -> None:
     """Run the metrics service alone."""
     with trio.move_on_after(seconds):
-        await service.parts.metrics_service.run()
+        await service.service.metrics_service.run()
 
 
 async def test_a_line_every_interval(autojump_clock: MockClock, log_lines: LogLines) -> None:
     """An hour has 360 lines, at multiples of the interval exactly, however long each took to write."""
-    service = await assemble_in_memory(settings(), redis_latency=0.3)
+    service = await build_in_memory(settings(), redis_latency=0.3)
     await run_for(service, 3600.5)
     uptimes = [line["uptime_seconds"] for line in log_lines.of("metrics")]
     assert uptimes == [pytest.approx(10 * k + 0.3) for k in range(1, 361)]
@@ -31,7 +31,7 @@ async def test_a_line_every_interval(autojump_clock: MockClock, log_lines: LogLi
 
 async def test_a_fraction_does_not_drift(autojump_clock: MockClock, log_lines: LogLines) -> None:
     """An interval that floats cannot hold exactly gives as many lines as it should."""
-    service = await assemble_in_memory(settings(LOG_INTERVAL_SECONDS=0.7))
+    service = await build_in_memory(settings(LOG_INTERVAL_SECONDS=0.7))
     await run_for(service, 700.35)
     assert len(log_lines.of("metrics")) == 1000
 
@@ -40,7 +40,7 @@ async def work_through(service: InMemory, seconds: float) -> None:
     """Run scheduler, worker and metrics service together."""
     with trio.move_on_after(seconds):
         async with trio.open_nursery() as nursery:
-            for task in (service.parts.scheduler, service.parts.worker, service.parts.metrics_service):
+            for task in (service.service.scheduler, service.service.worker, service.service.metrics_service):
                 nursery.start_soon(task.run)
 
 
@@ -48,22 +48,22 @@ async def test_a_process_that_only_works_keeps_no_inventory(
     autojump_clock: MockClock, log_lines: LogLines
 ) -> None:
     """What it creates is nobody's to reconcile here, so it would be remembered for ever: nothing is."""
-    service = await assemble_in_memory(settings(ROLES="worker"))
+    service = await build_in_memory(settings(ROLES="worker"))
     await service.queue.enqueue(
         [b'{"id":"%d","operation":"CREATE","key":"loadtest/%d"}' % (i, i) for i in range(9)]
     )
     with trio.move_on_after(10.5):
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(service.parts.worker.run)
-            nursery.start_soon(service.parts.metrics_service.run)
+            nursery.start_soon(service.service.worker.run)
+            nursery.start_soon(service.service.metrics_service.run)
     (line,) = log_lines.of("metrics")
     assert (line["messages_processed"], line["objects"], line["phase"]) == (9, None, "steady")
-    assert (service.parts.inventory.objects, len(service.bucket.objects)) == (0, 9)
+    assert (service.service.inventory.objects, len(service.bucket.objects)) == (0, 9)
 
 
 async def test_the_books_balance_in_each_line(autojump_clock: MockClock, log_lines: LogLines) -> None:
     """Under load every line accounts for every message, and the totals agree with the ledger."""
-    service = await assemble_in_memory(
+    service = await build_in_memory(
         settings(MIN_FILE_UUIDS=1, MAX_FILE_UUIDS=2, LOG_INTERVAL_SECONDS=1, SCHEDULER_INTERVAL_SECONDS=0.37),
         bucket=MemoryBucket(latency=0.02),
     )
@@ -83,12 +83,12 @@ async def test_the_books_balance_in_each_line(autojump_clock: MockClock, log_lin
 
 async def test_the_rate_is_of_the_last_interval(autojump_clock: MockClock, log_lines: LogLines) -> None:
     """`rate_per_second` is what was processed since the line before, over the time since then."""
-    service = await assemble_in_memory(settings(LOG_INTERVAL_SECONDS=2))
+    service = await build_in_memory(settings(LOG_INTERVAL_SECONDS=2))
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(service.parts.metrics_service.run)
+        nursery.start_soon(service.service.metrics_service.run)
         for processed in (100, 0, 5):
             await trio.sleep(1)
-            service.parts.metrics.totals["processed"] += processed
+            service.service.metrics.totals["processed"] += processed
             await trio.sleep(1)
         await trio.sleep(0.5)
         nursery.cancel_scope.cancel()
@@ -97,10 +97,10 @@ async def test_the_rate_is_of_the_last_interval(autojump_clock: MockClock, log_l
 
 async def test_lines_keep_coming_in_an_outage(autojump_clock: MockClock, log_lines: LogLines) -> None:
     """Without Redis a line waits two seconds, then carries the last known queue and its age."""
-    service = await assemble_in_memory(settings())
+    service = await build_in_memory(settings())
     service.redis.push(b"x")
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(service.parts.metrics_service.run)
+        nursery.start_soon(service.service.metrics_service.run)
         await trio.sleep(15)
         service.redis.go_away()
         await trio.sleep(30)
@@ -115,7 +115,7 @@ async def test_lines_keep_coming_in_an_outage(autojump_clock: MockClock, log_lin
 
 async def test_floods_are_summarised_with_each_line(autojump_clock: MockClock, log_lines: LogLines) -> None:
     """What was held back in an interval is told beside its metrics line."""
-    service = await assemble_in_memory(settings())
+    service = await build_in_memory(settings())
     for _ in range(8):
         logs.failure("operation_failed", "READ 503")
     await run_for(service, 10.5)
@@ -125,9 +125,7 @@ async def test_floods_are_summarised_with_each_line(autojump_clock: MockClock, l
 async def test_embedded_metric_format(autojump_clock: MockClock, log_lines: LogLines) -> None:
     """With METRICS_FORMAT=emf a line is also CloudWatch metrics; without, it has nothing of it."""
     for form in ("emf", "plain"):
-        service = await assemble_in_memory(
-            settings(METRICS_FORMAT=form, METRICS_NAMESPACE="ns", QUEUE_NAME="q")
-        )
+        service = await build_in_memory(settings(METRICS_FORMAT=form, METRICS_NAMESPACE="ns", QUEUE_NAME="q"))
         await run_for(service, 10.5)
     emf, plain = log_lines.of("metrics")
     assert emf["_aws"]["CloudWatchMetrics"][0]["Namespace"] == "ns"
@@ -139,21 +137,21 @@ async def test_embedded_metric_format(autojump_clock: MockClock, log_lines: LogL
 
 async def test_writing_a_line_counts_as_progress(autojump_clock: MockClock, log_lines: LogLines) -> None:
     """Each line is a beat; the totals at the end are those of the last line."""
-    service = await assemble_in_memory(settings(LOG_INTERVAL_SECONDS=30))
+    service = await build_in_memory(settings(LOG_INTERVAL_SECONDS=30))
     with trio.move_on_after(300.5):
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(service.parts.metrics_service.run)
+            nursery.start_soon(service.service.metrics_service.run)
             await trio.sleep(200)
-            assert service.parts.health_state.read().alive
+            assert service.service.health_state.read().alive
             await trio.sleep_forever()
-    totals = service.parts.metrics_service.totals()
+    totals = service.service.metrics_service.totals()
     last = log_lines.of("metrics")[-1]
     assert {name: value for name, value in totals.items() if name != "uptime_seconds"}.items() <= last.items()
 
 
 async def test_a_stranger_shows_as_a_negative_difference(autojump_clock: MockClock) -> None:
     """Messages pushed past the books make `difference` negative by as many; nothing else does."""
-    service = await assemble_in_memory(settings())
+    service = await build_in_memory(settings())
     books: dict[str, Any] = ledger(service.redis.snapshot())
     assert books == {"created": 0, **INSIDE, "difference": 0}
     service.redis.push(b"x")

@@ -9,7 +9,7 @@ import trio
 from trio.testing import MockClock
 
 from loadtest_trio.jobs.message import Message, Operation, Phase, decode
-from tests.support.in_memory import UNIX_EPOCH, InMemory, assemble_in_memory, settings
+from tests.support.in_memory import UNIX_EPOCH, InMemory, build_in_memory, settings
 from tests.support.log_lines import LogLines
 from tests.support.memory_bucket import Fault, MemoryBucket
 
@@ -28,13 +28,11 @@ async def scheduling(
     bucket: MemoryBucket, *, workers: bool = False, **variables: object
 ) -> AsyncIterator[InMemory]:
     """Run a scheduler, and workers if wanted, for the length of the block."""
-    service = await assemble_in_memory(
-        settings(MIN_FILE_UUIDS=1, MAX_FILE_UUIDS=3, **variables), bucket=bucket
-    )
+    service = await build_in_memory(settings(MIN_FILE_UUIDS=1, MAX_FILE_UUIDS=3, **variables), bucket=bucket)
     async with trio.open_nursery() as nursery:
         if workers:
-            nursery.start_soon(service.parts.worker.run)
-        nursery.start_soon(service.parts.scheduler.run)
+            nursery.start_soon(service.service.worker.run)
+        nursery.start_soon(service.service.scheduler.run)
         yield service
         nursery.cancel_scope.cancel()
 
@@ -54,7 +52,7 @@ async def test_the_bucket_is_filled_to_its_floor_and_no_further(
         messages = queued(service)
         assert len(messages) == 100 - present
         assert {(each.operation, each.phase) for each in messages} == {(Operation.CREATE, Phase.PRECONDITION)}
-        assert service.parts.scheduler.phase == "precondition"
+        assert service.service.scheduler.phase == "precondition"
 
 
 async def test_a_surplus_is_deleted_first(autojump_clock: MockClock) -> None:
@@ -73,10 +71,10 @@ async def test_preconditions_then_the_mix(autojump_clock: MockClock, log_lines: 
     """Once the floor is met it says so, once, and the steady mix begins."""
     async with scheduling(stocked(0), workers=True) as service:
         await trio.sleep(5.05)
-        assert service.parts.scheduler.phase == "steady"
+        assert service.service.scheduler.phase == "steady"
         (line,) = log_lines.of("precondition_met")
         assert line["objects"] == 100
-        steady = sum(stats.steady for stats in service.parts.metrics.operations.values())
+        steady = sum(stats.steady for stats in service.service.metrics.operations.values())
         assert steady in (400, 500)
 
 
@@ -90,7 +88,7 @@ async def test_the_bucket_stays_within_its_bounds(autojump_clock: MockClock) -> 
             sizes.append(len(service.bucket.objects) - 1)
         assert min(sizes) >= 80  # what one second's messages may have taken away
         assert max(sizes) <= 130
-        created = service.parts.metrics.operations[Operation.CREATE]
+        created = service.service.metrics.operations[Operation.CREATE]
         assert created.created - created.steady > 300  # 100 at first, then 5 a second
 
 
@@ -111,12 +109,12 @@ async def test_falling_behind_is_made_good_and_told(autojump_clock: MockClock) -
         service.redis.go_away()
         await trio.sleep(30)
         assert len(service.redis.queue) == 110
-        assert service.parts.scheduler.lag() == pytest.approx(29.5)  # already while it lasts
+        assert service.service.scheduler.lag() == pytest.approx(29.5)  # already while it lasts
         service.redis.come_back()
         await trio.sleep(5)
         due = Counter(each.created_at - UNIX_EPOCH for each in queued(service) if each.phase is Phase.STEADY)
         assert due == {float(tick): 10 for tick in range(46)}
-        assert 29_000 < service.parts.metrics.collect_peak_ms("schedule_lag") < 31_000
+        assert 29_000 < service.service.metrics.collect_peak_ms("schedule_lag") < 31_000
 
 
 async def test_a_full_queue_gets_no_more(autojump_clock: MockClock, log_lines: LogLines) -> None:
@@ -124,7 +122,7 @@ async def test_a_full_queue_gets_no_more(autojump_clock: MockClock, log_lines: L
     async with scheduling(stocked(500), MAX_QUEUE_LENGTH=150, SCHEDULER_MESSAGES_PER_SECOND=100) as service:
         await trio.sleep(10.5)
         assert len(service.redis.queue) == 150
-        assert service.parts.metrics.totals["withheld"] == 950
+        assert service.service.metrics.totals["withheld"] == 950
         first = log_lines.of("messages_withheld")[0]
         assert (first["withheld"], first["max_queue_length"]) == (50, 150)
         for _ in range(30):
@@ -183,11 +181,11 @@ async def test_it_waits_for_the_first_list(autojump_clock: MockClock, log_lines:
         await trio.sleep(10)
         assert service.redis.counters["created"] == 0
         assert len(log_lines.of("list_failed")) == 5  # the rest of the flood is counted
-        assert service.parts.metrics.totals["errors"] >= 9
+        assert service.service.metrics.totals["errors"] >= 9
         bucket.recover()
         await trio.sleep(3)
-        assert service.parts.inventory.objects == 150
-        assert service.parts.scheduler.phase == "steady"
+        assert service.service.inventory.objects == 150
+        assert service.service.scheduler.phase == "steady"
 
 
 async def test_a_failing_list_does_not_stop_the_schedule(autojump_clock: MockClock) -> None:
@@ -201,10 +199,10 @@ async def test_a_failing_list_does_not_stop_the_schedule(autojump_clock: MockClo
         bucket.objects["loadtest/found"] = b""
         await trio.sleep(30.5)
         assert len(service.redis.queue) == 810
-        assert service.parts.inventory.objects == 500
+        assert service.service.inventory.objects == 500
         bucket.recover()
         await trio.sleep(2)
-        assert service.parts.inventory.objects == 501
+        assert service.service.inventory.objects == 501
 
 
 async def test_a_long_list_may_have_a_twentieth_of_the_time(autojump_clock: MockClock) -> None:
@@ -230,7 +228,7 @@ async def test_the_inventory_is_reconciled_periodically(autojump_clock: MockCloc
             del bucket.objects[f"loadtest/{i}"]
         bucket.objects["loadtest/ü +%"] = b""
         await trio.sleep(31)
-        assert service.parts.inventory.objects == 151
+        assert service.service.inventory.objects == 151
 
 
 async def test_the_bucket_is_looked_at_when_nothing_is_left(autojump_clock: MockClock) -> None:
@@ -240,7 +238,7 @@ async def test_the_bucket_is_looked_at_when_nothing_is_left(autojump_clock: Mock
         bucket, STEADY_STATE_DISTRIBUTION="DELETE:1", PRECONDITION_MIN_OBJECTS=1
     ) as service:
         await trio.sleep(1.5)
-        assert (service.parts.inventory.choose(), bucket.requests["LIST"]) == (None, 1)
+        assert (service.service.inventory.choose(), bucket.requests["LIST"]) == (None, 1)
         bucket.objects["loadtest/found"] = b""
         await trio.sleep(4)
         assert bucket.requests["LIST"] == 2
@@ -256,20 +254,20 @@ async def test_plans_end_with_the_queue(autojump_clock: MockClock) -> None:
         stocked(0), PRECONDITION_MIN_OBJECTS=20, SCHEDULER_MESSAGES_PER_SECOND=1
     ) as service:
         await trio.sleep(1)
-        assert (len(service.redis.queue), service.parts.inventory.objects) == (20, 0)
+        assert (len(service.redis.queue), service.service.inventory.objects) == (20, 0)
         service.redis.queue.clear()
         await trio.sleep(3)
-        assert service.parts.inventory.objects == 0
+        assert service.service.inventory.objects == 0
         await trio.sleep(3)
-        assert service.parts.inventory.objects >= 20 - 3
-        assert service.parts.scheduler.phase == "steady"
+        assert service.service.inventory.objects >= 20 - 3
+        assert service.service.scheduler.phase == "steady"
 
 
 async def test_a_large_batch_goes_in_parts(autojump_clock: MockClock) -> None:
     """A tick of 2,500 messages is three calls of at most 1,000 elements."""
     async with scheduling(stocked(1000), SCHEDULER_MESSAGES_PER_SECOND=2500) as service:
         await trio.sleep(0.5)
-        enqueued = service.parts.metrics.redis["enqueue"]
+        enqueued = service.service.metrics.redis["enqueue"]
         assert len(service.redis.queue) - 2500 in range(300)  # refills
         assert enqueued.size == len(service.redis.queue)
         assert 3 <= enqueued.count <= 5
@@ -277,8 +275,8 @@ async def test_a_large_batch_goes_in_parts(autojump_clock: MockClock) -> None:
 
 async def test_started_means_listed(autojump_clock: MockClock) -> None:
     """`nursery.start` returns once the objects are known."""
-    service = await assemble_in_memory(settings(), bucket=stocked(120))
+    service = await build_in_memory(settings(), bucket=stocked(120))
     async with trio.open_nursery() as nursery:
-        await nursery.start(service.parts.scheduler.run)
-        assert service.parts.inventory.objects == 120
+        await nursery.start(service.service.scheduler.run)
+        assert service.service.inventory.objects == 120
         nursery.cancel_scope.cancel()

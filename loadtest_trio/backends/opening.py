@@ -1,0 +1,151 @@
+"""Opens the clients of Redis and S3 as the settings name them: observed, not connected."""
+
+import ssl
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from random import Random
+
+import attrs
+import httpx
+
+from loadtest_trio.backends.redis import RedisService
+from loadtest_trio.backends.s3 import BucketLocation, S3Service, find_credentials
+from loadtest_trio.backends.s3.instrumented import InstrumentedTransport
+from loadtest_trio.errors import (
+    ConfigurationError,
+    LoadtestError,
+    S3ThrottledError,
+    S3UnreachableError,
+    SettingFault,
+)
+from loadtest_trio.http.client.deadline_watch import DeadlineWatch
+from loadtest_trio.http.client.transport import open_transport
+from loadtest_trio.jobs.retry import RECONNECT
+from loadtest_trio.metrics import logs
+from loadtest_trio.metrics.counters import Metrics
+from loadtest_trio.metrics.health_state import HealthState
+from loadtest_trio.settings import Settings
+
+_SPARE_CONNECTIONS = 2  # for LIST and the check at start, beside one connection a worker
+
+
+@attrs.frozen
+class Clients:
+    """What is made; tests pass classes whose backends live in memory.
+
+    Attributes:
+        redis: Makes the queue; called with the arguments of `RedisService`.
+        s3: Makes the bucket; called with the arguments of `S3Service`.
+        transport: Makes the transport under the bucket; called with the arguments of `open_transport`.
+    """
+
+    redis: Callable[..., RedisService] = RedisService
+    s3: Callable[..., S3Service] = S3Service
+    transport: Callable[..., httpx.AsyncBaseTransport] = open_transport
+
+
+@attrs.frozen
+class Delays:
+    """Latency added on purpose, for experiments, in seconds.
+
+    Attributes:
+        redis: To every Redis call, in its thread.
+        s3: To every S3 request.
+    """
+
+    redis: float = 0.0
+    s3: float = 0.0
+
+
+@attrs.frozen
+class Opener:
+    """Opens both clients for one process, and observes them.
+
+    Attributes:
+        settings: Where the backends are.
+        environ: Where AWS credentials are looked for.
+        metrics: Where calls are counted.
+        health_state: Where outages are noted.
+        clients: What is made.
+        delays: Latency added on purpose.
+    """
+
+    settings: Settings
+    environ: Mapping[str, str]
+    metrics: Metrics
+    health_state: HealthState
+    clients: Clients = attrs.field(factory=Clients)
+    delays: Delays = attrs.field(factory=Delays)
+
+    def redis(
+        self, consumer: str, rng: Random, on_data_loss: Callable[[int], None] = lambda _: None
+    ) -> RedisService:
+        """Return the queue, not connected.
+
+        Args:
+            consumer: Unique to this process over all instances and restarts.
+            rng: Jitter between attempts.
+            on_data_loss: Called with the number of messages that Redis itself has lost; 0 when another
+                process has counted them already.
+        """
+        return self.clients.redis(
+            url=self.settings.redis_endpoint,
+            queue_name=self.settings.queue_name,
+            consumer=consumer,
+            backoff=lambda attempt: RECONNECT.delay(attempt, rng),
+            observe=self.metrics.observe_redis,
+            heartbeat_ttl=self.settings.consumer_ttl_seconds,
+            max_deliveries=self.settings.max_deliveries,
+            on_outage=lambda error: note_backend(self.health_state, "redis", error),
+            on_data_loss=on_data_loss,
+            delay_seconds=self.delays.redis,
+        )
+
+    async def s3(self) -> S3Service:
+        """Return the bucket, not connected.
+
+        Raises:
+            ConfigurationError: AWS_CA_BUNDLE cannot be read.
+            CredentialsError: There are no AWS credentials.
+        """
+        settings, bundle, watch = self.settings, self.environ.get("AWS_CA_BUNDLE"), DeadlineWatch()
+        transport = self.clients.transport(
+            settings.s3_transport.value,
+            max_connections=settings.worker_concurrency + _SPARE_CONNECTIONS,
+            verify=_authorities(bundle) if bundle else None,
+            watch=watch,
+        )
+        return self.clients.s3(
+            transport=InstrumentedTransport(transport, self.metrics.observe_first_byte, self.delays.s3),
+            location=BucketLocation(
+                settings.s3_bucket, settings.aws_region, settings.s3_endpoint_url or None, settings.s3_prefix
+            ),
+            credentials=await find_credentials(self.environ, home=Path.home(), unix_clock=time.time),
+            observe=self._observe_s3,
+            deadline_watch=watch,
+        )
+
+    def _observe_s3(self, kind: str, seconds: float, size: int, error: LoadtestError | None) -> None:
+        self.metrics.observe_s3(kind, seconds, size, error)
+        self.metrics.totals["throttled"] += isinstance(error, S3ThrottledError)
+        note_backend(self.health_state, "s3", error if isinstance(error, S3UnreachableError) else None)
+
+
+def _authorities(bundle: str) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=bundle)
+    except (OSError, ValueError) as error:
+        allowed = f"a file of certificates ({getattr(error, 'strerror', None) or error})"
+        raise ConfigurationError([SettingFault("AWS_CA_BUNDLE", bundle, allowed, "environment")]) from error
+
+
+def note_backend(health_state: HealthState, name: str, error: LoadtestError | None) -> None:
+    """Record whether a backend answers, and log once when that changes."""
+    if not health_state.backend(name, error):
+        return
+    # As failures, since a backend that comes and goes many times a second must not flood the log.
+    if error is None:
+        logs.failure("backend_recovered", f"{name} recovered", "INFO", backend=name)
+    else:
+        logs.failure("backend_unavailable", f"{name} unavailable", backend=name, error=str(error))

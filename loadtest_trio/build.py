@@ -1,0 +1,243 @@
+"""Builds the service: the one place where its parts are made, introduced to each other, and closed."""
+
+import os
+import secrets
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from random import Random
+
+import attrs
+import trio
+from quart_trio import QuartTrio
+
+from loadtest_trio.backends.opening import Clients, Delays, Opener
+from loadtest_trio.backends.redis import RedisService
+from loadtest_trio.backends.s3 import S3Service
+from loadtest_trio.errors import LoadtestError
+from loadtest_trio.handlers import Registry
+from loadtest_trio.handlers.objects import object_handlers
+from loadtest_trio.jobs.message import Message
+from loadtest_trio.jobs.retry import RetryPolicy
+from loadtest_trio.metrics import logs
+from loadtest_trio.metrics.counters import Metrics
+from loadtest_trio.metrics.ecs import read_task_limits
+from loadtest_trio.metrics.health_state import HealthState
+from loadtest_trio.metrics.service import MetricsService
+from loadtest_trio.scheduler import FileSizes, Inventory, Mix, Planner, SchedulerService
+from loadtest_trio.settings import Role, Settings
+from loadtest_trio.web import HealthService, create_app
+from loadtest_trio.worker import Runner, WorkerService
+
+_CLOSE_SECONDS = 5.0
+
+
+@attrs.frozen
+class Service:
+    """Everything that the daemon runs, built and not started."""
+
+    settings: Settings
+    metrics: Metrics
+    health_state: HealthState
+    inventory: Inventory
+    redis: RedisService
+    s3: S3Service
+    scheduler: SchedulerService
+    worker: WorkerService
+    metrics_service: MetricsService
+    health: HealthService
+
+
+@attrs.frozen
+class Surroundings:
+    """What the service lives in; tests replace the outside by parts in memory and the clocks by their own.
+
+    Attributes:
+        environ: Where AWS credentials are looked for.
+        clients: Makes the clients of Redis and S3.
+        delays: What makes the backends slower than they are.
+        health: Makes the health endpoint from application, host and port.
+        clock: Monotonic seconds.
+        unix_clock: Unix seconds.
+        consumer: This process's name on the queue; one of its own when "".
+    """
+
+    environ: Mapping[str, str]
+    clients: Clients = attrs.field(factory=Clients)
+    delays: Delays = attrs.field(factory=Delays)
+    health: Callable[[QuartTrio, str, int], HealthService] = HealthService
+    clock: Callable[[], float] = trio.current_time
+    unix_clock: Callable[[], float] = time.time
+    consumer: str = ""
+
+
+@asynccontextmanager
+async def open_service(settings: Settings, surroundings: Surroundings) -> AsyncIterator[Service]:
+    """Build the service, and close what was opened for it at the end of the block, however it ends.
+
+    Args:
+        settings: The configuration.
+        surroundings: What it lives in.
+
+    Yields:
+        The parts, connected to each other but not to any backend.
+
+    Raises:
+        ConfigurationError: The health endpoint's address cannot be listened on.
+        CredentialsError: There are no AWS credentials.
+    """
+    async with AsyncExitStack() as closing:
+        yield await build_service(settings, surroundings, closing)
+
+
+async def build_service(settings: Settings, surroundings: Surroundings, closing: AsyncExitStack) -> Service:
+    """Build the service; `closing` closes what was opened for it. Otherwise as `open_service`."""
+    parts = _Parts(settings, surroundings)
+    health = parts.health()
+    closing.callback(health.close)
+    redis = parts.redis()
+    closing.callback(redis.close)
+    s3 = await parts.opener.s3()
+    closing.push_async_callback(_close, s3)
+    scheduler = parts.scheduler(redis, s3)
+    return Service(
+        settings=settings,
+        metrics=parts.metrics,
+        health_state=parts.health_state,
+        inventory=parts.inventory,
+        redis=redis,
+        s3=s3,
+        scheduler=scheduler,
+        worker=parts.worker(redis, s3),
+        metrics_service=await parts.metrics_service(redis, scheduler),
+        health=health,
+    )
+
+
+async def _close(s3: S3Service) -> None:
+    with trio.CancelScope(shield=True, deadline=trio.current_time() + _CLOSE_SECONDS):
+        await s3.aclose()
+
+
+class _Parts:
+    """Makes each part from what the parts share."""
+
+    def __init__(self, settings: Settings, surroundings: Surroundings) -> None:
+        self.settings = settings
+        self.surroundings = surroundings
+        self.schedules = Role.SCHEDULER in settings.roles
+        self.rng = _seeded(settings, "work")
+        self.sizes = file_sizes(settings, _seeded(settings, "sizes"))
+        self.metrics = Metrics()
+        self.health_state = HealthState(surroundings.clock, settings.health_stall_seconds)
+        self.inventory = Inventory(self.rng, surroundings.clock)
+        self.opener = Opener(
+            settings,
+            surroundings.environ,
+            self.metrics,
+            self.health_state,
+            surroundings.clients,
+            surroundings.delays,
+        )
+        self.consumer = surroundings.consumer or (
+            f"{os.uname().nodename}-{os.getpid()}-{secrets.token_hex(4)}"
+        )
+
+    def health(self) -> HealthService:
+        app = create_app(self.settings.health_endpoint_path, self.health_state)
+        return self.surroundings.health(app, self.settings.health_host, self.settings.health_port)
+
+    def redis(self) -> RedisService:
+        def lost(messages: int) -> None:
+            self.inventory.forget_plans()
+            if messages:  # 0: another process has counted and logged it
+                logs.event("redis_data_lost", "ERROR", messages=messages)
+
+        return self.opener.redis(self.consumer, self.rng, lost)
+
+    def scheduler(self, redis: RedisService, s3: S3Service) -> SchedulerService:
+        settings = self.settings
+        planner = Planner(
+            inventory=self.inventory,
+            mix=Mix(settings.steady_state_distribution.weights, _seeded(settings, "order")),
+            draw_uuids=self.sizes.draw,
+            prefix=settings.s3_prefix,
+            sender=self.consumer,
+            min_objects=settings.precondition_min_objects,
+            max_objects=settings.precondition_max_objects,
+        )
+        return SchedulerService(
+            settings=settings,
+            queue=redis,
+            bucket=s3,
+            inventory=self.inventory,
+            planner=planner,
+            metrics=self.metrics,
+            health_state=self.health_state,
+            unix_clock=self.surroundings.unix_clock,
+        )
+
+    def worker(self, redis: RedisService, s3: S3Service) -> WorkerService:
+        settings, clock, unix_clock = self.settings, self.surroundings.clock, self.surroundings.unix_clock
+        retry = RetryPolicy(settings.max_retries)
+        return WorkerService(
+            queue=redis,
+            registry=Registry([*object_handlers(s3, self.rng, self.sizes.draw, retry)]),
+            runner=Runner(
+                self.rng, self.health_state.outage_since, log_failure(self.metrics), unix_clock, clock=clock
+            ),
+            # Where nobody schedules, an inventory would only grow.
+            on_completed=self.inventory.completed if self.schedules else lambda *_: None,
+            metrics=self.metrics,
+            health_state=self.health_state,
+            concurrency=settings.worker_concurrency,
+            ttl=settings.consumer_ttl_seconds,
+            unix_clock=unix_clock,
+        )
+
+    async def metrics_service(self, redis: RedisService, scheduler: SchedulerService) -> MetricsService:
+        return MetricsService(
+            settings=self.settings,
+            queue=redis,
+            objects=(lambda: self.inventory.objects) if self.schedules else None,
+            metrics=self.metrics,
+            health_state=self.health_state,
+            limits=await read_task_limits(self.surroundings.environ),
+            phase=lambda: scheduler.phase if self.schedules else "steady",
+            schedule_lag=scheduler.lag,
+            unix_clock=self.surroundings.unix_clock,
+        )
+
+
+def _seeded(settings: Settings, purpose: str) -> Random:
+    """Return a source of randomness for one purpose, so that draws for one do not shift another."""
+    return Random(None if settings.random_seed is None else f"{settings.random_seed} {purpose}")
+
+
+def file_sizes(settings: Settings, rng: Random) -> FileSizes:
+    """Return the sizes of new files, by bytes where those are set and by UUIDs otherwise."""
+    least, most = settings.min_file_size_bytes, settings.max_file_size_bytes
+    if least is not None and most is not None:
+        return FileSizes.in_bytes(least, most, rng)
+    return FileSizes(settings.min_file_uuids, settings.max_file_uuids, rng)
+
+
+def log_failure(metrics: Metrics) -> Callable[[Message, int, LoadtestError], None]:
+    """Return what counts and logs each failed attempt."""
+
+    def failed(message: Message, attempt: int, error: LoadtestError) -> None:
+        metrics.totals["errors"] += 1
+        logs.failure(
+            "operation_failed",
+            f"{message.operation} {type(error).__name__} {getattr(error, 'code', '')}",
+            operation=message.operation,
+            key=message.key,
+            id=message.id,
+            attempt=attempt,
+            retries=message.retries,
+            error=str(error),
+            error_type=type(error).__name__,
+            retryable=error.retryable,
+        )
+
+    return failed
