@@ -32,6 +32,7 @@ class Deployment:
     Args:
         service: Which one.
         settings: Further variables of its environment.
+        core: Where its processes run; Redis runs on the servers' core.
 
     Attributes:
         url: Where it serves.
@@ -42,8 +43,11 @@ class Deployment:
         ServiceError: The service does not start.
     """
 
-    def __init__(self, service: JobService, settings: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, service: JobService, settings: Mapping[str, str] | None = None, core: int = CLIENT_CORE
+    ) -> None:
         self.service = service
+        self._core = core
         self._settings = dict(settings or {})
         self._stack = contextlib.ExitStack()
         self._children: list[Child] = []
@@ -80,7 +84,7 @@ class Deployment:
         environment = self._environment() | dict(settings or {})
         for number, command in enumerate(commands or self.service.commands()):
             log = self._folder / f"stderr-{number}"
-            self._children.append(Child(command, core=CLIENT_CORE, env=environment, log=log, cwd=ROOT))
+            self._children.append(Child(command, core=self._core, env=environment, log=log, cwd=ROOT))
         if "api" in environment.get("ROLES", "api"):
             try:
                 wait_for_port(port, self._children[0], seconds=_START_SECONDS)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -25,6 +26,7 @@ const (
 var (
 	jsonType   = []string{"application/json"}
 	clientsKey = http.CanonicalHeaderKey("X-Client-Id")
+	succeeded  = []byte(`"status":"succeeded"`)
 )
 
 // batchedService keeps a job's record as the JSON text that GET answers with, so that nothing is parsed there.
@@ -32,6 +34,7 @@ type batchedService struct {
 	settings settings
 	pipe     *pipeline
 	random   func() uint64
+	observer *observer // nil: nobody asks
 }
 
 // record is the JSON text of a job in each of its states.
@@ -43,7 +46,7 @@ type record struct {
 	Work      work   `json:"work"`
 }
 
-// newBatched returns the routes, having started the pipeline, the claimer and the workers.
+// newBatched returns the routes, having started the pipeline and the claimer.
 func newBatched(s settings) (http.Handler, error) {
 	connection, err := s.dial()
 	if err != nil {
@@ -55,11 +58,10 @@ func newBatched(s settings) (http.Handler, error) {
 	}
 	rand.Seed(time.Now().UnixNano())
 	service := &batchedService{settings: s, pipe: newPipeline(connection), random: rand.Uint64}
-	claimed := make(chan record, claimBatch)
-	go func() { fail("claimer", claim(claims, claimed)) }()
-	for n := 0; n < s.concurrency; n++ {
-		go service.work(claimed)
+	if s.observe {
+		service.observer = newObserver()
 	}
+	go func() { fail("claimer", service.claim(claims)) }()
 	return service, nil
 }
 
@@ -70,13 +72,16 @@ func fail(who string, err error) {
 }
 
 func (b *batchedService) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	b.observer.request()
 	switch {
 	case r.Method == http.MethodGet && len(r.URL.Path) > len(path)+1 && strings.HasPrefix(r.URL.Path, path+"/"):
 		b.status(w, r.URL.Path[len(path)+1:])
 	case r.Method == http.MethodPost && r.URL.Path == path:
 		b.submit(w, r)
+	case r.URL.Path == "/observed" && b.observer != nil:
+		answer(w, http.StatusOK, b.observer.report())
 	default:
-		answer(w, http.StatusNotFound, []byte(`{"error":"no such route"}`))
+		b.refuse(w, http.StatusNotFound, errors.New("no such route"))
 	}
 }
 
@@ -88,7 +93,8 @@ func answer(w http.ResponseWriter, status int, body []byte) {
 	w.Write(body)
 }
 
-func refuse(w http.ResponseWriter, status int, err error) {
+func (b *batchedService) refuse(w http.ResponseWriter, status int, err error) {
+	b.observer.failure()
 	body, _ := json.Marshal(map[string]string{"error": err.Error()})
 	answer(w, status, body)
 }
@@ -96,7 +102,7 @@ func refuse(w http.ResponseWriter, status int, err error) {
 func (b *batchedService) submit(w http.ResponseWriter, r *http.Request) {
 	clients := r.Header[clientsKey]
 	if len(clients) == 0 {
-		refuse(w, http.StatusBadRequest, errors.New("X-Client-Id is missing"))
+		b.refuse(w, http.StatusBadRequest, errors.New("X-Client-Id is missing"))
 		return
 	}
 	var s submission
@@ -105,12 +111,12 @@ func (b *batchedService) submit(w http.ResponseWriter, r *http.Request) {
 		err = json.Unmarshal(body, &s)
 	}
 	if err != nil {
-		refuse(w, http.StatusBadRequest, err)
+		b.refuse(w, http.StatusBadRequest, err)
 		return
 	}
 	parsed, err := parse(s)
 	if err != nil {
-		refuse(w, http.StatusUnprocessableEntity, err)
+		b.refuse(w, http.StatusUnprocessableEntity, err)
 		return
 	}
 	j := record{ID: b.newID(), Type: parsed.Type, ClientID: clients[0], CreatedAt: time.Now().Unix(), Work: parsed}
@@ -126,9 +132,10 @@ func (b *batchedService) submit(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	if err != nil {
-		refuse(w, http.StatusServiceUnavailable, err)
+		b.refuse(w, http.StatusServiceUnavailable, err)
 		return
 	}
+	b.observer.seen(j.ID)
 	w.Header()["Location"] = []string{path + "/" + j.ID}
 	answer(w, http.StatusAccepted, text)
 }
@@ -144,15 +151,19 @@ func (b *batchedService) newID() string {
 }
 
 func (b *batchedService) status(w http.ResponseWriter, id string) {
+	b.observer.seen(id)
 	get := newCall("GET", "job:"+id)
 	b.pipe.send(get)
 	text, err := redis.Bytes(get.wait())
 	switch {
 	case errors.Is(err, redis.ErrNil):
-		answer(w, http.StatusNotFound, []byte(`{"error":"no such job"}`))
+		b.refuse(w, http.StatusNotFound, errors.New("no such job"))
 	case err != nil:
-		refuse(w, http.StatusServiceUnavailable, err)
+		b.refuse(w, http.StatusServiceUnavailable, err)
 	default:
+		if b.observer != nil && bytes.Contains(text, succeeded) {
+			b.observer.ended(id)
+		}
 		answer(w, http.StatusOK, text)
 	}
 }
@@ -171,9 +182,11 @@ func (r record) text(status, result string) []byte {
 	out = append(out, status...)
 	out = append(out, `","created_at":`...)
 	out = strconv.AppendInt(out, r.CreatedAt, 10)
-	if result != "" {
+	if status == "succeeded" {
 		out = append(out, `,"ended_at":`...)
 		out = strconv.AppendInt(out, time.Now().Unix(), 10)
+	}
+	if result != "" {
 		out = append(out, `,"result":"`...)
 		out = append(out, result...)
 		out = append(out, '"')
@@ -181,8 +194,9 @@ func (r record) text(status, result string) []byte {
 	return append(out, '}')
 }
 
-// claim pops jobs in batches, and hands them to the workers, until Redis fails.
-func claim(connection redis.Conn, claimed chan<- record) error {
+// claim pops jobs in batches, and starts a goroutine for each, until Redis fails.
+func (b *batchedService) claim(connection redis.Conn) error {
+	slots := make(chan struct{}, b.settings.concurrency)
 	for {
 		reply, err := redis.Values(
 			redis.DoWithTimeout(connection, 10*time.Second, "BLMPOP", 5, 1, queue, "RIGHT", "COUNT", claimBatch))
@@ -201,25 +215,27 @@ func claim(connection redis.Conn, claimed chan<- record) error {
 			if err := json.Unmarshal(element, &j); err != nil {
 				return err
 			}
-			claimed <- j
+			slots <- struct{}{}
+			go func() {
+				b.work(j)
+				<-slots
+			}()
 		}
 	}
 }
 
-func (b *batchedService) work(claimed <-chan record) {
-	for j := range claimed {
-		key := "job:" + j.ID
-		running := newCall("SET", key, j.text("running", ""), "EX", b.settings.ttlSeconds)
-		b.pipe.send(running)
-		result := compute(j.Work)
-		done := newCall("SET", key, j.text("succeeded", result), "EX", b.settings.ttlSeconds)
-		b.pipe.send(done)
-		_, err := running.wait()
-		if _, second := done.wait(); err == nil {
-			err = second
-		}
-		if err != nil {
-			fail("worker", err)
-		}
+func (b *batchedService) work(j record) {
+	key := "job:" + j.ID
+	running := newCall("SET", key, j.text("running", ""), "EX", b.settings.ttlSeconds)
+	b.pipe.send(running)
+	result := compute(j.Work)
+	done := newCall("SET", key, j.text("succeeded", result), "EX", b.settings.ttlSeconds)
+	b.pipe.send(done)
+	_, err := running.wait()
+	if _, second := done.wait(); err == nil {
+		err = second
+	}
+	if err != nil {
+		fail("worker", err)
 	}
 }

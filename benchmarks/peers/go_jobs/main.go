@@ -1,8 +1,9 @@
 // The Go peers of the job service, in one binary: `gin` is gin and redigo as their documentation shows them,
 // `batched` is net/http with routing by hand and one pipeline to Redis that concurrent requests share.
 //
-//	POST /api/jobs       {"type": "sha512"|"factorial", "payload": {...}}, header X-Client-Id   -> 202, the job
-//	GET  /api/jobs/{id}                                                                         -> 200, the job
+//	POST /api/jobs       {"type": "sha512"|"factorial"|"sleep", "payload": {...}}, X-Client-Id -> 202, the job
+//	GET  /api/jobs/{id}                                                                        -> 200, the job
+//	GET  /observed       `batched` only, when OBSERVE is set: what its clients do (observer.go)
 //
 // Settings come from the environment: API_HOST, API_PORT, REDIS_ENDPOINT, WORKER_CONCURRENCY, JOB_TTL_SECONDS.
 // Jobs are computed in this process. They are popped without acknowledgement: a job in work is lost when the
@@ -25,6 +26,7 @@ type settings struct {
 	redisEndpoint string
 	concurrency   int // jobs in work at a time
 	ttlSeconds    int // a record is kept for so long after its last change
+	observe       bool
 }
 
 func variable(name, otherwise string) string {
@@ -51,6 +53,7 @@ func main() {
 		redisEndpoint: variable("REDIS_ENDPOINT", "redis://127.0.0.1:6379"),
 		concurrency:   number("WORKER_CONCURRENCY", "64"),
 		ttlSeconds:    number("JOB_TTL_SECONDS", "3600"),
+		observe:       variable("OBSERVE", "") != "",
 	}
 	var handler http.Handler
 	var err error

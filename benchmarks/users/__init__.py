@@ -1,0 +1,1 @@
+"""The users benchmark: what a simulated user costs, beside k6 and Locust."""
