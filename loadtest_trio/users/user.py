@@ -6,7 +6,7 @@ user that polls every second and is held up for two by a stalled server sends th
 each timed from its own second (G. Tene, "How NOT to Measure Latency": coordinated omission).
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from random import Random
 from typing import Any, TypeVar
 from urllib.parse import quote
@@ -87,12 +87,14 @@ class Surroundings:
         sleepers: Wakes them.
         headers: Lines that every request carries, Host among them, each with its line end.
         options: Of the scenario, by name, as given on the command line.
+        shared: For scenarios whose users know of each other.
     """
 
     recorder: Recorder
     sleepers: Sleepers
     headers: bytes
     options: Mapping[str, str] = attrs.field(factory=dict)
+    shared: dict[str, Any] = attrs.field(factory=dict)
 
 
 class User:
@@ -110,13 +112,15 @@ class User:
         id: A name for it, such as ``user-17``, to be a client id.
         rng: Its randomness.
         jobs: The jobs it waits for.
+        failed: One of its requests has failed, since somebody made this false.
     """
 
-    __slots__ = ("_around", "_due", "_headers", "_tick", "_wire", "id", "jobs", "number", "rng")
+    __slots__ = ("_around", "_due", "_headers", "_tick", "_wire", "failed", "id", "jobs", "number", "rng")
 
     def __init__(self, number: int, wire: Wire, around: Surroundings, due: float, rng: Random) -> None:
         self.number, self.id, self.rng = number, f"user-{number}", rng
         self.jobs: list[Job] = []
+        self.failed = False
         self._wire, self._around = wire, around
         self._headers = around.headers
         self._tick = due
@@ -126,6 +130,11 @@ class User:
         """Return an option of the scenario (``-P name=value``), of the default's type."""
         text = self._around.options.get(name)
         return default if text is None else type(default)(text)
+
+    @property
+    def shared(self) -> dict[str, Any]:
+        """What the users of a scenario share."""
+        return self._around.shared
 
     def set_header(self, name: str, value: str) -> None:
         """Send a header with every further request of this user."""
@@ -195,6 +204,7 @@ class User:
         response.ok = status in expect if expect else 0 < status < _FIRST_ERROR
         route.record(status, response.done - due, response.done - sent, failed=not response.ok)
         if not response.ok:
+            self.failed = True
             recorder.error(f"{name}: {error or status}")
         self._due = None
         return response
@@ -265,6 +275,3 @@ class User:
         """Leave: abandon what is open, and hang up."""
         self.give_up()
         self._wire.close()
-
-
-Sequence = Callable[[User], Any]

@@ -1,0 +1,47 @@
+"""Brief 001's client on ``/api/jobs``: create three jobs, poll each every second until all are done.
+
+Options: ``jobs`` (how many, 3), ``type`` (sleep), ``payload`` (JSON, ``{"ms": 50}``), ``ordered`` (1; 0:
+jobs of a client may overlap), ``clients`` (client ids that the users share; 0: one a user), ``poll``,
+``patience``.
+"""
+
+from typing import Any
+
+import orjson
+
+from loadtest_trio.users.jobs_seen import Job
+from loadtest_trio.users.scenario import scenario
+from loadtest_trio.users.scenarios.polling import refused, until_done
+from loadtest_trio.users.user import Response, User
+
+
+@scenario()
+async def create_and_poll(user: User) -> None:
+    """Create the jobs, then poll them."""
+    clients = user.option("clients", 0)
+    client = f"customer-{user.rng.randrange(clients)}" if clients else user.id
+    request = {
+        "type": user.option("type", "sleep"),
+        "payload": orjson.loads(user.option("payload", '{"ms": 50}')),
+    }
+    if not user.option("ordered", 1):
+        request["ordered"] = False
+    for _ in range(user.option("jobs", 3)):
+        response = await user.post("/api/jobs", json=request, headers={"X-Client-Id": client})
+        job = response.json()
+        if response.ok and isinstance(job, dict) and "id" in job:
+            user.submitted(response, job["id"])
+        elif response.status in (429, 503):
+            await refused(user, response)
+
+    async def poll(job: Job) -> tuple[Response, str]:
+        response = await user.get("/api/jobs/{id}", id=job.id)
+        return response, status_of(response)
+
+    await until_done(user, poll)
+
+
+def status_of(response: Response) -> str:
+    """Return the status that a reply tells; "" when it tells none."""
+    body: Any = response.json() if response.ok else None
+    return str(body.get("status", "")) if isinstance(body, dict) else ""

@@ -1,0 +1,38 @@
+"""Polling jobs until they end: what the built-in scenarios have in common."""
+
+from collections.abc import Awaitable, Callable
+
+from loadtest_trio.users.jobs_seen import Job
+from loadtest_trio.users.user import Response, User
+
+Poll = Callable[[Job], Awaitable[tuple[Response, str]]]
+"""Asks for one job; returns the reply and the state in the service's word, "" when the reply has none."""
+
+
+async def until_done(user: User, poll: Poll) -> list[tuple[Job, Response]]:
+    """Poll every open job of a user once a `poll` interval, until all have ended or patience is over.
+
+    Options of the scenario: ``poll`` (seconds, 1) and ``patience`` (seconds, 300), after which the jobs that
+    are left are abandoned and counted as such.
+
+    Returns:
+        The jobs that ended, each with the reply that said so.
+    """
+    interval, patience = user.option("poll", 1.0), user.option("patience", 300.0)
+    ended: list[tuple[Job, Response]] = []
+    waited = 0.0
+    while user.jobs and waited < patience:
+        await user.wait(interval)
+        waited += interval
+        for job in list(user.jobs):
+            response, word = await poll(job)
+            if word and user.saw(job, word, response):
+                ended.append((job, response))
+    user.give_up()
+    return ended
+
+
+async def refused(user: User, response: Response) -> None:
+    """Wait as long as a service asks for that has refused a submission (429, 503), a minute at most."""
+    text = response.header("Retry-After")
+    await user.think(min(60.0, float(text)) if text.replace(".", "", 1).isdecimal() else 1.0)

@@ -1,0 +1,54 @@
+"""Brief 003's client on ``/tasks``: http-fetch and factorial, five to one; status until final; the result.
+
+A task that FAILED is a failure although the answer is 200. Options: ``url`` (what http-fetch fetches,
+http://127.0.0.1:8000/api/jobs/health), ``n`` (of factorial, 1000), ``poll``, ``patience``, ``pause``
+(seconds between two tasks; 0).
+"""
+
+from typing import Any
+
+from loadtest_trio.users.jobs_seen import SUCCEEDED, Job
+from loadtest_trio.users.scenario import scenario
+from loadtest_trio.users.scenarios.jobs import status_of
+from loadtest_trio.users.scenarios.polling import refused, until_done
+from loadtest_trio.users.user import Response, User
+
+
+@scenario(weight=5)
+async def http_fetch(user: User) -> None:
+    """Have a URL fetched."""
+    url = user.option("url", "http://127.0.0.1:8000/api/jobs/health")
+    await submit_and_wait(user, {"type": "http-fetch", "url": url})
+
+
+@scenario(weight=1)
+async def factorial(user: User) -> None:
+    """Have a factorial computed."""
+    await submit_and_wait(user, {"type": "factorial", "n": user.option("n", 1000)})
+
+
+async def submit_and_wait(user: User, task: dict[str, Any]) -> None:
+    """Submit a task, ask for its status every second until it is final, then for its result."""
+    response = await user.post("/tasks/submissions", json=task)
+    body = response.json()
+    if response.ok and isinstance(body, dict) and "id" in body:
+        user.submitted(response, body["id"])
+    elif response.status in (429, 503):
+        await refused(user, response)
+        return
+    for job, _ in await until_done(user, lambda job: poll(user, job)):
+        result = await user.get("/tasks/{id}", id=job.id)
+        if job.state != SUCCEEDED:
+            result.fail("the task FAILED")
+    pause = user.option("pause", 0.0)
+    if pause:
+        await user.wait(pause)
+
+
+async def poll(user: User, job: Job) -> tuple[Response, str]:
+    """Ask for a task's status."""
+    response = await user.get("/tasks/submissions/{id}", id=job.id)
+    word = status_of(response)
+    if word == "FAILED":
+        response.fail("the task FAILED")
+    return response, word

@@ -1,0 +1,186 @@
+"""What can be known of the target's machine: CPU, memory, descriptors, load.
+
+    a process here (``--target-pid``, the embedded service, or whoever listens on a loopback port): psutil
+    ``/metrics`` in the Prometheus text format: process_cpu_seconds_total, process_resident_memory_bytes,
+    process_open_fds
+    ``/api/jobs/stats``: what the service says of its queue and workers
+
+Every source may be missing; then its fields are.
+"""
+
+import os
+import time
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import orjson
+import psutil
+import trio
+from prometheus_client.parser import text_string_to_metric_families
+
+from loadtest_trio.users.wire import ExchangeError, HttpWire, Reply
+
+_PROBE_SECONDS = 2.0
+_LOOPBACK = ("127.", "::1", "localhost")
+
+
+class Target(Protocol):
+    """A source of readings."""
+
+    async def read(self) -> dict[str, Any]:
+        """Return what is known since the last reading; empty when nothing is."""
+        ...
+
+
+class LocalProcess:
+    """A process of this machine, with its children.
+
+    Args:
+        pid: Its id.
+    """
+
+    def __init__(self, pid: int) -> None:
+        self._process = psutil.Process(pid)
+        self._last: tuple[float, float] | None = None
+
+    async def read(self) -> dict[str, Any]:
+        """See `Target.read`."""
+        try:
+            return await trio.to_thread.run_sync(self._read)
+        except psutil.Error:
+            return {}
+
+    def _read(self) -> dict[str, Any]:
+        family = [self._process, *self._process.children(recursive=True)]
+        now, spent, memory, fds = time.monotonic(), 0.0, 0, 0
+        for each in family:
+            try:
+                times = each.cpu_times()
+                spent += times.user + times.system
+                memory += each.memory_info().rss
+                fds += each.num_fds()
+            except psutil.Error:
+                continue
+        before, self._last = self._last, (now, spent)
+        cpu = None
+        if before is not None and now > before[0]:
+            cpu = round(max(0.0, 100 * (spent - before[1]) / (now - before[0])), 1)
+        return {
+            "cpu_percent": cpu,
+            "memory_mb": round(memory / 2**20, 1),
+            "open_fds": fds,
+            "load1": round(os.getloadavg()[0], 2),
+        }
+
+
+class Scraped:
+    """What the service tells of itself over HTTP.
+
+    Args:
+        wire: A connection of its own.
+        headers: Lines that its requests carry.
+    """
+
+    def __init__(self, wire: HttpWire, headers: bytes) -> None:
+        self._wire = wire
+        self._headers = headers
+        self._last: tuple[float, float] | None = None
+        self._absent: set[bytes] = set()
+
+    async def read(self) -> dict[str, Any]:
+        """See `Target.read`."""
+        read: dict[str, Any] = {}
+        if (reply := await self._get(b"/metrics")) is not None:
+            read |= self._from_metrics(bytes(reply.body).decode(errors="replace"))
+        if (reply := await self._get(b"/api/jobs/stats")) is not None:
+            read["stats"] = stats_of(bytes(reply.body))
+        return read
+
+    async def _get(self, target: bytes) -> Reply | None:
+        if target in self._absent:
+            return None
+        with trio.move_on_after(_PROBE_SECONDS):
+            try:
+                reply = await self._wire.exchange("GET", target, self._headers, b"")
+            except ExchangeError:
+                return None
+            if reply.status == 200:
+                return reply
+            self._absent.add(target)
+        return None
+
+    def _from_metrics(self, text: str) -> dict[str, Any]:
+        values = process_metrics(text)
+        now, spent = trio.current_time(), values.get("process_cpu_seconds_total")
+        found: dict[str, Any] = {}
+        if spent is not None:
+            if self._last is not None and now > self._last[0]:
+                found["cpu_percent"] = round(100 * (spent - self._last[1]) / (now - self._last[0]), 1)
+            self._last = (now, spent)
+        if (memory := values.get("process_resident_memory_bytes")) is not None:
+            found["memory_mb"] = round(memory / 2**20, 1)
+        if (fds := values.get("process_open_fds")) is not None:
+            found["open_fds"] = int(fds)
+        return found
+
+
+class Nothing:
+    """A target of which nothing is known."""
+
+    async def read(self) -> dict[str, Any]:
+        """See `Target.read`."""
+        await trio.lowlevel.checkpoint()
+        return {}
+
+
+class Both:
+    """Several sources; where two know the same, the first is believed."""
+
+    def __init__(self, *sources: Target) -> None:
+        self._sources = sources
+
+    async def read(self) -> dict[str, Any]:
+        """See `Target.read`."""
+        read: dict[str, Any] = {}
+        for each in self._sources:
+            read = {**(await each.read()), **read}
+        return read
+
+
+def process_metrics(text: str) -> dict[str, float]:
+    """Return the ``process_…`` samples of a Prometheus page; empty when it is none."""
+    try:
+        families = list(text_string_to_metric_families(text))
+    except ValueError:
+        return {}
+    samples = [
+        sample for family in families for sample in family.samples if sample.name.startswith("process_")
+    ]
+    return {sample.name: sample.value for sample in samples}
+
+
+def stats_of(body: bytes) -> dict[str, Any]:
+    """Return the numbers at the top of ``/api/jobs/stats``, and one level below; the rest is left out."""
+    try:
+        content = orjson.loads(body)
+    except ValueError:
+        return {}
+    kept: dict[str, Any] = {}
+    for name, value in content.items() if isinstance(content, dict) else ():
+        if isinstance(value, int | float):
+            kept[name] = value
+        elif isinstance(value, Mapping):
+            kept[name] = {key: each for key, each in value.items() if isinstance(each, int | float)}
+    return kept
+
+
+def listening_process(host: str, port: int) -> int | None:
+    """Return who listens on a loopback port, where this process may know it."""
+    if not host.startswith(_LOOPBACK):
+        return None
+    try:
+        sockets = psutil.net_connections("tcp")
+    except psutil.Error:
+        return None
+    found = (each.pid for each in sockets if each.status == psutil.CONN_LISTEN and each.laddr.port == port)
+    return next((pid for pid in found if pid), None)
