@@ -27,6 +27,7 @@ from loadtest_trio.metrics.service import MetricsService
 from loadtest_trio.scheduler import FileSizes, Inventory, Mix, Planner, SchedulerService
 from loadtest_trio.settings import Role, Settings
 from loadtest_trio.web import HealthService, create_app
+from loadtest_trio.web.dashboard import Access, Hub, add_dashboard, is_loopback_host
 from loadtest_trio.worker import Runner, WorkerService
 
 _CLOSE_SECONDS = 5.0
@@ -56,7 +57,7 @@ class Surroundings:
         environ: Where AWS credentials are looked for.
         clients: Makes the clients of Redis and S3.
         delays: What makes the backends slower than they are.
-        health: Makes the health endpoint from application, host and port.
+        health: Makes the health endpoint from application, host, port and what feeds the dashboard.
         clock: Monotonic seconds.
         unix_clock: Unix seconds.
         consumer: This process's name on the queue; one of its own when "".
@@ -65,7 +66,7 @@ class Surroundings:
     environ: Mapping[str, str]
     clients: Clients = attrs.field(factory=Clients)
     delays: Delays = attrs.field(factory=Delays)
-    health: Callable[[QuartTrio, str, int], HealthService] = HealthService
+    health: Callable[[QuartTrio, str, int, Hub | None], HealthService] = HealthService
     clock: Callable[[], float] = trio.current_time
     unix_clock: Callable[[], float] = time.time
     consumer: str = ""
@@ -100,6 +101,7 @@ async def build_service(settings: Settings, surroundings: Surroundings, closing:
     s3 = await parts.opener.s3()
     closing.push_async_callback(_close, s3)
     scheduler = parts.scheduler(redis, s3)
+    parts.add_dashboard(redis)
     return Service(
         settings=settings,
         metrics=parts.metrics,
@@ -130,6 +132,8 @@ class _Parts:
         self.sizes = file_sizes(settings, _seeded(settings, "sizes"))
         self.metrics = Metrics()
         self.health_state = HealthState(surroundings.clock, settings.health_stall_seconds)
+        self.app = create_app(settings.health_endpoint_path, self.health_state)
+        self.hub = Hub() if settings.dashboard else None
         self.inventory = Inventory(self.rng, surroundings.clock)
         self.opener = Opener(
             settings,
@@ -144,8 +148,14 @@ class _Parts:
         )
 
     def health(self) -> HealthService:
-        app = create_app(self.settings.health_endpoint_path, self.health_state)
-        return self.surroundings.health(app, self.settings.health_host, self.settings.health_port)
+        settings = self.settings
+        return self.surroundings.health(self.app, settings.health_host, settings.health_port, self.hub)
+
+    def add_dashboard(self, redis: RedisService) -> None:
+        if self.hub:
+            settings = self.settings
+            access = Access(settings.dashboard_token, is_loopback_host(settings.health_host))
+            add_dashboard(self.app, self.hub, access, redis.dead_letters)
 
     def redis(self) -> RedisService:
         def lost(messages: int) -> None:

@@ -153,9 +153,11 @@ class Daemon:
                 self.stop(f"received {signal.Signals(number).name}")
 
     def _log_started(self, settings: Settings) -> None:
+        address = f"http://{settings.health_host}:{self._service.health.port}"
         logs.event(
             "service_started",
-            health=f"http://{settings.health_host}:{self._service.health.port}{settings.health_endpoint_path}",
+            health=f"{address}{settings.health_endpoint_path}",
+            **({"dashboard": f"{address}/"} if settings.dashboard else {}),
             versions=machine.versions(),
             machine=machine.describe(),
             settings={info.name: info.shown(getattr(settings, info.name.lower())) for info in SETTINGS},

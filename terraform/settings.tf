@@ -27,6 +27,8 @@ locals {
     HEALTH_PORT                   = "8080"
     HEALTH_ENDPOINT_PATH          = "/health"
     HEALTH_STALL_SECONDS          = "60"
+    DASHBOARD                     = "false"
+    DASHBOARD_TOKEN               = ""
     LOG_INTERVAL_SECONDS          = "10"
     LOG_LEVEL                     = "INFO"
     LOG_FORMAT                    = "auto"

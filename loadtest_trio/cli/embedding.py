@@ -36,9 +36,12 @@ def configured(
         return
     own_redis, own_s3 = _is_set("REDIS_ENDPOINT", environ), _is_set("S3_ENDPOINT_URL", environ)
     placeholders = {} if own_redis else {"REDIS_ENDPOINT": "redis://localhost"}
-    load(environ, options.config, placeholders if own_s3 else {**placeholders, "S3_BUCKET": "placeholder"})
+    given = load(
+        environ, options.config, placeholders if own_s3 else {**placeholders, "S3_BUCKET": "placeholder"}
+    )
+    shown = {"DASHBOARD": "true"} if given.sources["DASHBOARD"] == "default" else {}
     with ExitStack() as servers:
-        dictated = _start(servers, own_redis, own_s3)
+        dictated = _start(servers, own_redis, own_s3) | shown
         # Our S3 knows no session, and a token beside its keys would make it refuse them.
         kept = environ if own_s3 else {k: v for k, v in environ.items() if k not in _OF_OTHER_KEYS}
         yield load(environ, options.config, dictated), {**kept, **dictated}

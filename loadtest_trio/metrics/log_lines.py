@@ -23,6 +23,16 @@ _METRICS_TEXT = (
 )
 
 
+def _header(record: "Record") -> dict[str, Any]:
+    stamp = record["time"].astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return {"timestamp": stamp, "level": record["level"].name}
+
+
+def flat(record: "Record") -> dict[str, Any]:
+    """Return a record as one flat dictionary, of any size."""
+    return {**_header(record), "event": record["message"], **record["extra"]}
+
+
 class JsonLines:
     """Renders records as flat JSON objects, one a line.
 
@@ -36,10 +46,9 @@ class JsonLines:
 
     def __call__(self, record: "Record") -> str:
         """Return a record as a line, or as several where it would be too long for one."""
-        stamp = record["time"].astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        level, event = record["level"].name, record["message"]
+        event = record["message"]
         kept, details = fit(record["extra"], encode)
-        header = {"timestamp": stamp, "level": level, "run_id": self._run_id, "event": event}
+        header = {**_header(record), "run_id": self._run_id, "event": event}
         if not details:
             return _line(header | kept)
         line_id = next(self._line_ids)

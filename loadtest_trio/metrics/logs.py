@@ -8,11 +8,12 @@ import secrets
 import sys
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TextIO
 
 from loguru import logger
 
-from loadtest_trio.metrics.log_lines import JsonLines, render_text
+from loadtest_trio.metrics.log_lines import JsonLines, flat, render_text
 
 if TYPE_CHECKING:
     from loguru import Message
@@ -56,6 +57,30 @@ def configure(
 
     logger.remove()
     logger.add(write, level=level, format="{message}", catch=False)
+
+
+def subscribe(listener: Callable[[dict[str, Any]], object], level: str = "INFO") -> Callable[[], None]:
+    """Hand every log line to a listener as well, until `configure` is called again.
+
+    Args:
+        listener: Called with each line as a flat dictionary: ``timestamp``, ``level``, ``event``, fields.
+            It must not block, and what it raises reaches whoever writes the line.
+        level: The least severe level that it gets.
+
+    Returns:
+        What ends the subscription.
+    """
+
+    def hand_on(message: "Message") -> None:
+        listener(flat(message.record))
+
+    number = logger.add(hand_on, level=level, format="{message}", catch=False)
+
+    def end() -> None:
+        with suppress(ValueError):  # `configure` has ended it already
+            logger.remove(number)
+
+    return end
 
 
 def event(name: str, level: str = "INFO", **fields: Any) -> None:

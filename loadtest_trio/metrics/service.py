@@ -138,9 +138,12 @@ class MetricsService:
     def _line(self) -> dict[str, Any]:
         now, snapshot = trio.current_time(), self._snapshot
         self._metrics.peak("schedule_lag", self._schedule_lag())
+        health = self._health_state.read()
         return {
             **self.totals(),
             "phase": self._phase(),
+            "degraded": health.degraded,
+            "stuck": {task: round(seconds, 1) for task, seconds in health.stuck.items()},
             "queue_length": snapshot.queued,
             "in_flight": snapshot.in_flight,
             "delayed": snapshot.delayed,

@@ -33,6 +33,7 @@ def option(
     check: Any = None,
     aliases: tuple[str, ...] = (),
     secret: bool = False,
+    mask: Callable[[Any], str] = mask_url,
 ) -> T:
     """Declare one setting as an attrs field whose metadata `config`, README and errors are made from.
 
@@ -43,9 +44,10 @@ def option(
         check: An attrs validator for what the type alone does not exclude.
         aliases: Other variables that are looked at, after the first name.
         secret: Whether the value may carry a password.
+        mask: How a secret value is shown; an address without its secrets unless said otherwise.
     """
-    metadata = {"meaning": meaning, "allowed": allowed, "aliases": aliases, "secret": secret}
-    display: Callable[[Any], str] | bool = mask_url if secret else True
+    metadata = {"meaning": meaning, "allowed": allowed, "aliases": aliases, "secret": secret, "mask": mask}
+    display: Callable[[Any], str] | bool = mask if secret else True
     field: T = attrs.field(default=default, validator=check, metadata=metadata, repr=display)
     return field
 
@@ -66,6 +68,18 @@ def choice(default: T, meaning: str) -> T:
     """Declare a setting that is one of an enumeration's values."""
     values = ", ".join(str(member) for member in type(default))  # type: ignore[attr-defined] # T is an Enum
     return option(default, meaning, allowed=f"one of {values}")
+
+
+def token(meaning: str) -> str:
+    """Declare a secret text that visitors must bring; empty: none is needed."""
+    return option(
+        "",
+        meaning,
+        allowed="empty, or 8-200 printable characters without blanks",
+        check=v.matches_re(r"|[!-~]{8,200}"),
+        secret=True,
+        mask=lambda value: "***" if value else "",
+    )
 
 
 @attrs.frozen(kw_only=True)
@@ -202,6 +216,16 @@ class Settings:
         60.0, "A task without progress for this long makes the health endpoint answer 503.", least=1
     )
 
+    # Watching
+    dashboard: bool = option(
+        False,
+        "Serve a live dashboard at / of the health server; --embedded does unless this says false.",
+        allowed="true or false",
+    )
+    dashboard_token: str = token(
+        "What a visitor of the dashboard must bring; without one only this machine may use the controls."
+    )
+
     # Logs
     log_interval_seconds: float = seconds(10.0, "Seconds between two metrics lines.", least=0.1)
     log_level: LogLevel = choice(LogLevel.INFO, "The least severe level that is written.")
@@ -229,6 +253,7 @@ class SettingInfo:
         meaning: One sentence.
         allowed: What is accepted.
         secret: Whether the value is masked when shown.
+        mask: How.
     """
 
     name: str
@@ -238,10 +263,11 @@ class SettingInfo:
     meaning: str
     allowed: str
     secret: bool
+    mask: Callable[[Any], str] = attrs.field(repr=False)
 
     def shown(self, value: object) -> str:
         """Return a value as text that is safe to print."""
-        return mask_url(show(value)) if self.secret else show(value)
+        return self.mask(show(value)) if self.secret else show(value)
 
 
 def _describe(field: "attrs.Attribute[Any]") -> SettingInfo:

@@ -3,6 +3,7 @@
 import errno
 import logging
 import socket
+from contextlib import nullcontext
 
 import trio
 from hypercorn.config import Config, Sockets
@@ -10,6 +11,7 @@ from hypercorn.trio import serve
 from quart_trio import QuartTrio
 
 from loadtest_trio.errors import ConfigurationError, SettingFault
+from loadtest_trio.web.dashboard import Hub
 
 
 class HealthService:
@@ -21,13 +23,15 @@ class HealthService:
         app: What to serve.
         host: The address to listen on.
         port: The port; 0 for any free one.
+        hub: Where open dashboards get their lines; None without a dashboard.
 
     Raises:
         ConfigurationError: The address cannot be listened on.
     """
 
-    def __init__(self, app: QuartTrio, host: str, port: int) -> None:
+    def __init__(self, app: QuartTrio, host: str, port: int, hub: Hub | None = None) -> None:
         self._app = app
+        self._hub = hub
         self._stop = trio.Event()
         self._socket = _listen(host, port)
         self.port: int = self._socket.getsockname()[1]
@@ -35,6 +39,8 @@ class HealthService:
     def stop(self) -> None:
         """End `run` in Hypercorn's own orderly way; cancelling it would cut requests short."""
         self._stop.set()
+        if self._hub:
+            self._hub.close()  # a stream would last as long as somebody watches
 
     def close(self) -> None:
         """Let go of the address without ever having served."""
@@ -48,7 +54,8 @@ class HealthService:
         config.graceful_timeout = 2.0
         task_status.started()
         try:
-            await serve(self._app, config, shutdown_trigger=self._stop.wait)
+            with self._hub.listening() if self._hub else nullcontext():
+                await serve(self._app, config, shutdown_trigger=self._stop.wait)
         finally:
             self._socket.close()
 

@@ -14,6 +14,7 @@ from loadtest_trio.build import Service, Surroundings, build_service
 from loadtest_trio.metrics.counters import Observer
 from loadtest_trio.settings import Loaded, Settings, load
 from loadtest_trio.web import HealthService
+from loadtest_trio.web.dashboard import Hub
 from tests.support.memory_bucket import MemoryBucket
 from tests.support.memory_redis import MemoryQueue, MemoryRedis
 
@@ -60,7 +61,7 @@ class InMemory:
 class DeafHealth:
     """A `HealthService` without a socket: ask its application by a test client."""
 
-    def __init__(self, app: QuartTrio, host: str, port: int) -> None:
+    def __init__(self, app: QuartTrio, host: str, port: int, hub: Hub | None = None) -> None:
         self.app = app
         self.port = 0
         self._stop = trio.Event()

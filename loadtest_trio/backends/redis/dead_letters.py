@@ -151,6 +151,11 @@ class DeadLetters:
             moved += await self._requeue([DeadLetter.parse(record) for record in reversed(records)])
         return moved
 
+    async def delete(self, id: str) -> bool:  # noqa: A002  # what the record calls it
+        """Delete the newest letter with this id for good, counted as purged; return whether there was one."""
+        letter = await self.find(id)
+        return letter is not None and await self._move("purge", letter.record) == 1
+
     async def purge(self) -> int:
         """Delete them all for good; return how many. The books count them as purged."""
         return await self._move("purge")

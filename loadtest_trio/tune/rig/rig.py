@@ -158,6 +158,7 @@ def evolved(settings: Settings, step: Step, expected_rate: float) -> Settings:
         worker_concurrency=step.workers,
         steady_state_distribution=mix or settings.steady_state_distribution,
         health_port=0,
+        dashboard=False,
         **sizes,
     )
 

@@ -91,6 +91,18 @@ async def test_two_clients_under_one_name_are_noticed(make_service: Any) -> None
     assert await one.dead_letters.count() == 1
 
 
+async def test_delete(make_service: Any) -> None:
+    """One letter goes for good, by its id, and the others stay; the ledger stays closed."""
+    service = make_service()
+    await bury(service, [message(n) for n in range(3)])
+    victim, *kept = await service.dead_letters.page()
+    assert await service.dead_letters.delete(victim.id)
+    assert not await service.dead_letters.delete(victim.id)
+    assert await service.dead_letters.page() == kept
+    snapshot = await service.snapshot()
+    assert (snapshot.dead, snapshot.purged, snapshot.created, snapshot.surplus) == (2, 1, 3, 0)
+
+
 async def test_purge(make_service: Any) -> None:
     """Purged letters are gone and counted."""
     service = make_service()

@@ -75,6 +75,8 @@ BAD: dict[str, tuple[str, ...]] = {
     "HEALTH_PORT": ("-1", "65536", "http"),
     "HEALTH_ENDPOINT_PATH": ("health", "/a b", "/a?b"),
     "HEALTH_STALL_SECONDS": ("0",),
+    "DASHBOARD": ("maybe",),
+    "DASHBOARD_TOKEN": ("***",),  # shown as every value of it is
     "LOG_INTERVAL_SECONDS": ("0", "0.05"),
     "LOG_LEVEL": ("LOUD",),
     "LOG_FORMAT": ("xml",),
@@ -82,6 +84,16 @@ BAD: dict[str, tuple[str, ...]] = {
     "METRICS_NAMESPACE": ("with space", "x" * 256),
 }
 ANYTHING_GOES = {"HEALTH_HOST"}
+
+
+def test_a_token_is_never_shown() -> None:
+    """Neither a good nor a bad one."""
+    (fault,) = faults({**NEEDED, "DASHBOARD_TOKEN": "short"}).values()
+    assert "short" not in str(fault)
+    settings = load({**NEEDED, "DASHBOARD_TOKEN": "correct-horse"}).settings
+    assert "correct-horse" not in repr(settings)
+    info = next(info for info in SETTINGS if info.name == "DASHBOARD_TOKEN")
+    assert info.shown(settings.dashboard_token) == "***"
 
 
 def test_every_setting_has_a_bad_value_here() -> None:
