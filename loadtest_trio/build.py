@@ -15,8 +15,8 @@ from loadtest_trio.backends.opening import Clients, Delays, Opener
 from loadtest_trio.backends.redis import RedisService
 from loadtest_trio.backends.s3 import S3Service
 from loadtest_trio.errors import LoadtestError
-from loadtest_trio.handlers import Registry
 from loadtest_trio.handlers.objects import object_handlers
+from loadtest_trio.handlers.registry import Registry
 from loadtest_trio.jobs.message import Message
 from loadtest_trio.jobs.retry import RetryPolicy
 from loadtest_trio.metrics import logs

@@ -1,8 +1,5 @@
 """The kinds of work: a handler takes a message, does its work, and returns a result or raises.
 
-The worker knows only the registry. A new kind of work is one more handler and one line in `build.py`.
+The worker knows only the registry (`registry.py`). A new kind of work is one more handler and one line in
+`build.py`. Nothing is imported here, because worker processes would import it with `compute/kernels.py`.
 """
-
-from loadtest_trio.handlers.registry import Handler, Registry
-
-__all__ = ["Handler", "Registry"]

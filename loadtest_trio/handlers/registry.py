@@ -26,6 +26,8 @@ class Handler:
         needs_key: Whether a message must name a key.
         ordered: Whether work on one key never overlaps and keeps the order of the queue.
         check: Raises `MalformedMessageError` for parameters that it cannot work with.
+        max_seconds: How long one attempt may take without its worker being stuck, in seconds; it ends by
+            itself then. 0: no longer than `HEALTH_STALL_SECONDS`.
     """
 
     operation: str
@@ -34,6 +36,7 @@ class Handler:
     needs_key: bool = False
     ordered: bool = False
     check: Callable[[Mapping[str, Any]], None] = _accept
+    max_seconds: float = 0.0
 
 
 class Registry:

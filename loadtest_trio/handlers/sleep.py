@@ -1,11 +1,21 @@
 """sleep: simulated work of ``params["ms"]`` milliseconds that waits and computes nothing."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import trio
 
 from loadtest_trio.errors import MalformedMessageError
+from loadtest_trio.handlers.registry import Handler
+from loadtest_trio.jobs.message import Message
+from loadtest_trio.jobs.retry import RetryPolicy
+
+
+def sleep_handler(max_seconds: float, retry: RetryPolicy) -> Handler:
+    """Return the handler of ``sleep``; `max_seconds` is `JOB_MAX_SECONDS`."""
+    check = partial(check_params, max_seconds=max_seconds)
+    return Handler("sleep", sleep, retry, check=check, max_seconds=max_seconds)
 
 
 def check_params(params: Mapping[str, Any], max_seconds: float) -> None:
@@ -21,6 +31,6 @@ def check_params(params: Mapping[str, Any], max_seconds: float) -> None:
         )
 
 
-async def sleep(params: Mapping[str, Any]) -> None:
+async def sleep(message: Message) -> None:
     """Wait for ``params["ms"]`` milliseconds."""
-    await trio.sleep(params["ms"] / 1000)
+    await trio.sleep(message.params["ms"] / 1000)

@@ -51,9 +51,16 @@ class HealthState:
         self._beats: dict[str, float] = {}
         self._outages: dict[str, _Outage] = {}
 
-    def beat(self, task: str) -> None:
-        """Note that a task makes progress; the first beat begins its supervision."""
-        self._beats[task] = self._clock()
+    def beat(self, task: str, quiet_for: float = 0.0) -> None:
+        """Note that a task makes progress; the first beat begins its supervision.
+
+        Args:
+            task: Its name.
+            quiet_for: How long it may well make no progress from now on, in seconds: it works on something
+                that takes its time and ends by itself.
+        """
+        now = self._clock()
+        self._beats[task] = max(now + quiet_for, self._beats.get(task, now))
 
     def ended(self, task: str) -> None:
         """End the supervision of a task that finished on purpose."""
@@ -94,4 +101,4 @@ class HealthState:
     def _leave_out(self, since: float) -> None:
         """Let the time from `since` to now count for nobody."""
         now = self._clock()
-        self._beats = {task: min(now, at + now - since) for task, at in self._beats.items()}
+        self._beats = {task: max(at, min(now, at + now - since)) for task, at in self._beats.items()}

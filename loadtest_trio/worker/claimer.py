@@ -11,7 +11,7 @@ from typing import Protocol
 import trio
 
 from loadtest_trio.errors import MalformedMessageError
-from loadtest_trio.handlers import Registry
+from loadtest_trio.handlers.registry import Registry
 from loadtest_trio.jobs.delivery import Delivery
 from loadtest_trio.jobs.message import decode
 from loadtest_trio.metrics.health_state import HealthState

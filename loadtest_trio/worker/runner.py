@@ -22,7 +22,7 @@ import attrs
 import trio
 
 from loadtest_trio.errors import CredentialsError, LoadtestError, ObjectMissingError
-from loadtest_trio.handlers import Handler
+from loadtest_trio.handlers.registry import Handler
 from loadtest_trio.jobs.delivery import Delivery, Outcome
 from loadtest_trio.jobs.message import Message
 from loadtest_trio.worker.completion import Completion

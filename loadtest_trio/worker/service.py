@@ -17,7 +17,7 @@ import trio
 
 from loadtest_trio.backends.redis import ReapResult
 from loadtest_trio.errors import MalformedMessageError
-from loadtest_trio.handlers import Registry
+from loadtest_trio.handlers.registry import Registry
 from loadtest_trio.jobs.delivery import Delivery, Outcome, Settlement
 from loadtest_trio.jobs.message import Message
 from loadtest_trio.metrics import logs
@@ -165,6 +165,8 @@ class WorkerService:
             logs.event(
                 "operation_started", "DEBUG", operation=message.operation, key=message.key, id=message.id
             )
+        if claimed.handler.max_seconds:
+            self._health_state.beat("worker", quiet_for=claimed.handler.max_seconds)
         completion = await self._runner.run(claimed)
         self._health_state.beat("worker")
         self._metrics.handled(message, started=started, ended=completion.at)

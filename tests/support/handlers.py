@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 
-from loadtest_trio.handlers import Handler, Registry
+from loadtest_trio.handlers.registry import Handler, Registry
 from loadtest_trio.jobs.delivery import Delivery
 from loadtest_trio.jobs.message import Message, Operation
 from loadtest_trio.jobs.retry import RetryPolicy

@@ -2,14 +2,26 @@
 
 import math
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from loadtest_trio.errors import MalformedMessageError
 from loadtest_trio.handlers.compute.kernels import factorial_digits
 from loadtest_trio.handlers.compute.pool import ComputePool
+from loadtest_trio.handlers.registry import Handler
+from loadtest_trio.jobs.message import Message
+from loadtest_trio.jobs.retry import RetryPolicy
 
 _SECONDS_AT_ONE = 4e-9
 _EXPONENT = 1.5
+
+
+def factorial_handler(pool: ComputePool, retry: RetryPolicy) -> Handler:
+    """Return the handler of ``factorial``."""
+    check = partial(check_params, max_n=pool.limits.factorial_max_n)
+    return Handler(
+        "factorial", partial(factorial, pool=pool), retry, check=check, max_seconds=pool.limits.max_seconds
+    )
 
 
 def estimate_seconds(n: int) -> float:
@@ -31,12 +43,12 @@ def check_params(params: Mapping[str, Any], max_n: int) -> None:
         raise MalformedMessageError(f"params.n must be a whole number from 0 to {max_n}")
 
 
-async def factorial(params: Mapping[str, Any], pool: ComputePool) -> bytes:
+async def factorial(message: Message, pool: ComputePool) -> bytes:
     """Return the decimal digits of ``params["n"]!`` as ASCII.
 
     Raises:
         JobTimeoutError: It took longer than `JOB_MAX_SECONDS`.
         WorkerProcessError: Its worker process died.
     """
-    n = params["n"]
+    n = message.params["n"]
     return await pool.run(estimate_seconds(n), factorial_digits, n)

@@ -16,15 +16,17 @@ for each job costs its start (about 100 ms) each time, a kept one 0.1 ms.
 import math
 import os
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
-from typing import TypeVarTuple
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from typing import TYPE_CHECKING, TypeVarTuple
 
 import attrs
 import trio
-import trio_parallel
 
 from loadtest_trio.errors import JobTimeoutError, WorkerProcessError
 from loadtest_trio.handlers.compute.kernels import set_up_worker
+
+if TYPE_CHECKING:
+    import trio_parallel
 
 Ts = TypeVarTuple("Ts")
 
@@ -62,12 +64,13 @@ class ComputePool:
 
     Args:
         limits: What a computation may take.
-        workers: Keeps, kills and replaces the processes.
+        closing: Ends the processes with the pool.
     """
 
-    def __init__(self, limits: ComputeLimits, workers: trio_parallel.WorkerContext) -> None:
+    def __init__(self, limits: ComputeLimits, closing: AsyncExitStack) -> None:
         self.limits = limits
-        self._workers = workers
+        self._closing = closing
+        self._workers: trio_parallel.WorkerContext | None = None
         self._slots = trio.CapacityLimiter(limits.processes)
         self._unlimited = trio.CapacityLimiter(math.inf)
 
@@ -92,13 +95,18 @@ class ComputePool:
     @property
     def processes(self) -> int:
         """How many worker processes there are, busy and idle."""
+        if self._workers is None:
+            return 0
         counts = self._workers.statistics()
         return int(counts.idle_workers + counts.running_workers)
 
     async def _run_in_process(self, compute: Callable[[*Ts], bytes], *args: *Ts) -> bytes:
+        from trio_parallel import BrokenWorkerError  # late, as in _open_workers
+
+        workers = self._workers or await self._open_workers()
         try:
             with trio.fail_after(self.limits.max_seconds):
-                result: bytes = await self._workers.run_sync(
+                result: bytes = await workers.run_sync(
                     compute, *args, kill_on_cancel=True, limiter=self._unlimited
                 )
                 return result
@@ -106,11 +114,25 @@ class ComputePool:
             raise JobTimeoutError(
                 f"the computation ran longer than JOB_MAX_SECONDS={self.limits.max_seconds:g}"
             ) from None
-        except trio_parallel.BrokenWorkerError as error:
+        except BrokenWorkerError as error:
             raise WorkerProcessError(f"a worker process died: {_fate(error)}") from error
 
+    async def _open_workers(self) -> "trio_parallel.WorkerContext":
+        """Open what keeps the processes, with the first job: a service that computes nothing pays nothing.
 
-def _fate(error: trio_parallel.BrokenWorkerError) -> str:
+        Nothing in here passes the scheduler, so no other task opens a second one meanwhile.
+        """
+        from trio_parallel import BrokenWorkerError, open_worker_context
+
+        # A process that somebody killed while it was idle is reported at the end; nobody missed it.
+        self._closing.enter_context(suppress(BrokenWorkerError))
+        self._workers = await self._closing.enter_async_context(
+            open_worker_context(idle_timeout=_IDLE_SECONDS, init=set_up_worker, grace_period=_CLOSE_SECONDS)
+        )
+        return self._workers
+
+
+def _fate(error: "trio_parallel.BrokenWorkerError") -> str:
     code = getattr(error.args[-1], "exitcode", None)
     return f"exit code {code}" if code is None or code >= 0 else f"signal {-code}"
 
@@ -121,9 +143,5 @@ async def open_compute_pool(limits: ComputeLimits) -> AsyncIterator[ComputePool]
 
     Whoever runs computations must have ended before: closing waits for them, whatever cancels it.
     """
-    # A process that somebody killed while it was idle is reported at the end; nobody missed it.
-    with suppress(trio_parallel.BrokenWorkerError):
-        async with trio_parallel.open_worker_context(
-            idle_timeout=_IDLE_SECONDS, init=set_up_worker, grace_period=_CLOSE_SECONDS
-        ) as workers:
-            yield ComputePool(limits, workers)
+    async with AsyncExitStack() as closing:
+        yield ComputePool(limits, closing)

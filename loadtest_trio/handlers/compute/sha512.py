@@ -6,14 +6,26 @@ says, and `n` iterations are `n` applications.
 """
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from loadtest_trio.errors import MalformedMessageError
 from loadtest_trio.handlers.compute.kernels import sha512_chain
 from loadtest_trio.handlers.compute.pool import ComputePool
+from loadtest_trio.handlers.registry import Handler
+from loadtest_trio.jobs.message import Message
+from loadtest_trio.jobs.retry import RetryPolicy
 
 _SECONDS_AN_ITERATION = 4.5e-7
 _SECONDS_A_BYTE = 2.5e-9
+
+
+def sha512_handler(pool: ComputePool, retry: RetryPolicy) -> Handler:
+    """Return the handler of ``sha512``."""
+    check = partial(check_params, max_iterations=pool.limits.sha512_max_iterations)
+    return Handler(
+        "sha512", partial(sha512, pool=pool), retry, check=check, max_seconds=pool.limits.max_seconds
+    )
 
 
 def estimate_seconds(size: int, iterations: int) -> float:
@@ -42,12 +54,12 @@ def check_params(params: Mapping[str, Any], max_iterations: int) -> None:
         raise MalformedMessageError(f"params.iterations must be a whole number from 1 to {max_iterations}")
 
 
-async def sha512(params: Mapping[str, Any], pool: ComputePool) -> bytes:
+async def sha512(message: Message, pool: ComputePool) -> bytes:
     """Return the last digest of the chain, in hex.
 
     Raises:
         JobTimeoutError: It took longer than `JOB_MAX_SECONDS`.
         WorkerProcessError: Its worker process died.
     """
-    data, iterations = params["data"].encode(), params["iterations"]
+    data, iterations = message.params["data"].encode(), message.params["iterations"]
     return await pool.run(estimate_seconds(len(data), iterations), sha512_chain, data, iterations)

@@ -18,6 +18,9 @@ from loadtest_trio.errors import FetchRefusedError, FetchUnreachableError, Malfo
 from loadtest_trio.handlers.http_fetch.connect import Resolve, connect, secure
 from loadtest_trio.handlers.http_fetch.exchange import get, redirect_target
 from loadtest_trio.handlers.http_fetch.page import Page
+from loadtest_trio.handlers.registry import Handler
+from loadtest_trio.jobs.message import Message
+from loadtest_trio.jobs.retry import RetryPolicy
 from loadtest_trio.settings.allow_list import AllowList
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -40,6 +43,11 @@ class FetchLimits:
     max_bytes: int = 5 * 1024 * 1024
     timeout_seconds: float = 10.0
     max_redirects: int = 5
+
+
+def fetch_handler(fetcher: "Fetcher", retry: RetryPolicy) -> Handler:
+    """Return the handler of ``http-fetch``."""
+    return Handler("http-fetch", fetcher.fetch, retry, check=check_params, max_seconds=fetcher.max_seconds)
 
 
 def parse_url(text: str) -> httpx.URL:
@@ -92,19 +100,24 @@ class Fetcher:
         self._resolve = resolve
         self._given_tls = tls
 
-    async def fetch(self, params: Mapping[str, Any]) -> bytes:
+    @property
+    def max_seconds(self) -> float:
+        """How long a fetch may take, in seconds."""
+        return self._limits.timeout_seconds
+
+    async def fetch(self, message: Message) -> bytes:
         """Return the page at ``params["url"]``, encoded.
 
         Raises:
             FetchRefusedError: It will not be fetched, now or later.
             FetchUnreachableError: There was no complete answer this time.
         """
-        seconds = self._limits.timeout_seconds
+        url, seconds = parse_url(message.params["url"]), self._limits.timeout_seconds
         with trio.move_on_after(seconds):
-            page = await self._follow(parse_url(params["url"]))
+            page = await self._follow(url)
             return page.encode()
         raise FetchUnreachableError(
-            f"{params['url']}: no complete answer within HTTP_FETCH_TIMEOUT_SECONDS={seconds:g}"
+            f"{url}: no complete answer within HTTP_FETCH_TIMEOUT_SECONDS={seconds:g}"
         )
 
     async def _follow(self, url: httpx.URL) -> Page:

@@ -7,6 +7,7 @@ import trio
 
 from loadtest_trio.handlers.compute.pool import ComputeLimits, open_compute_pool
 from loadtest_trio.handlers.compute.sha512 import sha512
+from loadtest_trio.jobs.message import Message
 
 pytestmark = pytest.mark.alone
 
@@ -27,7 +28,8 @@ async def test_ten_long_chains_delay_the_loop_by_less_than_20_ms() -> None:
         nursery.start_soon(wake)
         async with trio.open_nursery() as jobs:
             for number in range(10):
-                jobs.start_soon(sha512, {"data": str(number), "iterations": ITERATIONS}, pool)
+                params = {"data": str(number), "iterations": ITERATIONS}
+                jobs.start_soon(sha512, Message(str(number), "sha512", params=params), pool)
         nursery.cancel_scope.cancel()
     lags.sort()
     assert len(lags) > 1000

@@ -17,6 +17,7 @@ import trustme
 from loadtest_trio.errors import FetchRefusedError, FetchUnreachableError, WorkError
 from loadtest_trio.handlers.http_fetch.connect import Resolve, SystemResolver, connect
 from loadtest_trio.handlers.http_fetch.fetch import Fetcher, FetchLimits
+from loadtest_trio.jobs.message import Message
 from loadtest_trio.settings.allow_list import AllowList, parse_allow_list
 from tests.support.cancellation import Scene, cancel_everywhere
 from tests.support.odd_server import BREAKING
@@ -45,7 +46,7 @@ async def fetch(
 ) -> dict[str, Any]:
     """Fetch a page and return it decoded."""
     fetcher = Fetcher(attrs.evolve(LIMITS, **limits), resolve or SystemResolver(), tls)
-    page: dict[str, Any] = orjson.loads(await fetcher.fetch({"url": url}))
+    page: dict[str, Any] = orjson.loads(await fetcher.fetch(Message("1", "http-fetch", params={"url": url})))
     return page
 
 

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from loadtest_trio.errors import MalformedMessageError, ObjectMissingError, S3UnreachableError
-from loadtest_trio.handlers import Handler, Registry
 from loadtest_trio.handlers.objects import object_handlers
 from loadtest_trio.handlers.objects.payload import LINE_BYTES, uuid_lines
+from loadtest_trio.handlers.registry import Handler, Registry
 from loadtest_trio.jobs.message import Message, Operation
 from loadtest_trio.jobs.retry import RetryPolicy
 from tests.support.memory_bucket import Fault, MemoryBucket

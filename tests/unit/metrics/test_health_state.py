@@ -110,3 +110,24 @@ def test_outages_overlap(health_state: HealthState, clock: Clock) -> None:
     assert health_state.read().degraded.keys() == {"redis", "s3"}
     health_state.backend("redis", None)
     assert health_state.read().degraded.keys() == {"s3"}
+
+
+def test_long_work_is_not_a_stall(health_state: HealthState, clock: Clock) -> None:
+    """A task that announced 300 quiet seconds is stuck after these and the limit, whatever beats follow."""
+    health_state.beat("worker", quiet_for=300)
+    clock.now = 5
+    health_state.beat("worker")
+    clock.now = 360
+    assert health_state.read().alive
+    clock.now = 361
+    assert health_state.read().stuck == {"worker": 61}
+
+
+def test_an_outage_takes_no_announced_time_away(health_state: HealthState, clock: Clock) -> None:
+    """The announcement still holds after an outage in the middle of it."""
+    health_state.beat("worker", quiet_for=300)
+    health_state.backend("redis", ERROR)
+    clock.now = 10
+    health_state.backend("redis", None)
+    clock.now = 359
+    assert health_state.read().alive

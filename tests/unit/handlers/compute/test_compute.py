@@ -12,6 +12,11 @@ from loadtest_trio.handlers import sleep as sleeping
 from loadtest_trio.handlers.compute import factorial, sha512
 from loadtest_trio.handlers.compute.kernels import factorial_digits
 from loadtest_trio.handlers.compute.pool import INLINE_SECONDS, ComputeLimits, open_compute_pool
+from loadtest_trio.handlers.http_fetch.connect import SystemResolver
+from loadtest_trio.handlers.http_fetch.fetch import Fetcher, FetchLimits, fetch_handler
+from loadtest_trio.handlers.registry import Registry
+from loadtest_trio.jobs.message import Message
+from loadtest_trio.jobs.retry import RetryPolicy
 
 LIMITS = ComputeLimits(processes=1)
 
@@ -62,7 +67,7 @@ def test_sleep_refuses_anything_else(ms: Any) -> None:
 
 async def test_sleep_waits_as_long_as_it_is_told(autojump_clock: trio.testing.MockClock) -> None:
     began = trio.current_time()
-    await sleeping.sleep({"ms": 2500})
+    await sleeping.sleep(Message("1", "sleep", params={"ms": 2500}))
     assert trio.current_time() - began == pytest.approx(2.5)
 
 
@@ -80,8 +85,11 @@ def test_estimates_grow_with_the_work() -> None:
 async def test_short_work_runs_inline() -> None:
     """Small numbers and short chains start no process."""
     async with open_compute_pool(LIMITS) as pool:
-        assert await factorial.factorial({"n": 20}, pool) == b"2432902008176640000"
-        chain = await sha512.sha512({"data": "Hello", "iterations": 10}, pool)
+        assert (
+            await factorial.factorial(Message("1", "factorial", params={"n": 20}), pool)
+            == b"2432902008176640000"
+        )
+        chain = await sha512.sha512(Message("2", "sha512", params={"data": "Hello", "iterations": 10}), pool)
         assert pool.processes == 0
     digest = b"Hello"
     for _ in range(10):
@@ -92,6 +100,36 @@ async def test_short_work_runs_inline() -> None:
 async def test_long_work_runs_in_a_process_and_says_the_same() -> None:
     """What is estimated beyond a millisecond comes from a worker process, byte for byte the same."""
     async with open_compute_pool(LIMITS) as pool:
-        digits = await factorial.factorial({"n": 20_000}, pool)
+        digits = await factorial.factorial(Message("1", "factorial", params={"n": 20_000}), pool)
         assert pool.processes == 1
     assert digits == factorial_digits(20_000)
+
+
+@pytest.mark.parametrize(
+    ("operation", "good", "bad"),
+    [
+        ("factorial", {"n": 5}, {"n": 6}),
+        ("sha512", {"data": "x", "iterations": 5}, {"data": "x", "iterations": 6}),
+        ("sleep", {"ms": 5000}, {"ms": 5001}),
+        ("http-fetch", {"url": "http://example.com/"}, {"url": "ftp://example.com/"}),
+    ],
+)
+async def test_registered_handler_checks_what_a_message_asks_for(
+    operation: str, good: dict[str, Any], bad: dict[str, Any]
+) -> None:
+    """Each kind of work is found by its name, needs no key, and holds messages to its limits."""
+    limits = ComputeLimits(max_seconds=5.0, processes=1, factorial_max_n=5, sha512_max_iterations=5)
+    retry = RetryPolicy(3)
+    async with open_compute_pool(limits) as pool:
+        registry = Registry(
+            [
+                factorial.factorial_handler(pool, retry),
+                sha512.sha512_handler(pool, retry),
+                sleeping.sleep_handler(limits.max_seconds, retry),
+                fetch_handler(Fetcher(FetchLimits(timeout_seconds=5.0), SystemResolver()), retry),
+            ]
+        )
+        handler = registry.find(Message("1", operation, params=good))
+        assert (handler.operation, handler.needs_key, handler.max_seconds) == (operation, False, 5.0)
+        with pytest.raises(MalformedMessageError):
+            registry.find(Message("1", operation, params=bad))
