@@ -4,6 +4,9 @@ from enum import StrEnum
 
 import attrs
 
+LONGEST_ERROR = 1000
+"""Characters of an error that are kept."""
+
 
 @attrs.frozen
 class Delivery:
@@ -36,17 +39,26 @@ class Settlement:
         outcome: What became of it.
         payload: RETRY: the element to deliver later. DEAD: the dead record.
         delay: RETRY: how long it waits, in seconds.
+        note: What a job's record says from now on: a letter and bytes, as jobs.lua reads them.
     """
 
     token: str
     outcome: Outcome
     payload: bytes = b""
     delay: float = 0.0
+    note: bytes = b""
 
     @classmethod
-    def processed(cls, token: str) -> "Settlement":
-        """The work is done."""
-        return cls(token, Outcome.PROCESSED)
+    def processed(cls, token: str, result: bytes | None = None, result_ref: str = "") -> "Settlement":
+        """The work is done.
+
+        Args:
+            token: Of the delivery.
+            result: A job's result, for its record.
+            result_ref: Where a job's result is kept instead, because it is too large for the record.
+        """
+        note = b"" if result is None else b"v" + result
+        return cls(token, Outcome.PROCESSED, note=b"f" + result_ref.encode() if result_ref else note)
 
     @classmethod
     def missed(cls, token: str) -> "Settlement":
@@ -54,17 +66,22 @@ class Settlement:
         return cls(token, Outcome.MISSED)
 
     @classmethod
-    def retry(cls, token: str, element: bytes, delay: float) -> "Settlement":
-        """Deliver `element` in its place, at least `delay` seconds from now."""
-        return cls(token, Outcome.RETRY, element, delay)
+    def retry(cls, token: str, element: bytes, delay: float, error: str = "") -> "Settlement":
+        """Deliver `element` in its place, `delay` seconds from now or later; a job's record keeps `error`."""
+        note = b"e" + error.encode(errors="replace")[:LONGEST_ERROR] if error else b""
+        return cls(token, Outcome.RETRY, element, delay, note)
 
     @classmethod
     def dead(cls, token: str, record: bytes) -> "Settlement":
         """Give up: move it to the dead list as `record` (see `dead_record`)."""
         return cls(token, Outcome.DEAD, record)
 
-    def action(self) -> bytes:
-        """Return the outcome as settle.lua reads it."""
+    def action(self, job: str = "") -> bytes:
+        """Return the outcome as settle.lua reads it; `job` is the id where the message is a job."""
+        action = self._action()
+        return b"J%b\n%d\n%b%b" % (job.encode(), len(self.note), self.note, action) if job else action
+
+    def _action(self) -> bytes:
         match self.outcome:
             case Outcome.PROCESSED:
                 return b"p"

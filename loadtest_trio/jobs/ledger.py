@@ -15,6 +15,7 @@ class Books:
     missed: int
     purged: int
     lost: int
+    cancelled: int = 0
 
     @classmethod
     def parse(cls, reply: list[bytes | None]) -> "Books":
@@ -28,14 +29,18 @@ class Books:
         When the server is back with an older past, claims and settlements still say the old epoch until
         something begins the new one. `created` has not grown then, and what is remembered is kept.
         """
-        return self.created >= other.created and (
-            self.created + self.processed + self.missed + self.purged
-            >= other.created + other.processed + other.missed + other.purged
-        )
+        return self.created >= other.created and self._moves >= other._moves
+
+    @property
+    def _moves(self) -> int:
+        return self.created + self.processed + self.missed + self.purged + self.cancelled
 
     def fields(self) -> tuple[bytes | int, ...]:
         """Return the fields in the order in which repair.lua wants them."""
         return attrs.astuple(self)
+
+
+_PLACES = ("queued", "in_flight", "delayed", "dead", "consumers", "waiting")
 
 
 @attrs.frozen
@@ -54,6 +59,8 @@ class QueueSnapshot:
         missed: Messages settled as missed.
         purged: Messages deleted from the dead list for good.
         lost: Messages that Redis itself forgot.
+        cancelled: Jobs cancelled.
+        waiting: Jobs behind an earlier one of their client.
     """
 
     queued: int
@@ -67,17 +74,19 @@ class QueueSnapshot:
     missed: int
     purged: int
     lost: int
+    cancelled: int = 0
+    waiting: int = 0
 
     @classmethod
     def parse(cls, reply: list[Any]) -> "QueueSnapshot":
         """Read what snapshot.lua returns."""
         books = Books.parse(reply[0])
-        places = dict(zip(("queued", "in_flight", "delayed", "dead", "consumers"), reply[1:], strict=True))
+        places = dict(zip(_PLACES, reply[1:], strict=True))
         counters = attrs.asdict(books) | {"epoch": books.epoch.decode()}
         return cls(**places, **counters)
 
     @property
     def surplus(self) -> int:
         """Messages beyond those created: 0, or what others pushed onto the list by themselves."""
-        ended = self.processed + self.missed + self.dead + self.purged + self.lost
-        return ended + self.queued + self.delayed + self.in_flight - self.created
+        ended = self.processed + self.missed + self.dead + self.purged + self.lost + self.cancelled
+        return ended + self.queued + self.waiting + self.delayed + self.in_flight - self.created

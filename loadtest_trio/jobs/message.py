@@ -1,5 +1,6 @@
 """The message: what travels on the Redis list, one JSON object an element."""
 
+import re
 from enum import StrEnum
 from typing import Any
 
@@ -40,6 +41,8 @@ class Message:
         retries: How often it has been put back after a transient failure.
         attempts: How often the work has failed in earlier deliveries, outages of S3 left out.
         params: What the operation needs besides the key; CREATE: ``{"uuids": n}``.
+        job: Whether it is a job: a message with a record under its id.
+        client: Who submitted the job.
     """
 
     id: str
@@ -50,10 +53,12 @@ class Message:
     retries: int = 0
     attempts: int = 0
     params: dict[str, Any] = attrs.field(factory=dict)
+    job: bool = False
+    client: str = ""
 
     def encode(self) -> bytes:
         """Return the message as one queue element."""
-        fields = {
+        fields: dict[str, Any] = {
             "id": self.id,
             "operation": self.operation,
             "key": self.key,
@@ -65,11 +70,26 @@ class Message:
         }
         if not self.key:
             del fields["key"]
+        if self.job:  # at the very beginning: the scripts look for it there (see jobs.lua)
+            fields = {"job": True, **fields}
+        if self.client:
+            fields["client"] = self.client
         return orjson.dumps(fields)
 
     def put_back(self, *, retries: int, attempts: int) -> "Message":
         """Return the same message with another account of what was tried."""
         return attrs.evolve(self, retries=retries, attempts=attempts)
+
+
+_JOB = re.compile(rb'{"job":true,"id":"([^"\\]+)"')
+
+
+def job_id(text: bytes) -> str:
+    """Return the id of the job that an element or a dead record is of; "" for any other message."""
+    if text[2:3] != b"j":
+        return ""
+    found = _JOB.match(text)
+    return found[1].decode(errors="replace") if found else ""
 
 
 _LONGEST_DETAIL = 300  # it may quote the element, which may be of any size
@@ -90,6 +110,12 @@ def _number(value: object, target: type[float]) -> float:
     return target(value)
 
 
+def _truth(value: object, _: object) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError("true or false is needed")
+    return value
+
+
 def _object(value: object, _: object) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise TypeError("a JSON object is needed")
@@ -98,6 +124,7 @@ def _object(value: object, _: object) -> dict[str, Any]:
 
 _converter = Converter(detailed_validation=False)
 _converter.register_structure_hook(str, _text)
+_converter.register_structure_hook(bool, _truth)
 _converter.register_structure_hook(float, _number)
 _converter.register_structure_hook(int, _number)
 _converter.register_structure_hook_func(lambda target: target == dict[str, Any], _object)

@@ -5,15 +5,38 @@
 
 from collections.abc import Sequence
 from enum import StrEnum
+from hashlib import blake2b
 from typing import Any, Protocol
 
 import attrs
+import orjson
 
 from loadtest_trio.jobs.job import Job, Status, new_id
 from loadtest_trio.jobs.ledger import QueueSnapshot
 
 LONGEST_NAME = 128
 """Characters of a client's name or of an idempotency key at most."""
+
+
+@attrs.frozen
+class JobLimits:
+    """What the queue takes, and how long it keeps it. Those of the process that takes a job count for it.
+
+    Attributes:
+        per_minute: Submissions of one client a minute, and at once; 0 for no limit.
+        max_queue_length: Messages waiting, delayed or dead, beyond which none is taken.
+        ttl: How long a record is kept after its job's end, in seconds.
+        idempotency_ttl: How long an idempotency key is known, in seconds.
+        replicas: Replicas that must have a submission before it counts as accepted.
+        replica_timeout: How long to wait for them, in seconds.
+    """
+
+    per_minute: int = 100
+    max_queue_length: int = 100_000
+    ttl: float = 86_400.0
+    idempotency_ttl: float = 86_400.0
+    replicas: int = 0
+    replica_timeout: float = 1.0
 
 
 @attrs.frozen
@@ -43,6 +66,20 @@ class NewJob:
     pull: bool = False
     limited: bool = True
     id: str = attrs.field(factory=new_id)
+
+    def element(self, created_at: float) -> bytes:
+        """Return the job's message as a queue element; `created_at` in Unix seconds."""
+        # Not by way of `Message`: this is done for every submission, and most fields are the defaults.
+        fields: dict[str, Any] = {"job": True, "id": self.id, "operation": self.type}
+        if self.key:
+            fields["key"] = self.key
+        fields |= {"client": self.client, "created_at": created_at, "params": self.payload}
+        return orjson.dumps(fields)
+
+    def fingerprint(self) -> str:
+        """Return a short text that equal work has in common."""
+        work = orjson.dumps([self.type, self.key, self.payload], option=orjson.OPT_SORT_KEYS)
+        return blake2b(work, digest_size=12).hexdigest()
 
 
 class Verdict(StrEnum):

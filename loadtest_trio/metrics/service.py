@@ -17,6 +17,9 @@ from loadtest_trio.settings import MetricsFormat, Role, Settings
 
 _SNAPSHOT_SECONDS = 2.0  # a line does not wait longer for Redis; it then carries the last known queue
 _PROBE_SECONDS = 0.5
+_PLACES = (
+    "processed", "missed", "dead", "purged", "cancelled", "lost", "queued", "waiting", "delayed", "in_flight"
+)  # fmt: skip
 _NOTHING = QueueSnapshot(
     queued=0,
     in_flight=0,
@@ -178,6 +181,5 @@ def ledger(snapshot: QueueSnapshot) -> dict[str, int]:
         Each place with its count, and ``difference``: created minus all places. It is 0 unless somebody
         else put messages on the list directly (negative).
     """
-    places = ("processed", "missed", "dead", "purged", "lost", "queued", "delayed", "in_flight")
-    accounted = {place: int(getattr(snapshot, place)) for place in places}
+    accounted = {place: int(getattr(snapshot, place)) for place in _PLACES}
     return {"created": snapshot.created, **accounted, "difference": -snapshot.surplus}

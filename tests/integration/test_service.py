@@ -16,7 +16,18 @@ NOMINAL = {"READ": 50, "UPDATE": 25, "CREATE": 10, "DELETE": 15}
 
 def assert_ledger_closed(line: Mapping[str, Any]) -> None:
     ledger = line["ledger"]
-    places = ("processed", "missed", "dead", "purged", "lost", "queued", "delayed", "in_flight")
+    places = (
+        "processed",
+        "missed",
+        "dead",
+        "purged",
+        "cancelled",
+        "lost",
+        "queued",
+        "waiting",
+        "delayed",
+        "in_flight",
+    )
     assert ledger["difference"] == 0
     assert ledger["created"] == sum(ledger[place] for place in places)
 

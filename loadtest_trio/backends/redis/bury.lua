@@ -14,8 +14,14 @@ for i = 3, #ARGV, 3 do
     redis.call('HDEL', inflight, token)
     redis.call('HDEL', DELIVERIES, element)
     redis.call('LPUSH', DEAD, record)
+    local job = running_job(job_id(element), owner .. ' ' .. token)
+    if job then
+      end_job(job, 'd', clock(), 'd' .. record)
+      leave_lane(job)
+    end
     buried = buried + 1
     if redis.call('EXISTS', inflight) == 0 then removed = removed + redis.call('ZREM', CONSUMERS, owner) end
   end
 end
+write_tally()
 return {books(), buried, removed}

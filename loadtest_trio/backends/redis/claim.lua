@@ -7,6 +7,7 @@
 -- How often a message was delivered in vain stands in DELIVERIES; see reap.lua.
 
 local MOST = 1000 -- tokens have four digits, and unpack() has a limit too
+local ROUNDS = 10 -- looks at the queue, where all that came out of it had been cancelled
 
 local function token(number, i)
   return string.format('%s.%04d', number, i)
@@ -16,9 +17,32 @@ end
 local function promote(time, most)
   local due = redis.call('ZRANGE', RETRY, '-inf', time, 'BYSCORE', 'LIMIT', 0, most)
   for i = #due, 1, -1 do
-    redis.call('RPUSH', QUEUE, string.sub(due[i], string.find(due[i], '\n', 1, true) + 1))
+    local element = string.sub(due[i], string.find(due[i], '\n', 1, true) + 1)
+    local id = job_id(element)
+    if not id or resume_job(id) then redis.call('RPUSH', QUEUE, element) end
     redis.call('ZREM', RETRY, due[i])
   end
+end
+
+-- Take messages off the queue. Cancelled jobs are left out, and others taken in their place.
+local function take(time, limit)
+  local taken, record = {}, {}
+  for _ = 1, ROUNDS do
+    local ghosts = 0
+    for _, element in ipairs(redis.call('RPOP', QUEUE, limit - #taken) or {}) do
+      local name, id = token(ARGV[3], #taken + 1), job_id(element)
+      if id and not start_job(id, CONSUMER .. ' ' .. name, time) then
+        ghosts = ghosts + 1
+      else
+        taken[#taken + 1] = element
+        record[#record + 1] = name
+        record[#record + 1] = element
+      end
+    end
+    if ghosts == 0 then break end
+  end
+  if #taken > 0 then redis.call('HSET', INFLIGHT, unpack(record)) end
+  return taken
 end
 
 local function repeated(last)
@@ -34,15 +58,8 @@ if last[1] and tonumber(ARGV[3]) <= tonumber(last[1]) then return repeated(last)
 local time = clock()
 beat(time, tonumber(ARGV[2]))
 promote(time, tonumber(ARGV[5]))
-local elements = redis.call('RPOP', QUEUE, math.min(tonumber(ARGV[4]), MOST)) or {}
-if #elements > 0 then
-  local record = {}
-  for i, element in ipairs(elements) do
-    record[2 * i - 1] = token(ARGV[3], i)
-    record[2 * i] = element
-  end
-  redis.call('HSET', INFLIGHT, unpack(record))
-end
+local elements = take(time, math.min(tonumber(ARGV[4]), MOST))
+write_tally()
 redis.call('HSET', SESSION, 'claim', ARGV[3], 'claimed', #elements, 'claimed_at', time)
 redis.call('PEXPIRE', SESSION, SESSION_MS)
 return {books(), time, elements}

@@ -1,13 +1,16 @@
--- Put before every script by scripts.py: the key layout and the steps that several scripts share.
+-- Put before every script by scripts.py: the key layout, the ledger, numbered calls and signs of life.
 --
 -- A message is in exactly one place at any time, and every script moves it and counts the move in one
 -- atomic step:
 --
 --                       claim                        settle: processed, missed
 --   enqueue --> queue ----------> inflight:<consumer> ------------------------> (counted in the ledger)
---                 ^ ^--- release, reap ---'   |  '---- settle: dead, bury ----> dead --> purge
---                 '------- retry <------------'                                   |
---                 '--------------------------- requeue ---------------------------'
+--   submit -----^ ^ ^--- release, reap ---'   |  '---- settle: dead, bury ----> dead --> purge, reap
+--     '-> lane ---' '----- retry <------------'                                   |
+--          ^      ^--------------------------- requeue ---------------------------'
+--          '------'
+--
+-- Jobs are messages with a record, which the same scripts change: see jobs.lua.
 --
 -- KEYS are the same eight for every script. Keys of *other* consumers' in-flight records, and of epochs
 -- that are over, are built here by name and therefore not declared in KEYS: that is safe on a cluster
@@ -15,7 +18,7 @@
 
 local QUEUE, INFLIGHT, CONSUMERS, RETRY, DEAD, DELIVERIES, LEDGER, SESSION = unpack(KEYS)
 local CONSUMER = ARGV[1]
-local COUNTERS = {'created', 'processed', 'missed', 'purged', 'lost'}
+local COUNTERS = {'created', 'processed', 'missed', 'purged', 'lost', 'cancelled'}
 local SESSION_MS = 24 * 3600 * 1000 -- longer than any repeat of a call can be under way
 
 -- Milliseconds since 1970 by the server's clock, the only clock that every consumer shares.
@@ -24,13 +27,17 @@ local function clock()
   return time[1] * 1000 + math.floor(time[2] / 1000)
 end
 
+local function key(name)
+  return string.sub(QUEUE, 1, -6) .. name -- QUEUE is {NAME}:queue
+end
+
 local function inflight_of(consumer)
-  return string.sub(QUEUE, 1, -6) .. 'inflight:' .. consumer -- QUEUE is {NAME}:queue
+  return key('inflight:' .. consumer)
 end
 
 -- What Redis knew of an epoch that is over; see repair.lua.
 local function past_of(epoch)
-  return string.sub(QUEUE, 1, -6) .. 'past:' .. epoch
+  return key('past:' .. epoch)
 end
 
 -- The epoch names one life of the server: each begins a new one, so that whoever remembers another knows
@@ -95,39 +102,4 @@ local function beat(time, ttl)
     redis.call('HSET', LEDGER, 'serving_since', time)
   end
   redis.call('ZADD', CONSUMERS, time, CONSUMER)
-end
-
--- Move claimed messages back to the out end of the queue, the earliest claimed next to go out.
--- Tokens have fixed width, so their order as strings is the order in which they were claimed.
-local function give_back(inflight, tokens)
-  table.sort(tokens)
-  local moved = 0
-  for i = #tokens, 1, -1 do
-    local element = redis.call('HGET', inflight, tokens[i])
-    if element then
-      redis.call('HDEL', inflight, tokens[i])
-      redis.call('RPUSH', QUEUE, element)
-      moved = moved + 1
-    end
-  end
-  return moved
-end
-
--- Messages in all in-flight records: whoever claims is registered, until its record is empty.
-local function in_flight()
-  local sum = 0
-  for _, consumer in ipairs(redis.call('ZRANGE', CONSUMERS, 0, -1)) do
-    sum = sum + redis.call('HLEN', inflight_of(consumer))
-  end
-  return sum
-end
-
--- Tokens in this consumer's record out of claims up to the given one. The bound makes a call harmless
--- that arrives late, out of a connection that was given up: it cannot touch what was claimed since.
-local function claimed_until(number)
-  local tokens = {}
-  for _, token in ipairs(redis.call('HKEYS', INFLIGHT)) do
-    if string.sub(token, 1, #number) <= number then tokens[#tokens + 1] = token end
-  end
-  return tokens
 end

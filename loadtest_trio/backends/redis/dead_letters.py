@@ -11,12 +11,11 @@ import trio
 
 from loadtest_trio.backends.redis.channel import Channel
 from loadtest_trio.errors import MalformedMessageError
-from loadtest_trio.jobs.message import decode
+from loadtest_trio.jobs.delivery import LONGEST_ERROR
+from loadtest_trio.jobs.message import decode, job_id
 
 PAGE = 100
 """Records read or moved by one call."""
-
-LONGEST_ERROR = 1000
 
 _KINDS: dict[str, Any] = {
     "id": str, "operation": str, "key": str, "attempts": int, "error": str, "time": int | float
@@ -69,7 +68,7 @@ class DeadLetter:
     def renewed(self) -> bytes:
         """Return the element as it goes back to the queue: its retries start again at 0."""
         try:
-            return attrs.evolve(decode(self.element), retries=0).encode()
+            return attrs.evolve(decode(self.element), retries=0, attempts=0).encode()
         except MalformedMessageError:
             return self.element
 
@@ -87,7 +86,9 @@ def dead_record(element: bytes, *, error: str, attempts: int, time: float) -> by
         One JSON object. The element is text in `element`, or, not being UTF-8, `element_base64`.
     """
     fields = _fields(element)
-    record: dict[str, Any] = {name: _text(fields.get(name)) for name in ("id", "operation", "key")}
+    # A job's record begins as its element does: the scripts look for it there (see jobs.lua).
+    record: dict[str, Any] = {"job": True} if job_id(element) else {}
+    record |= {name: _text(fields.get(name)) for name in ("id", "operation", "key")}
     record["id"] = record["id"] or _id_of(element)
     record |= {"attempts": attempts, "error": _text(error)[:LONGEST_ERROR], "time": time}
     try:
@@ -138,7 +139,11 @@ class DeadLetters:
     async def requeue(self, id: str) -> bool:  # noqa: A002  # what the record calls it
         """Put the message with this id back on the queue, its retries at 0; return whether there was one."""
         letter = await self.find(id)
-        return letter is not None and await self._requeue([letter]) == 1
+        return letter is not None and await self.requeue_letter(letter)
+
+    async def requeue_letter(self, letter: DeadLetter) -> bool:
+        """Put one message back on the queue, its retries at 0; return whether it was still on the list."""
+        return await self._requeue([letter]) == 1
 
     async def requeue_all(self) -> int:
         """Put all that are on the list now back on the queue, oldest first; return how many went."""

@@ -6,6 +6,8 @@
 -- Poison stays where it is: bury.lua moves it once the caller has written its record, and a caller
 -- that dies in between leaves it to the next reap.
 
+local LETTERS = 1000 -- that one call purges at most
+
 local time, ttl = clock(), tonumber(ARGV[2])
 local most, budget = tonumber(ARGV[3]), tonumber(ARGV[4])
 if retired(ARGV[5]) then return {books(), 0, 0, {}} end
@@ -23,7 +25,7 @@ local function reap(owner)
     judged[element] = deliveries
     if deliveries < most then
       redis.call('HSET', DELIVERIES, element, deliveries)
-      returned = returned + give_back(inflight, {tokens[i]})
+      returned = returned + give_back(owner, {tokens[i]}, true)
     else
       for _, value in ipairs({owner, tokens[i], element, deliveries}) do poison[#poison + 1] = value end
     end
@@ -32,9 +34,22 @@ local function reap(owner)
   if redis.call('EXISTS', inflight) == 0 then removed = removed + redis.call('ZREM', CONSUMERS, owner) end
 end
 
+-- A dead job's letter goes when its record has expired: else the dead would fill the queue in the end.
+local function purge_expired()
+  local purged = 0
+  for _ = 1, LETTERS do
+    local id = job_id(redis.call('LINDEX', DEAD, -1) or '')
+    if not id or redis.call('EXISTS', key('job:' .. id)) == 1 then break end
+    redis.call('RPOP', DEAD)
+    purged = purged + 1
+  end
+  count('purged', purged)
+end
+
 if time - (redis.call('HGET', LEDGER, 'serving_since') or time) >= ttl then
   for _, owner in ipairs(redis.call('ZRANGE', CONSUMERS, '-inf', '(' .. time - ttl, 'BYSCORE')) do
     if budget > 0 then reap(owner) end
   end
 end
+purge_expired()
 return {books(), removed, returned, poison}

@@ -2,4 +2,4 @@
 -- ARGV: consumer, token...
 -- Reply: books, messages returned to the queue. Tokens not in flight (any more) are passed over.
 
-return {books(), give_back(INFLIGHT, {unpack(ARGV, 2)})}
+return {books(), give_back(CONSUMER, {unpack(ARGV, 2)})}

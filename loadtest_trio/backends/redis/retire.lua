@@ -6,7 +6,7 @@
 
 local PARTING_MS = 10 * 60 * 1000
 
-local moved = give_back(INFLIGHT, claimed_until(ARGV[2]))
+local moved = give_back(CONSUMER, claimed_until(ARGV[2]))
 if redis.call('EXISTS', INFLIGHT) == 0 then redis.call('ZREM', CONSUMERS, CONSUMER) end
 redis.call('HSET', SESSION, 'retired', ARGV[2])
 local last = redis.call('HGET', SESSION, 'claim')

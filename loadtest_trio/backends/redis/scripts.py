@@ -10,7 +10,7 @@ from redis.exceptions import NoScriptError
 from loadtest_trio.backends.redis.connection import Connections
 from loadtest_trio.errors import RedisRejectedError, RedisUnavailableError
 
-_COMMON = "common.lua"
+_SHARED = ("common.lua", "jobs.lua", "places.lua")
 
 
 @attrs.frozen
@@ -46,7 +46,17 @@ class Keys:
             "ledger",
             f"session:{self.consumer}",
         )
-        return tuple(f"{{{self.queue_name}}}:{name}".encode() for name in names)
+        return tuple(self.prefix + name.encode() for name in names)
+
+    @property
+    def prefix(self) -> bytes:
+        """What every key of the queue begins with: the hash tag and a colon."""
+        return f"{{{self.queue_name}}}:".encode()
+
+    @property
+    def in_flight(self) -> bytes:
+        """The hash of what this consumer has claimed."""
+        return self.all()[1]
 
     @property
     def dead(self) -> bytes:
@@ -55,17 +65,17 @@ class Keys:
 
 
 def read_scripts() -> dict[str, bytes]:
-    """Return the source of each script by name, the common part put in behind its first line."""
+    """Return the source of each script by name, the shared parts put in behind its first line."""
     sources = {
         path.name: path.read_text()
         for path in resources.files(__package__).iterdir()
         if path.name.endswith(".lua")
     }
-    common = sources.pop(_COMMON)
+    shared = "\n".join(sources.pop(name) for name in _SHARED)
     scripts = {}
     for name, source in sources.items():
         shebang, _, body = source.partition("\n")
-        scripts[name.removesuffix(".lua")] = f"{shebang}\n{common}\n{body}".encode()
+        scripts[name.removesuffix(".lua")] = f"{shebang}\n{shared}\n{body}".encode()
     return scripts
 
 

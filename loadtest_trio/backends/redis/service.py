@@ -20,7 +20,7 @@ Numbers start at the clock's microseconds, so that they keep growing across a re
 
 import re
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from itertools import chain
 from typing import Any, TypeVar
 
@@ -30,12 +30,15 @@ from loadtest_trio.backends.redis.bookkeeper import Bookkeeper
 from loadtest_trio.backends.redis.channel import Channel
 from loadtest_trio.backends.redis.connection import Connections, Endpoint
 from loadtest_trio.backends.redis.dead_letters import DeadLetters
+from loadtest_trio.backends.redis.job_store import RedisJobStore
 from loadtest_trio.backends.redis.reaper import Reaper
 from loadtest_trio.backends.redis.records import ReapResult, ServerInfo
 from loadtest_trio.backends.redis.scripts import Keys, Scripts
 from loadtest_trio.errors import LoadtestError, RedisError, RedisRejectedError
 from loadtest_trio.jobs.delivery import Delivery, Settlement
 from loadtest_trio.jobs.ledger import QueueSnapshot
+from loadtest_trio.jobs.message import job_id
+from loadtest_trio.jobs.store import JobLimits
 from loadtest_trio.metrics.counters import Observer
 
 BATCH = 1000
@@ -79,9 +82,11 @@ class RedisService:
             Over all processes the numbers add up to what the books count as `lost`.
         clock: Unix seconds, for dead records.
         delay_seconds: Added to every call, in its thread: for the experiments of `tune`.
+        job_limits: What the job store takes.
 
     Attributes:
         dead_letters: What ended on the dead list.
+        jobs: Jobs on this queue.
 
     Raises:
         RedisRejectedError: The URL or a name cannot be used.
@@ -103,6 +108,7 @@ class RedisService:
         on_data_loss: Callable[[int], None] = _ignored,
         clock: Callable[[], float] = time.time,
         delay_seconds: float = 0.0,
+        job_limits: JobLimits = JobLimits(),  # noqa: B008  # it is frozen
     ) -> None:
         keys = Keys(queue_name, consumer)
         self._connections = Connections(Endpoint.parse(url), timeout=timeout, delay=delay_seconds)
@@ -116,10 +122,13 @@ class RedisService:
         )
         self.dead_letters = DeadLetters(self._channel, keys.dead)
         self._all_keys = keys.all()
+        self._in_flight = keys.in_flight
         self._ttl_ms = round(heartbeat_ttl * 1000)
         self._bookkeeper = Bookkeeper(self._channel, on_data_loss)
         self._reaper = Reaper(self._channel, self._bookkeeper, self._ttl_ms, max_deliveries, clock)
+        self.jobs = RedisJobStore(self._channel, keys.prefix, self._bookkeeper, self.dead_letters, job_limits)
         self._held: set[str] = set()
+        self._jobs_held: dict[str, str] = {}  # token -> job id
         self._batch = self._claim = self._settlement = time.time_ns() // 1000
         self._enqueuing, self._claiming, self._settling = trio.Lock(), trio.Lock(), trio.Lock()
 
@@ -182,6 +191,9 @@ class RedisService:
                 if element is not None
             ]
             self._held.update([delivery.token for delivery in deliveries])
+            # Most messages are no jobs: only what looks like one is read.
+            jobs = [each for each in deliveries if each.element[2:3] == b"j"]
+            self._jobs_held.update((each.token, job_id(each.element)) for each in jobs)
         return deliveries
 
     async def settle(self, settlements: Sequence[Settlement]) -> list[bool]:
@@ -195,12 +207,15 @@ class RedisService:
         async with self._settling:
             for part in _parts(settlements):
                 self._settlement += 1
-                arguments = chain.from_iterable([(each.token, each.action()) for each in part])
+                jobs = self._jobs_held
+                arguments = chain.from_iterable(
+                    [(each.token, each.action(jobs.get(each.token, ""))) for each in part]
+                )
                 books, answer = await self._channel.script(
                     "settle", self._settlement, *arguments, size=_constant(len(part))
                 )
                 self._bookkeeper.saw(books)
-                self._held.difference_update([each.token for each in part])
+                self._forget([each.token for each in part])
                 counted += [character == ord("1") for character in answer]
         return counted
 
@@ -214,7 +229,7 @@ class RedisService:
         for part in reversed(list(_parts(sorted(tokens)))):
             books, moved = await self._channel.script("release", *part, size=_second)
             self._bookkeeper.saw(books)
-            self._held.difference_update(part)
+            self._forget(part)
             returned += moved
         return returned
 
@@ -225,6 +240,17 @@ class RedisService:
         if in_flight > len(self._held):
             await self._return_strays()
         await self._bookkeeper.repair()
+
+    async def revoked(self) -> set[str]:
+        """Return the tokens held here that were taken away, of jobs cancelled or messages reaped.
+
+        What works on them should stop: its settlement would be stale.
+        """
+        held = set(self._held)
+        in_flight = await self._channel.command("revoked", b"HKEYS", self._in_flight)
+        revoked = (held & self._held).difference(token.decode() for token in in_flight)
+        self._forget(revoked)
+        return revoked
 
     async def reap(self) -> ReapResult:
         """Give the messages of dead consumers back to the queue, and those delivered too often up.
@@ -240,6 +266,7 @@ class RedisService:
             books, _ = await self._channel.script("retire", self._claim)
             self._bookkeeper.saw(books)
             self._held.clear()
+            self._jobs_held.clear()
 
     async def length(self) -> int:
         """Return how many messages wait on the queue."""
@@ -274,6 +301,12 @@ class RedisService:
     def close(self) -> None:
         """Close the connections; the service can still be used, and opens them again."""
         self._connections.close()
+
+    def _forget(self, tokens: Collection[str]) -> None:
+        self._held.difference_update(tokens)
+        if self._jobs_held:
+            for token in tokens:
+                self._jobs_held.pop(token, None)
 
     async def _return_strays(self) -> None:
         async with self._claiming, self._settling:

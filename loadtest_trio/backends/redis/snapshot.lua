@@ -1,13 +1,6 @@
 #!lua flags=allow-oom
 -- ARGV: consumer
--- Reply: books, queued, in flight, delayed, dead, consumers: all of one instant.
+-- Reply: books, queued, in flight, delayed, dead, consumers, waiting: all of one instant.
 
 open_books()
-return {
-  books(),
-  redis.call('LLEN', QUEUE),
-  in_flight(),
-  redis.call('ZCARD', RETRY),
-  redis.call('LLEN', DEAD),
-  redis.call('ZCARD', CONSUMERS),
-}
+return {books(), places()}

@@ -10,4 +10,4 @@ local strays = {}
 for _, token in ipairs(claimed_until(ARGV[2])) do
   if not known[token] then strays[#strays + 1] = token end
 end
-return {books(), give_back(INFLIGHT, strays)}
+return {books(), give_back(CONSUMER, strays)}

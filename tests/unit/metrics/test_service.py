@@ -12,7 +12,8 @@ from tests.support.in_memory import InMemory, build_in_memory, settings
 from tests.support.log_lines import LogLines
 from tests.support.memory_bucket import MemoryBucket
 
-INSIDE = dict.fromkeys(("processed", "missed", "dead", "purged", "lost", "queued", "delayed", "in_flight"), 0)
+ENDED = ("processed", "missed", "dead", "purged", "cancelled", "lost")
+INSIDE = dict.fromkeys((*ENDED, "queued", "waiting", "delayed", "in_flight"), 0)
 
 
 async def run_for(service: InMemory, seconds: float) -> None:

@@ -1,0 +1,100 @@
+"""Requests of concurrent tasks travel together: one call is under way, the next batch gathers meanwhile.
+
+    task ─┐                       ┌─► thread ─► Redis, for the whole batch
+    task ─┼─► open batch ─ leader ┤
+    task ─┘                       └── (the next batch opens; its leader waits for this call to end)
+
+There is no background task that would need an owner: the first task of a batch leads it, makes the call for
+all, and is not cancelled before the others have their answers. A call is bounded by the socket's timeout.
+
+While Redis is away only one call at a time tries it, a few times a second; other tasks are refused at once.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Generic, TypeVar
+
+import attrs
+import trio
+
+from loadtest_trio.errors import RedisUnavailableError
+
+_PROBE_SECONDS = 0.2
+
+Item = TypeVar("Item")
+Answer = TypeVar("Answer")
+
+
+@attrs.define(eq=False)
+class _Batch(Generic[Item, Answer]):
+    items: list[Item] = attrs.field(factory=list)
+    answers: list[Answer] | None = None
+    error: Exception | None = None
+    done: trio.Event = attrs.field(factory=trio.Event)
+
+
+class Batcher(Generic[Item, Answer]):
+    """Gathers items of many tasks into calls.
+
+    Args:
+        call: Answers a list of items with as many answers, in their order.
+        most: Items of one call; a task that brings more at once gets a call of its own.
+        clock: Monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        call: Callable[[list[Item]], Awaitable[list[Answer]]],
+        *,
+        most: int,
+        clock: Callable[[], float] = trio.current_time,
+    ) -> None:
+        self._call = call
+        self._most = most
+        self._clock = clock
+        self._calling = trio.Lock()
+        self._open: _Batch[Item, Answer] | None = None
+        self._outage: RedisUnavailableError | None = None
+        self._probe_at = 0.0
+
+    async def ask(self, items: Sequence[Item]) -> list[Answer]:
+        """Return the answers to these items, asked together with those of other tasks.
+
+        Raises:
+            RedisUnavailableError: Redis is away: at once when that is known already.
+            LoadtestError: Whatever else `call` raised.
+        """
+        if self._outage and (self._calling.locked() or self._clock() < self._probe_at):
+            raise RedisUnavailableError(str(self._outage))
+        batch, leads = self._join(len(items))
+        start = len(batch.items)
+        batch.items.extend(items)
+        if leads:
+            await self._lead(batch)
+        else:
+            await batch.done.wait()
+        if batch.answers is None:
+            assert batch.error is not None
+            raise type(batch.error)(*batch.error.args) from batch.error
+        return batch.answers[start : start + len(items)]
+
+    def _join(self, size: int) -> tuple[_Batch[Item, Answer], bool]:
+        batch = self._open
+        if batch is not None and len(batch.items) + size <= self._most:
+            return batch, False
+        self._open = batch = _Batch()
+        return batch, True
+
+    async def _lead(self, batch: _Batch[Item, Answer]) -> None:
+        with trio.CancelScope(shield=True):
+            async with self._calling:
+                if self._open is batch:
+                    self._open = None
+                try:
+                    batch.answers = await self._call(batch.items)
+                    self._outage = None
+                except Exception as error:
+                    batch.error = error
+                    if isinstance(error, RedisUnavailableError):
+                        self._outage, self._probe_at = error, self._clock() + _PROBE_SECONDS
+                finally:
+                    batch.done.set()

@@ -1,0 +1,83 @@
+"""What submit.lua is given, and what the replies of submit.lua and stats.lua say."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from loadtest_trio.jobs.job import Job, Status
+from loadtest_trio.jobs.ledger import QueueSnapshot
+from loadtest_trio.jobs.store import JobLimits, NewJob, Rate, Stats, Submission, TypeCounts, Verdict
+
+_VERDICTS = {
+    b"A": Verdict.ACCEPTED,
+    b"R": Verdict.REPEATED,
+    b"K": Verdict.CONFLICT,
+    b"L": Verdict.LIMITED,
+    b"F": Verdict.FULL,
+}
+
+
+def submission_arguments(jobs: Sequence[NewJob], limits: JobLimits, now: float) -> Iterator[object]:
+    """Yield what follows the batch number in submit.lua's arguments; `now` in Unix seconds."""
+    yield from (limits.per_minute, limits.max_queue_length)
+    yield from (round(limits.ttl * 1000), round(limits.idempotency_ttl * 1000))
+    for job in jobs:
+        yield from (job.id, job.client, job.type, _flags(job), job.element(now))
+        if job.idempotency_key:
+            yield from (_once(job.client, job.idempotency_key), job.fingerprint())
+        else:
+            yield from (b"", b"")
+
+
+def _flags(job: NewJob) -> str:
+    return ("o" if job.ordered else "u") + ("p" if job.pull else "") + ("" if job.limited else "f")
+
+
+def _once(client: str, idempotency_key: str) -> str:
+    # No client can be named so that its keys become another's.
+    return f"{client.replace('%', '%25').replace(':', '%3A')}:{idempotency_key}"
+
+
+def parse_submissions(jobs: Sequence[NewJob], answer: bytes, limits: JobLimits) -> list[Submission | None]:
+    """Read submit.lua's answer.
+
+    Returns:
+        For each job what became of it; None where its id was taken.
+    """
+    time, *lines = answer.split(b"\n")
+    at = int(time) / 1000
+    return [_submission(job, line, at, limits) for job, line in zip(jobs, lines, strict=True)]
+
+
+def _submission(job: NewJob, line: bytes, at: float, limits: JobLimits) -> Submission | None:
+    letter, remaining, reset, wait, *earlier = line.split(b" ")
+    if letter == b"X":
+        return None
+    verdict = _VERDICTS[letter]
+    limit = limits.per_minute if job.limited else 0
+    rate = Rate(limit, int(remaining), int(reset) / 1000, int(wait) / 1000)
+    if verdict is Verdict.ACCEPTED:
+        accepted = Job(job.id, job.type, job.client, Status.QUEUED, job.ordered, at)
+        return Submission(verdict, job.id, rate, accepted)
+    return Submission(verdict, earlier[0].decode() if earlier else "", rate)
+
+
+def parse_stats(reply: list[Any]) -> Stats:
+    """Read stats.lua's reply."""
+    snapshot, now, lanes, oldest, completed, counts = reply
+    return Stats(
+        queue=QueueSnapshot.parse(snapshot),
+        by_type=parse_types(dict(zip(counts[::2], counts[1::2], strict=True))),
+        lanes=lanes,
+        oldest_at=oldest / 1000 if oldest else None,
+        completed=completed,
+        now=now / 1000,
+    )
+
+
+def parse_types(counts: dict[bytes, bytes]) -> dict[str, TypeCounts]:
+    """Read the hash of counts: ``what:type`` -> how many."""
+    by_type: dict[str, dict[str, int]] = {}
+    for field, count in counts.items():
+        what, _, kind = field.decode().partition(":")
+        by_type.setdefault(kind, {})[what] = int(count)
+    return {kind: TypeCounts(**of_type) for kind, of_type in sorted(by_type.items())}

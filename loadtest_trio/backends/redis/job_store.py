@@ -1,0 +1,175 @@
+"""RedisJobStore: jobs on the queue. What the steps do is in submit.lua, cancel.lua, pull.lua and jobs.lua."""
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import attrs
+import trio
+
+from loadtest_trio.backends.redis.batcher import Batcher
+from loadtest_trio.backends.redis.bookkeeper import Bookkeeper
+from loadtest_trio.backends.redis.channel import Channel
+from loadtest_trio.backends.redis.dead_letters import DeadLetter, DeadLetters
+from loadtest_trio.backends.redis.job_replies import parse_stats, parse_submissions, submission_arguments
+from loadtest_trio.errors import JobRejectedError, RedisUnavailableError
+from loadtest_trio.jobs import record
+from loadtest_trio.jobs.job import Job, Status, new_numeric_id
+from loadtest_trio.jobs.store import (
+    Change,
+    JobLimits,
+    JobPage,
+    NewJob,
+    Stats,
+    Submission,
+    is_name,
+)
+
+SUBMITTED_PER_CALL = 256
+READ_PER_CALL = 512
+READ_PER_PAGE = 100
+_REPAIR_SECONDS = 1.0
+
+_CHANGES = {ord("1"): Change.DONE, ord("0"): Change.REFUSED, ord("?"): Change.UNKNOWN}
+
+
+class RedisJobStore:
+    """A `JobStore`. Each call of a kind has a number, as those of `RedisService` have.
+
+    Args:
+        channel: The way to Redis.
+        prefix: Of the keys: the queue's hash tag and a colon.
+        bookkeeper: Told the books.
+        dead_letters: Where dead jobs lie.
+        limits: What it takes.
+    """
+
+    def __init__(
+        self,
+        channel: Channel,
+        prefix: bytes,
+        bookkeeper: Bookkeeper,
+        dead_letters: DeadLetters,
+        limits: JobLimits,
+    ) -> None:
+        self._channel = channel
+        self._records = prefix + b"job:"
+        self._lists = prefix + b"client:"
+        self._bookkeeper = bookkeeper
+        self._dead_letters = dead_letters
+        self._limits = limits
+        self._submission = self._cancellation = time.time_ns() // 1000
+        self._submitter = Batcher(self._submit, most=SUBMITTED_PER_CALL)
+        self._reader = Batcher(self._read, most=READ_PER_CALL)
+        self._canceller = Batcher(self._cancel, most=READ_PER_CALL)
+
+    async def submit(self, jobs: Sequence[NewJob]) -> list[Submission]:
+        """Put jobs on the queue, each accepted or not by itself, in order.
+
+        Raises:
+            JobRejectedError: A name is not allowed (see `NewJob`).
+            RedisUnavailableError: Redis does not answer: they may have been accepted or not.
+        """
+        for job in jobs:
+            if not is_name(job.client):
+                raise JobRejectedError(
+                    "a client is named by 1 to 128 characters of printable ASCII without blanks"
+                )
+            if job.idempotency_key and not is_name(job.idempotency_key):
+                raise JobRejectedError("an idempotency key has at most 128 characters of printable ASCII")
+        submissions = await self._submitter.ask(jobs) if jobs else []
+        # An id of few digits can be taken: those get another.
+        return [
+            each or (await self.submit([attrs.evolve(job, id=new_numeric_id())]))[0]
+            for job, each in zip(jobs, submissions, strict=True)
+        ]
+
+    async def get(self, ids: Sequence[str]) -> list[Job | None]:
+        """Return the jobs with these ids; None for one that is unknown or has expired."""
+        return await self._reader.ask(ids) if ids else []
+
+    async def cancel(self, id: str) -> Change:  # noqa: A002  # what a job calls it
+        """Cancel a job that has not ended; one that is running is stopped within a second."""
+        (change,) = await self._canceller.ask([id])
+        return change
+
+    async def retry(self, id: str) -> Change:  # noqa: A002  # what a job calls it
+        """Put a dead job back on the queue, its attempts starting anew, behind its client's others."""
+        found = await self._twice("job", b"GET", self._records + id.encode())
+        if found is None:
+            return Change.UNKNOWN
+        letter = record.dead_record(found)
+        moved = letter is not None and await self._dead_letters.requeue_letter(DeadLetter.parse(letter))
+        return Change.DONE if moved else Change.REFUSED
+
+    async def page(
+        self, client: str, *, status: Status | None = None, size: int = 50, token: str = ""
+    ) -> JobPage:
+        """Return some of a client's latest jobs, newest first; see `JobStore.page`."""
+        listed = await self._twice("jobs_of", b"LRANGE", self._lists + client.encode(), 0, -1)
+        ids = [each.decode() for each in listed]
+        if token:
+            ids = ids[ids.index(token) + 1 :] if token in ids else []
+        found: list[Job] = []
+        for start in range(0, len(ids), READ_PER_PAGE):
+            for job in await self.get(ids[start : start + READ_PER_PAGE]):
+                if job and status in (None, job.status):
+                    if len(found) == size:
+                        return JobPage(found, found[-1].id)
+                    found.append(job)
+        return JobPage(found, "")
+
+    async def pull_completed(self, top: int, token: str) -> list[Job]:
+        """Hand out the ends of jobs submitted with `pull`; see `JobStore.pull_completed`."""
+        if top < 1:
+            return []
+        books, *found = await self._script_twice("pull", token, top)
+        self._bookkeeper.saw(books)
+        pairs = zip(found[::2], found[1::2], strict=True)
+        jobs = [record.parse(name.decode(), content) for name, content in pairs]
+        return [job for job in jobs if job]
+
+    async def remember(self, job: Job, seconds: float) -> None:
+        """Put the record of a job back that has expired; one that is there stays as it is."""
+        content = record.format_ended(job, seconds)
+        key = self._records + job.id.encode()
+        await self._twice("remember", b"SET", key, content, b"PX", round(seconds * 1000), b"NX")
+
+    async def stats(self) -> Stats:
+        """Return the state of the whole queue."""
+        reply = await self._script_twice("stats")
+        self._bookkeeper.saw(reply[0][0])
+        return parse_stats(reply)
+
+    async def _submit(self, jobs: list[NewJob]) -> list[Submission | None]:
+        self._submission += 1
+        arguments = submission_arguments(jobs, self._limits, time.time())
+        books, answer = await self._script_twice("submit", self._submission, *arguments)
+        self._bookkeeper.saw(books)
+        with trio.move_on_after(_REPAIR_SECONDS):
+            await self._bookkeeper.repair()
+        return parse_submissions(jobs, answer, self._limits)
+
+    async def _read(self, ids: list[str]) -> list[Job | None]:
+        keys = [self._records + each.encode(errors="replace") for each in ids]
+        records = await self._twice("jobs", b"MGET", *keys)
+        return list(map(record.parse, ids, records))
+
+    async def _cancel(self, ids: list[str]) -> list[Change]:
+        self._cancellation += 1
+        books, answer = await self._script_twice("cancel", self._cancellation, *ids)
+        self._bookkeeper.saw(books)
+        return [_CHANGES[each] for each in answer]
+
+    async def _twice(self, kind: str, *command: object) -> Any:
+        """Send a command, again when the connection broke: after a failover the next one is good."""
+        try:
+            return await self._channel.command_once(kind, *command)
+        except RedisUnavailableError:
+            return await self._channel.command_once(kind, *command)
+
+    async def _script_twice(self, name: str, *arguments: object) -> Any:
+        try:
+            return await self._channel.script_once(name, *arguments)
+        except RedisUnavailableError:
+            return await self._channel.script_once(name, *arguments)
