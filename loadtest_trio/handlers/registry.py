@@ -28,6 +28,8 @@ class Handler:
         check: Raises `MalformedMessageError` for parameters that it cannot work with.
         max_seconds: How long one attempt may take without its worker being stuck, in seconds; it ends by
             itself then. 0: no longer than `HEALTH_STALL_SECONDS`.
+        public: Whether anybody may submit such work as a job over HTTP.
+        content_type: What kind of bytes the result is.
     """
 
     operation: str
@@ -37,6 +39,8 @@ class Handler:
     ordered: bool = False
     check: Callable[[Mapping[str, Any]], None] = _accept
     max_seconds: float = 0.0
+    public: bool = False
+    content_type: str = "application/octet-stream"
 
 
 class Registry:

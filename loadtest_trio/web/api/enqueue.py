@@ -1,0 +1,82 @@
+"""Brief 002's two requests: ``PUT /enqueue`` and ``POST /pullCompleted``."""
+
+import secrets
+from typing import Any
+from urllib.parse import parse_qs
+
+from loadtest_trio.jobs.job import Job, Status, new_numeric_id
+from loadtest_trio.jobs.store import JobStore, NewJob, Verdict
+from loadtest_trio.web.api.exchange import Answer, Request
+from loadtest_trio.web.api.problems import Problem
+from loadtest_trio.web.api.results import Results
+from loadtest_trio.web.api.submission import Submitter, accepted
+
+_CLIENT = "enqueue"
+_MOST_PULLED = 1000
+
+
+class EnqueueRoutes:
+    """Hash chains with numeric ids, whose results are handed out once.
+
+    Args:
+        store: Where jobs are.
+        submitter: Checks and submits.
+        results: Reads results.
+    """
+
+    def __init__(self, store: JobStore, submitter: Submitter, results: Results) -> None:
+        self._store = store
+        self._submitter = submitter
+        self._results = results
+
+    async def enqueue(self, request: Request) -> Answer:
+        """PUT /enqueue?iterations=N with the body ``data=…``; answers ``{"id": number}``."""
+        client = self._submitter.client_of(request, _CLIENT)
+        iterations = request.query().get("iterations", "")
+        if not iterations.isascii() or not iterations.isdecimal() or len(iterations) > 12:
+            raise Problem(400, "iterations must be a whole number.")
+        payload = {"data": _data(request.body), "iterations": int(iterations)}
+        self._submitter.check("sha512", payload)
+        job = NewJob(
+            "sha512",
+            payload,
+            client,
+            ordered=False,
+            idempotency_key=self._submitter.key_of(request),
+            pull=True,
+            limited=client != _CLIENT,
+            id=new_numeric_id(),
+        )
+        (submission,) = await self._submitter.submit([job])
+        if submission.verdict is Verdict.REPEATED:
+            return Answer.json(200, {"id": int(submission.id)})
+        return Answer.json(200, {"id": int(accepted(submission).id)})
+
+    async def pull_completed(self, request: Request) -> Answer:
+        """POST /pullCompleted?top=N: finished work, each handed out once.
+
+        The same ``Idempotency-Key`` gives the same work again for ten minutes, after a lost answer.
+        """
+        top = request.number("top", 1, 1, _MOST_PULLED)
+        token = self._submitter.key_of(request) or secrets.token_hex(16)
+        jobs = await self._store.pull_completed(top, token)
+        return Answer.json(200, [await self._completed(job) for job in jobs])
+
+    async def _completed(self, job: Job) -> dict[str, Any]:
+        number: int | str = int(job.id) if job.id.isdecimal() else job.id
+        if job.status is Status.SUCCEEDED:
+            return {"id": number, "result": (await self._results.read(job)).decode(errors="replace")}
+        return {"id": number, "result": None, "error": job.error or str(job.status)}
+
+
+def _data(body: bytes) -> str:
+    try:
+        text = body.decode()
+    except UnicodeDecodeError as error:
+        raise Problem(400, "The body must be UTF-8 text.") from error
+    if not text.startswith("data="):
+        raise Problem(400, "The body must be data=… (curl -d 'data=Hello').")
+    try:
+        return parse_qs(text, keep_blank_values=True, strict_parsing=True, max_num_fields=100)["data"][0]
+    except (ValueError, KeyError) as error:
+        raise Problem(400, "The body is not form data.") from error

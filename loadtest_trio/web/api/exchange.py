@@ -1,0 +1,104 @@
+"""One request and its answer, as the routes of the job API see them."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+from urllib.parse import parse_qsl
+
+import attrs
+import orjson
+
+from loadtest_trio.web.api.problems import Problem
+
+Headers = list[tuple[bytes, bytes]]
+
+JSON = (b"content-type", b"application/json")
+
+
+@attrs.define
+class Request:
+    """A request whose body has been received.
+
+    Attributes:
+        method: Such as ``GET``.
+        path: Percent-decoded.
+        raw_query: As it was sent, without the question mark.
+        headers: Lower-case names; of a repeated header, the last.
+        body: All of it.
+        receive: ASGI's; tells of a client that goes away.
+    """
+
+    method: str
+    path: str
+    raw_query: bytes
+    headers: Mapping[bytes, bytes]
+    body: bytes = b""
+    receive: Callable[[], Awaitable[Any]] | None = None
+
+    def header(self, name: bytes) -> str:
+        """Return a header's text without surrounding blanks; "" when it is absent."""
+        return self.headers.get(name, b"").decode("latin-1").strip()
+
+    def query(self) -> dict[str, str]:
+        """Return the parameters of the query; of a repeated one, the last.
+
+        Raises:
+            Problem: They are not readable.
+        """
+        if not self.raw_query:
+            return {}
+        try:
+            return dict(parse_qsl(self.raw_query.decode("ascii"), keep_blank_values=True, errors="strict"))
+        except ValueError as error:
+            raise Problem(400, "The query string is not readable.") from error
+
+    def number(self, name: str, default: int, least: int, most: int) -> int:
+        """Return a whole number of the query.
+
+        Raises:
+            Problem: It is no whole number between the bounds.
+        """
+        text = self.query().get(name)
+        if text is None:
+            return default
+        if not text.isascii() or not text.isdecimal() or not least <= int(text[:20]) <= most:
+            raise Problem(400, f"{name} must be a whole number from {least} to {most}.")
+        return int(text)
+
+    def json(self) -> dict[str, Any]:
+        """Return the body as a JSON object.
+
+        Raises:
+            Problem: It is not one.
+        """
+        try:
+            value = orjson.loads(self.body)
+        except (ValueError, RecursionError) as error:
+            raise Problem(400, "The body is not valid JSON.") from error
+        if not isinstance(value, dict):
+            raise Problem(400, "The body must be a JSON object.")
+        return value
+
+
+@attrs.frozen
+class Answer:
+    """What goes back.
+
+    Attributes:
+        status: The HTTP status.
+        body: All of it.
+        headers: Lower-case names; the length is added.
+    """
+
+    status: int
+    body: bytes = b""
+    headers: Headers = attrs.field(factory=list)
+
+    @classmethod
+    def json(cls, status: int, value: object, headers: Headers | None = None) -> "Answer":
+        """Return an answer with a JSON body."""
+        return cls(status, orjson.dumps(value), [JSON, *(headers or [])])
+
+
+def retry_after(seconds: float) -> tuple[bytes, bytes]:
+    """Return the header that says when to ask again, in whole seconds, at least one."""
+    return b"retry-after", b"%d" % max(1, -int(-seconds // 1))

@@ -1,0 +1,106 @@
+"""Finds records and results wherever they are kept."""
+
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Protocol
+
+from loadtest_trio.errors import ObjectMissingError
+from loadtest_trio.handlers import Registry
+from loadtest_trio.jobs.job import Job
+from loadtest_trio.jobs.store import JobStore
+from loadtest_trio.web.api.problems import Problem
+
+_CACHED_SECONDS = 900.0  # how long a record out of the archive is kept in Redis again
+_UNKNOWN_SECONDS, _MOST_UNKNOWN = 10.0, 10_000
+
+
+class JobArchive(Protocol):
+    """Where results and records are kept that Redis does not hold."""
+
+    async def result(self, ref: str) -> bytes:
+        """Return a result that was too large for its record.
+
+        Raises:
+            ObjectMissingError: It is gone.
+        """
+        ...
+
+    async def find(self, job_id: str) -> Job | None:
+        """Return the record of a finished job, or None."""
+        ...
+
+
+class Results:
+    """Cache-aside: Redis first, then the archive, whose records return to Redis for a while.
+
+    Args:
+        store: Where jobs are.
+        registry: Tells what kind of bytes a type of job returns.
+        archive: Where the rest is kept.
+        clock: Monotonic seconds.
+
+    Attributes:
+        hits: Records found in Redis.
+        misses: Records read from the archive.
+    """
+
+    def __init__(
+        self, store: JobStore, registry: Registry, archive: JobArchive, clock: Callable[[], float]
+    ) -> None:
+        self._store = store
+        self._registry = registry
+        self._archive = archive
+        self._clock = clock
+        self._unknown: OrderedDict[str, float] = OrderedDict()
+        self.hits = 0
+        self.misses = 0
+
+    async def find(self, job_id: str) -> Job:
+        """Return a job.
+
+        Raises:
+            Problem: Nobody knows it.
+            LoadtestError: A backend that is needed cannot be used.
+        """
+        (job,) = await self._store.get([job_id])
+        if job is not None:
+            self.hits += 1
+            return job
+        job = await self._from_archive(job_id)
+        if job is None:
+            raise Problem(404, "There is no such job, or its record has expired.")
+        return job
+
+    async def read(self, job: Job) -> bytes:
+        """Return the result of a job that has succeeded.
+
+        Raises:
+            Problem: It is gone.
+            LoadtestError: S3 is needed and cannot be used.
+        """
+        if not job.result_ref:
+            return job.result or b""
+        try:
+            return await self._archive.result(job.result_ref)
+        except ObjectMissingError as error:
+            raise Problem(410, "The result is not kept any more.") from error
+
+    def content_type(self, job: Job) -> tuple[bytes, bytes]:
+        """Return the header that says what kind of bytes the result is."""
+        known = job.type in self._registry.operations
+        kind = self._registry[job.type].content_type if known else "application/octet-stream"
+        return b"content-type", kind.encode()
+
+    async def _from_archive(self, job_id: str) -> Job | None:
+        now = self._clock()
+        if self._unknown.get(job_id, 0.0) > now:
+            return None
+        job = await self._archive.find(job_id)
+        if job is None:
+            self._unknown[job_id] = now + _UNKNOWN_SECONDS  # so that asking again costs S3 nothing
+            if len(self._unknown) > _MOST_UNKNOWN:
+                self._unknown.popitem(last=False)
+            return None
+        self.misses += 1
+        await self._store.remember(job, _CACHED_SECONDS)
+        return job

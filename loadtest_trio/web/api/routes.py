@@ -1,0 +1,83 @@
+"""The table of routes: the one list of what the job API answers; the OpenAPI document is tested against it.
+
+A path is looked up whole first; of the templates, the one parameter is the segment in braces.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import attrs
+
+from loadtest_trio.web.api.exchange import Answer
+from loadtest_trio.web.api.problems import Problem
+
+Handle = Callable[..., Awaitable[Answer]]
+
+
+@attrs.frozen
+class Route:
+    """One method and path.
+
+    Attributes:
+        method: HEAD is answered wherever GET is.
+        template: Such as ``/api/jobs/{id}``; its parameter is passed on.
+        handle: Called with the request, and the parameter if there is one.
+        submits: Whether it takes on new work, which a service that is draining does not.
+        public: Whether it is answered without the token.
+    """
+
+    method: str
+    template: str
+    handle: Handle
+    submits: bool = False
+    public: bool = False
+
+    @property
+    def name(self) -> str:
+        """What statistics call it; ids never make new names."""
+        return f"{self.method} {self.template}"
+
+
+class Router:
+    """Finds the route of a request.
+
+    Args:
+        routes: All of them.
+    """
+
+    def __init__(self, routes: list[Route]) -> None:
+        self.routes = routes
+        self._exact: dict[str, dict[str, Route]] = {}
+        self._templates: dict[tuple[str, str], dict[str, Route]] = {}
+        for route in routes:
+            before, brace, rest = route.template.partition("{")
+            after = rest.partition("}")[2]
+            place = self._templates.setdefault((before, after), {}) if brace else None
+            if place is None:
+                place = self._exact.setdefault(route.template, {})
+            place[route.method] = route
+            if route.method == "GET":
+                place.setdefault("HEAD", route)
+
+    def find(self, method: str, path: str) -> tuple[Route, tuple[str, ...]]:
+        """Return the route and its parameters.
+
+        Raises:
+            Problem: 404 for a path that nobody answers, 405 for a method that this path does not know.
+        """
+        methods, parameters = self._exact.get(path), ()
+        if methods is None:
+            methods, parameters = self._match(path)
+        route = methods.get(method)
+        if route is None:
+            allowed = ", ".join(sorted(methods)).encode()
+            raise Problem(405, f"{method} is not allowed here.", [(b"allow", allowed)])
+        return route, parameters
+
+    def _match(self, path: str) -> tuple[dict[str, Route], Any]:
+        for (before, after), methods in self._templates.items():
+            if path.startswith(before) and path.endswith(after):
+                parameter = path[len(before) : len(path) - len(after)]
+                if parameter and "/" not in parameter and len(before) + len(after) < len(path):
+                    return methods, (parameter,)
+        raise Problem(404, "There is nothing at this path.")

@@ -1,0 +1,79 @@
+"""How the queue stands, and whether this process may be sent requests."""
+
+from collections.abc import Callable
+from typing import Any
+
+import attrs
+
+from loadtest_trio.errors import RedisError
+from loadtest_trio.jobs.job import Status
+from loadtest_trio.jobs.store import JobStore, Stats
+from loadtest_trio.web.api.exchange import Answer, Request, retry_after
+from loadtest_trio.web.api.results import Results
+from loadtest_trio.web.api.views import JOB_WORDS
+
+_RETRY_SECONDS = 2.0
+
+
+class StatsRoutes:
+    """Statistics and health.
+
+    Args:
+        store: Where jobs are.
+        results: Knows how often records were found in Redis.
+        draining: Whether the service is about to end.
+    """
+
+    def __init__(self, store: JobStore, results: Results, draining: Callable[[], bool]) -> None:
+        self._store = store
+        self._results = results
+        self._draining = draining
+
+    async def stats(self, request: Request) -> Answer:
+        """GET /api/jobs/stats."""
+        return Answer.json(200, self._view(await self._store.stats()))
+
+    def _view(self, stats: Stats) -> dict[str, Any]:
+        asked = self._results.hits + self._results.misses
+        return {
+            "byStatus": by_status(stats),
+            "byType": {name: attrs.asdict(counts) for name, counts in stats.by_type.items()},
+            "queue": attrs.asdict(stats.queue),
+            "oldestSeconds": None if stats.oldest_at is None else max(0.0, stats.now - stats.oldest_at),
+            "lanes": stats.lanes,
+            "completedToPull": stats.completed,
+            "cache": {
+                "hits": self._results.hits,
+                "misses": self._results.misses,
+                "hitRate": round(self._results.hits / asked, 4) if asked else None,
+            },
+        }
+
+    async def health(self, request: Request) -> Answer:
+        """GET /api/jobs/health: 200 when this process may be sent requests, else 503; it lives either way."""
+        if self._draining():
+            return self._unready("the service is shutting down")
+        try:
+            await self._store.get([])
+            await self._store.stats()
+        except RedisError as error:
+            return self._unready(f"Redis: {error}")
+        return Answer.json(200, {"status": "UP", "live": True, "ready": True})
+
+    def _unready(self, reason: str) -> Answer:
+        view = {"status": "DOWN", "live": True, "ready": False, "reason": reason}
+        return Answer.json(503, view, [retry_after(_RETRY_SECONDS)])
+
+
+def by_status(stats: Stats) -> dict[str, int]:
+    """Return how many messages stand how, in the words of ``/api/jobs``."""
+    queue, ended = stats.queue, stats.by_type.values()
+    counts = {
+        Status.QUEUED: queue.queued + getattr(queue, "waiting", 0),
+        Status.RUNNING: queue.in_flight,
+        Status.RETRYING: queue.delayed,
+        Status.SUCCEEDED: sum(each.succeeded for each in ended),
+        Status.DEAD: sum(each.dead for each in ended),
+        Status.CANCELLED: sum(each.cancelled for each in ended),
+    }
+    return {JOB_WORDS[status]: count for status, count in counts.items()}
