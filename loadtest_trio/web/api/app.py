@@ -11,7 +11,7 @@ import attrs
 import trio
 
 from loadtest_trio.errors import CredentialsError, LoadtestError, RedisError, S3Error
-from loadtest_trio.handlers import Registry
+from loadtest_trio.handlers.registry import Registry
 from loadtest_trio.jobs.store import JobStore
 from loadtest_trio.metrics import logs
 from loadtest_trio.web.api import openapi

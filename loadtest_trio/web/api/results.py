@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from loadtest_trio.errors import ObjectMissingError
-from loadtest_trio.handlers import Registry
+from loadtest_trio.handlers.registry import Registry
 from loadtest_trio.jobs.job import Job
 from loadtest_trio.jobs.store import JobStore
 from loadtest_trio.web.api.problems import Problem

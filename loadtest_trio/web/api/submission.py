@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from loadtest_trio.errors import MalformedMessageError
-from loadtest_trio.handlers import Registry
+from loadtest_trio.handlers.registry import Registry
 from loadtest_trio.jobs.job import Job
 from loadtest_trio.jobs.message import Message
 from loadtest_trio.jobs.store import JobStore, NewJob, Rate, Submission, Verdict, is_name

@@ -4,7 +4,7 @@ from typing import Any, cast
 
 import pytest
 
-from loadtest_trio.handlers import Registry
+from loadtest_trio.handlers.registry import Registry
 from loadtest_trio.web.api import JobApi
 from loadtest_trio.web.api.app import ApiOptions
 from loadtest_trio.web.api.openapi import read_document, render
