@@ -8,6 +8,8 @@ import argparse
 import sys
 
 from benchmarks.jobs.comparison import compare
+from benchmarks.jobs.deployment import ServiceError
+from benchmarks.jobs.load import LoadError
 from benchmarks.jobs.report import write_all
 from benchmarks.jobs.services import OURS, SERVICES
 from benchmarks.jobs.sweeps import SWEEPS
@@ -36,6 +38,9 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("--sweep", choices=SWEEPS, help="vary one size of one service instead of comparing")
     parser.add_argument("--most", type=int, default=sys.maxsize, help="of a sweep: leave out larger sizes")
+    parser.add_argument(
+        "--ttl", type=int, default=600, help="of --sweep memory: seconds records are kept (600)"
+    )
     options = parser.parse_args(arguments)
     options.only = [name for name in options.only.split(",") if name]
     unknown = set(options.only) - set(names)
@@ -57,6 +62,9 @@ def main(arguments: list[str]) -> int:
         except Unavailable as reason:
             report_progress(f"jobs: cannot measure: {reason}")
             return 2
+        except (ServiceError, LoadError) as reason:
+            report_progress(f"jobs: failed: {reason}")
+            return 1
         return 0
     comparison, failed = compare(options)
     if not any(comparison.rounds):

@@ -91,6 +91,22 @@ class Deployment:
             except RuntimeError as error:
                 raise ServiceError(str(error)) from error
 
+    def restart_service(self, settings: Mapping[str, str] | None = None, *, empty: bool = False) -> None:
+        """Stop the service and start it again.
+
+        Args:
+            settings: Variables that replace those of the deployment.
+            empty: Whether to delete in between everything that Redis holds.
+        """
+        self.stop_service()
+        if empty:
+            self.redis.client.flushall()
+        self.start_service(settings=settings)
+
+    def unfinished(self) -> int:
+        """Return how many accepted jobs have not ended."""
+        return self.service.unfinished(self.redis.client)
+
     def stop_service(self) -> None:
         """Stop the service's processes; Redis keeps what it holds."""
         for child in self._children:

@@ -6,14 +6,17 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import cast
 
 import attrs
+import redis
 
 from benchmarks.contenders import CACHE, ROOT, build_go
 from benchmarks.process import Unavailable
 
 GO_PACKAGES = "golang golang-github-gin-gonic-gin-dev golang-github-gomodule-redigo-dev"
 OURS, FASTAPI, GIN, BATCHED = "trio", "fastapi-arq", "go-gin", "go-batched"
+QUEUE = "bench"
 PEERS_VENV = CACHE / f"venv-jobs-{platform.python_version()}"
 
 Command = list[str]
@@ -29,12 +32,37 @@ class JobService:
         commands: Returns the command lines of its processes, building first what needs building; raises
             `Unavailable` when it cannot run here.
         env: Its own variables, beside those that every service gets.
+        unfinished: Reads off its Redis how many accepted jobs have not ended, or are not yet claimed where a
+            service keeps no account of those in work.
     """
 
     name: str
     title: str
     commands: Callable[[], Sequence[Command]]
+    unfinished: Callable[["redis.Redis"], int]
     env: dict[str, str] = attrs.field(factory=dict)
+
+
+def ledger_difference(client: "redis.Redis") -> int:
+    """Return the jobs that our service's ledger has not seen end."""
+    ledger = cast(dict[bytes, bytes], client.hgetall(f"{{{QUEUE}}}:ledger"))
+    counts = {name.decode(): int(value) for name, value in ledger.items() if value.isdigit()}
+    ended = ("processed", "missed", "dead", "purged", "cancelled", "lost")
+    return counts.get("created", 0) - sum(counts.get(name, 0) for name in ended)
+
+
+def list_length(client: "redis.Redis") -> int:
+    """Return the length of the Go peers' queue."""
+    length = client.llen("jobs")
+    assert isinstance(length, int)
+    return length
+
+
+def arq_length(client: "redis.Redis") -> int:
+    """Return the length of arq's queue; a job leaves it when it has ended."""
+    length = client.zcard("arq:queue")
+    assert isinstance(length, int)
+    return length
 
 
 @functools.cache
@@ -93,12 +121,18 @@ SERVICES = (
         OURS,
         "loadtest_trio jobs",
         our_commands,
+        ledger_difference,
         # No peer has a rate limit; and the load of a hundred thousand clients comes from one program.
-        env={"ROLES": "api,worker", "JOB_RATE_LIMIT_PER_MINUTE": "0", "HEALTH_PORT": "0"},
+        env={
+            "ROLES": "api,worker",
+            "QUEUE_NAME": QUEUE,
+            "JOB_RATE_LIMIT_PER_MINUTE": "0",
+            "HEALTH_PORT": "0",
+        },
     ),
-    JobService(BATCHED, "Go, net/http, Redis calls batched", go_commands("batched")),
-    JobService(GIN, "Go, gin + redigo", go_commands("gin")),
-    JobService(FASTAPI, "FastAPI + uvicorn + redis.asyncio + arq", fastapi_commands),
+    JobService(BATCHED, "Go, net/http, Redis calls batched", go_commands("batched"), list_length),
+    JobService(GIN, "Go, gin + redigo", go_commands("gin"), list_length),
+    JobService(FASTAPI, "FastAPI + uvicorn + redis.asyncio + arq", fastapi_commands, arq_length),
 )
 
 

@@ -49,18 +49,21 @@ class Sample:
     rss_mb: float
 
 
-def warm_up(deployment: Deployment, mix: Mix, connections: int) -> Mix:
+def warm_up(deployment: Deployment, mix: Mix, connections: int, *, finish: bool = True) -> Mix:
     """Let a service import, compile and connect what it will need.
 
     Returns:
         The same mix, with jobs to ask for from the first request on.
     """
     load = run_wrk(deployment.url, mix, connections=connections, seconds=_WARM_UP_SECONDS)
-    deployment.wait_for_jobs(load.last_ids, _DRAIN_SECONDS)
+    if finish:
+        deployment.wait_for_jobs(load.last_ids, _DRAIN_SECONDS)
     return attrs.evolve(mix, known_ids=load.last_ids)
 
 
-def run_trial(deployment: Deployment, mix: Mix, *, connections: int, seconds: float) -> Sample:
+def run_trial(
+    deployment: Deployment, mix: Mix, *, connections: int, seconds: float, finish: bool = True
+) -> Sample:
     """Load a warm service once.
 
     Args:
@@ -68,6 +71,7 @@ def run_trial(deployment: Deployment, mix: Mix, *, connections: int, seconds: fl
         mix: What is requested.
         connections: Of wrk.
         seconds: How long the load lasts.
+        finish: Whether to wait until the submitted jobs have ended; not where nobody computes them.
 
     Raises:
         Unavailable: wrk is not installed.
@@ -79,7 +83,7 @@ def run_trial(deployment: Deployment, mix: Mix, *, connections: int, seconds: fl
     cpu_loaded, ended = deployment.cpu_seconds(), time.perf_counter()
     if not load.submitted:
         raise ServiceError(f"{deployment.service.name} accepted none of {load.requests} requests")
-    behind = deployment.wait_for_jobs(load.last_ids, _DRAIN_SECONDS)
+    behind = deployment.wait_for_jobs(load.last_ids, _DRAIN_SECONDS) if finish else 0.0
     used = deployment.cpu_seconds() - cpu_before
     return Sample(
         requests=load.requests,

@@ -61,7 +61,9 @@ func newBatched(s settings) (http.Handler, error) {
 	if s.observe {
 		service.observer = newObserver()
 	}
-	go func() { fail("claimer", service.claim(claims)) }()
+	if strings.Contains(s.roles, "worker") {
+		go func() { fail("claimer", service.claim(claims)) }()
+	}
 	return service, nil
 }
 

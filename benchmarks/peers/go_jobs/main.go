@@ -5,7 +5,8 @@
 //	GET  /api/jobs/{id}                                                                        -> 200, the job
 //	GET  /observed       `batched` only, when OBSERVE is set: what its clients do (observer.go)
 //
-// Settings come from the environment: API_HOST, API_PORT, REDIS_ENDPOINT, WORKER_CONCURRENCY, JOB_TTL_SECONDS.
+// Settings come from the environment: API_HOST, API_PORT, REDIS_ENDPOINT, WORKER_CONCURRENCY, JOB_TTL_SECONDS,
+// and for `batched` ROLES (a part of api,worker).
 // Jobs are computed in this process. They are popped without acknowledgement: a job in work is lost when the
 // process dies. SIGTERM ends the process at once.
 package main
@@ -27,6 +28,7 @@ type settings struct {
 	concurrency   int // jobs in work at a time
 	ttlSeconds    int // a record is kept for so long after its last change
 	observe       bool
+	roles         string // `batched` only: api, worker, or both
 }
 
 func variable(name, otherwise string) string {
@@ -54,6 +56,7 @@ func main() {
 		concurrency:   number("WORKER_CONCURRENCY", "64"),
 		ttlSeconds:    number("JOB_TTL_SECONDS", "3600"),
 		observe:       variable("OBSERVE", "") != "",
+		roles:         variable("ROLES", "api,worker"),
 	}
 	var handler http.Handler
 	var err error
