@@ -15,10 +15,16 @@ from loadtest_trio.backends.opening import Clients, Delays, Opener
 from loadtest_trio.backends.redis import RedisService
 from loadtest_trio.backends.s3 import S3Service
 from loadtest_trio.errors import LoadtestError
+from loadtest_trio.handlers.compute.factorial import factorial_handler
+from loadtest_trio.handlers.compute.pool import ComputeLimits, ComputePool, open_compute_pool, usable_cpus
+from loadtest_trio.handlers.compute.sha512 import sha512_handler
+from loadtest_trio.handlers.http_fetch.connect import SystemResolver
+from loadtest_trio.handlers.http_fetch.fetch import Fetcher, FetchLimits, fetch_handler
 from loadtest_trio.handlers.objects import object_handlers
 from loadtest_trio.handlers.registry import Registry
+from loadtest_trio.handlers.sleep import sleep_handler
 from loadtest_trio.jobs.message import Message
-from loadtest_trio.jobs.retry import RetryPolicy
+from loadtest_trio.jobs.retry import JOB_PUT_BACK, RetryPolicy
 from loadtest_trio.metrics import logs
 from loadtest_trio.metrics.counters import Metrics
 from loadtest_trio.metrics.ecs import read_task_limits
@@ -44,6 +50,7 @@ class Service:
     redis: RedisService
     s3: S3Service
     scheduler: SchedulerService
+    registry: Registry
     worker: WorkerService
     metrics_service: MetricsService
     health: HealthService
@@ -100,6 +107,8 @@ async def build_service(settings: Settings, surroundings: Surroundings, closing:
     closing.callback(redis.close)
     s3 = await parts.opener.s3()
     closing.push_async_callback(_close, s3)
+    pool = await closing.enter_async_context(open_compute_pool(compute_limits(settings)))
+    registry = parts.registry(s3, pool)
     scheduler = parts.scheduler(redis, s3)
     parts.add_dashboard(redis)
     return Service(
@@ -110,7 +119,8 @@ async def build_service(settings: Settings, surroundings: Surroundings, closing:
         redis=redis,
         s3=s3,
         scheduler=scheduler,
-        worker=parts.worker(redis, s3),
+        registry=registry,
+        worker=parts.worker(redis, registry),
         metrics_service=await parts.metrics_service(redis, scheduler),
         health=health,
     )
@@ -187,12 +197,26 @@ class _Parts:
             unix_clock=self.surroundings.unix_clock,
         )
 
-    def worker(self, redis: RedisService, s3: S3Service) -> WorkerService:
+    def registry(self, s3: S3Service, pool: ComputePool) -> Registry:
+        """Return all kinds of work."""
+        settings = self.settings
+        objects = RetryPolicy(settings.max_retries)
+        jobs = RetryPolicy(settings.max_retries, attempts_in_place=1, put_back=JOB_PUT_BACK)
+        return Registry(
+            [
+                *object_handlers(s3, self.rng, self.sizes.draw, objects),
+                factorial_handler(pool, jobs),
+                sha512_handler(pool, jobs),
+                fetch_handler(Fetcher(fetch_limits(settings), SystemResolver()), jobs),
+                sleep_handler(settings.job_max_seconds, jobs),
+            ]
+        )
+
+    def worker(self, redis: RedisService, registry: Registry) -> WorkerService:
         settings, clock, unix_clock = self.settings, self.surroundings.clock, self.surroundings.unix_clock
-        retry = RetryPolicy(settings.max_retries)
         return WorkerService(
             queue=redis,
-            registry=Registry([*object_handlers(s3, self.rng, self.sizes.draw, retry)]),
+            registry=registry,
             runner=Runner(
                 self.rng, self.health_state.outage_since, log_failure(self.metrics), unix_clock, clock=clock
             ),
@@ -230,6 +254,26 @@ def file_sizes(settings: Settings, rng: Random) -> FileSizes:
     if least is not None and most is not None:
         return FileSizes.in_bytes(least, most, rng)
     return FileSizes(settings.min_file_uuids, settings.max_file_uuids, rng)
+
+
+def compute_limits(settings: Settings) -> ComputeLimits:
+    """Return what a computation may take."""
+    return ComputeLimits(
+        max_seconds=settings.job_max_seconds,
+        processes=settings.compute_processes or usable_cpus(),
+        factorial_max_n=settings.factorial_max_n,
+        sha512_max_iterations=settings.sha512_max_iterations,
+    )
+
+
+def fetch_limits(settings: Settings) -> FetchLimits:
+    """Return what a fetch may take and reach."""
+    return FetchLimits(
+        allow=settings.http_fetch_allow,
+        max_bytes=settings.http_fetch_max_bytes,
+        timeout_seconds=settings.http_fetch_timeout_seconds,
+        max_redirects=settings.http_fetch_max_redirects,
+    )
 
 
 def log_failure(metrics: Metrics) -> Callable[[Message, int, LoadtestError], None]:

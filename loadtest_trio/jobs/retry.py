@@ -38,6 +38,9 @@ IN_PLACE = Backoff(base=0.1, cap=2.0)
 PUT_BACK = Backoff(base=5.0, cap=300.0)
 """Between deliveries of one message, while it waits in the retry set."""
 
+JOB_PUT_BACK = Backoff(base=2.0, cap=300.0)
+"""Between deliveries of a job: at most 2, 4, 8 … seconds."""
+
 RECONNECT = Backoff(base=0.05, cap=1.0)
 """Between attempts at one Redis call."""
 

@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 import attrs
 from attrs import validators as v
 
+from loadtest_trio.settings.allow_list import AllowList
 from loadtest_trio.settings.values import (
     Distribution,
     LogFormat,
@@ -192,6 +193,32 @@ class Settings:
     consumer_ttl_seconds: float = seconds(
         15.0, "A consumer without a heartbeat for this long loses its messages to the others.", least=1
     )
+
+    # Jobs
+    job_max_seconds: float = seconds(
+        60.0,
+        "The longest computation or sleep of a job; a longer computation is ended.",
+        least=0.1,
+    )
+    compute_processes: int | None = whole(
+        None, "Worker processes for long computations; unset: as many as there are CPUs.", least=1, most=256
+    )
+    factorial_max_n: int = whole(100_000, "The largest n of a factorial job.", least=1, most=1_000_000)
+    sha512_max_iterations: int = whole(
+        100_000_000, "The most iterations of a sha512 job.", least=1, most=10_000_000_000
+    )
+    http_fetch_allow: AllowList = option(
+        AllowList(),
+        "What http-fetch may reach besides public addresses: addresses, networks, hosts, with a port or not.",
+        allowed="a list such as 127.0.0.1:8000,10.0.0.0/8,[::1]:80,intranet.example",
+    )
+    http_fetch_max_bytes: int = whole(
+        5_242_880, "The largest body of an http-fetch job; a longer one is cut off.", most=64 * 1024 * 1024
+    )
+    http_fetch_timeout_seconds: float = seconds(
+        10.0, "The longest that an http-fetch job may take, redirects included.", least=0.1
+    )
+    http_fetch_max_redirects: int = whole(5, "The most redirects of an http-fetch job.", most=50)
 
     # Life
     run_duration_seconds: float = seconds(86_400.0, "End after this long; 0: no end.")

@@ -10,6 +10,7 @@ import attrs
 from cattrs import Converter
 
 from loadtest_trio.jobs.message import Operation
+from loadtest_trio.settings.allow_list import AllowList, parse_allow_list
 
 
 class SchedulerMode(StrEnum):
@@ -147,6 +148,7 @@ def make_converter() -> Converter:
     converter.register_structure_hook(bool, _parse_flag)
     converter.register_structure_hook(str, _parse_text)
     converter.register_structure_hook(Distribution, parse_distribution)
+    converter.register_structure_hook(AllowList, parse_allow_list)
     converter.register_structure_hook_func(lambda t: t == frozenset[Role], _parse_roles)
     for enum in (SchedulerMode, LogFormat, MetricsFormat, Transport):
         converter.register_structure_hook(enum, lambda raw, kind: kind(str(raw).strip().lower()))
