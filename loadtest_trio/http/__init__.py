@@ -1,1 +1,1 @@
-"""HTTP/1.1 on Trio sockets."""
+"""HTTP/1.1 on Trio sockets: the client transport under httpx and the ASGI servers."""

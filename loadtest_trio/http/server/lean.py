@@ -1,0 +1,176 @@
+"""LeanServer: ASGI 3 over HTTP/1.1 on Trio sockets, with little between a request and its answer.
+
+How it lives:
+
+    run ─┬─ watch: looks at the clocks and wakes the connections whose deadline has passed
+         ├─ accept ──► one task a connection (connection.py)
+         └─ stop: accepting ends ──► idle connections close ──► the others finish, within the grace
+"""
+
+import contextlib
+import errno
+
+import trio
+
+from loadtest_trio.http.address import authority
+from loadtest_trio.http.server.asgi import App, OnError, ignore_error
+from loadtest_trio.http.server.channel import Channel
+from loadtest_trio.http.server.connection import serve
+from loadtest_trio.http.server.lifespan import lifespan
+from loadtest_trio.http.server.limits import ServerLimits
+from loadtest_trio.http.server.listening import accept, listen
+from loadtest_trio.http.server.shared import TICK_SECONDS, Shared
+
+_NO_DESCRIPTORS = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
+_BROKEN = frozenset((errno.EBADF, errno.EINVAL, errno.ENOTSOCK))
+_FULL_SECONDS = 0.1
+_ACCEPTED_AT_ONCE = 64
+
+
+class LeanServer:
+    """Serves an ASGI application (HTTP, no WebSockets).
+
+    The address is opened by the constructor, so that a port that is taken is known before anything starts.
+
+    Args:
+        app: The application. It runs in the task of the connection, which takes no further request before the
+            application has returned.
+        host: The address to listen on; ``::`` for both families.
+        port: The port; 0 for any free one.
+        limits: What a client is granted.
+        on_error: Is told the errors of the application, which are answered 500.
+        has_lifespan: The application knows the lifespan protocol, and is started and shut down by it.
+
+    Attributes:
+        port: The port it listens on.
+        url: Where it serves.
+
+    Raises:
+        OSError: The address cannot be listened on.
+    """
+
+    def __init__(
+        self,
+        app: App,
+        host: str,
+        port: int,
+        *,
+        limits: ServerLimits = ServerLimits(),  # noqa: B008 - frozen
+        on_error: OnError = ignore_error,
+        has_lifespan: bool = False,
+    ) -> None:
+        self._app = app
+        self._limits = limits
+        self._has_lifespan = has_lifespan
+        self._listening = listen(host, port, limits.backlog)
+        self.port: int = self._listening.getsockname()[1]
+        self.url = f"http://{authority(host, self.port)}"
+        self._shared = Shared(app, limits, on_error, (host, self.port))
+        self._channels: set[Channel] = set()
+        self._room = trio.lowlevel.ParkingLot()
+        self._stopping = trio.Event()
+        self._serving = trio.CancelScope()
+        self._grace = 0.0
+
+    def stop(self, grace_seconds: float) -> None:
+        """End `run` in an orderly way. Called again, it can shorten the grace.
+
+        Args:
+            grace_seconds: How long requests in work may take to be answered; then they are cancelled.
+        """
+        if self._stopping.is_set():
+            self._serving.deadline = min(self._serving.deadline, trio.current_time() + grace_seconds)
+        self._grace = grace_seconds
+        self._shared.closing = True
+        self._stopping.set()
+
+    def close(self) -> None:
+        """Let go of the address without having served."""
+        self._listening.close()
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Serve until `stop`; cancelled, it cuts requests short.
+
+        Raises:
+            AppError: The lifespan of the application failed.
+        """
+        with self._listening:
+            async with contextlib.AsyncExitStack() as stack:
+                if self._has_lifespan:
+                    self._shared.state = await stack.enter_async_context(lifespan(self._app))
+                self._shared.tick()
+                watching = await stack.enter_async_context(trio.open_nursery())
+                watching.start_soon(self._watch)
+                await self._serve(task_status)
+                watching.cancel_scope.cancel()
+
+    async def _serve(self, task_status: trio.TaskStatus[None]) -> None:
+        with self._serving:
+            async with trio.open_nursery() as connections:
+                async with trio.open_nursery() as accepting:
+                    accepting.start_soon(self._accept, connections)
+                    task_status.started()
+                    await self._stopping.wait()
+                    accepting.cancel_scope.cancel()
+                with contextlib.suppress(OSError):
+                    self._accept_waiting(connections)  # to the client, these are connected already
+                self._listening.close()
+                self._serving.deadline = trio.current_time() + self._grace
+                for channel in self._channels:
+                    if channel.idle:
+                        channel.wake()
+
+    async def _accept(self, connections: trio.Nursery) -> None:
+        while True:
+            await trio.lowlevel.wait_readable(self._listening)
+            try:
+                full = not self._accept_waiting(connections)
+            except OSError as error:
+                if error.errno in _BROKEN:
+                    raise
+                full = error.errno in _NO_DESCRIPTORS
+            if full:
+                await self._make_room()
+
+    def _accept_waiting(self, connections: trio.Nursery) -> bool:
+        """Accept the clients that wait; return False when there is no room for one."""
+        for _ in range(_ACCEPTED_AT_ONCE):
+            if len(self._channels) >= self._limits.connections:
+                return False
+            try:
+                sock, client = accept(self._listening)
+            except BlockingIOError:
+                break
+            channel = Channel(sock, client, self._shared)
+            self._channels.add(channel)
+            connections.start_soon(self._connection, channel)
+        return True
+
+    async def _make_room(self) -> None:
+        """Wait for a connection to end; as long as clients wait outside, none is kept for a later request."""
+        self._shared.closing = True
+        for channel in self._channels:
+            if channel.idle:
+                channel.wake()
+                break
+        with trio.move_on_after(_FULL_SECONDS):
+            await self._room.park()
+        self._shared.closing = self._stopping.is_set()
+
+    async def _connection(self, channel: Channel) -> None:
+        try:
+            await serve(channel)
+        except Exception as error:
+            self._shared.on_error({"type": "http", "client": channel.client}, error)
+        finally:
+            self._channels.discard(channel)
+            self._room.unpark_all()
+
+    async def _watch(self) -> None:
+        while True:
+            self._shared.tick()
+            now = trio.current_time()
+            for channel in self._channels:
+                if channel.read_deadline <= now or channel.write_deadline <= now:
+                    channel.wake()
+            await trio.sleep(TICK_SECONDS)
