@@ -153,11 +153,11 @@ class Daemon:
                 self.stop(f"received {signal.Signals(number).name}")
 
     def _log_started(self, settings: Settings) -> None:
-        address = f"http://{settings.health_host}:{self._service.health.port}"
+        url = self._service.health.url
         logs.event(
             "service_started",
-            health=f"{address}{settings.health_endpoint_path}",
-            **({"dashboard": f"{address}/"} if settings.dashboard else {}),
+            health=f"{url}{settings.health_endpoint_path}",
+            **({"dashboard": f"{url}/"} if settings.dashboard else {}),
             versions=machine.versions(),
             machine=machine.describe(),
             settings={info.name: info.shown(getattr(settings, info.name.lower())) for info in SETTINGS},

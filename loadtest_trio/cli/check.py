@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from loadtest_trio.cli.exits import BAD_CONFIGURATION, FAILED, OK, complain
+from loadtest_trio.http.address import authority
 
 MEANING = "Ask the health endpoint of the service on this host; exit 0 when it is healthy."
 DEFAULTS = {"HEALTH_HOST": "127.0.0.1", "HEALTH_PORT": "8080", "HEALTH_ENDPOINT_PATH": "/health"}
@@ -37,7 +38,8 @@ def execute(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
         response = connection.getresponse()
         text = response.read().decode(errors="replace")
     except (OSError, http.client.HTTPException) as error:
-        return complain(FAILED, f"no answer from http://{connection.host}:{port}{path}: {error}")
+        url = f"http://{authority(connection.host, connection.port)}{path}"
+        return complain(FAILED, f"no answer from {url}: {error}")
     finally:
         connection.close()
     sys.stdout.write(text.rstrip() + "\n")

@@ -230,7 +230,10 @@ class Settings:
     )
     shutdown_grace_seconds: float = seconds(30.0, "Time for the work in hand after the first signal.")
     health_host: str = option(
-        "127.0.0.1", "The address the health endpoint listens on.", allowed="an address", check=v.min_len(1)
+        "127.0.0.1",
+        "The address the health endpoint listens on; `::` for IPv4 and IPv6.",
+        allowed="an address",
+        check=v.min_len(1),
     )
     health_port: int = whole(8080, "The port of the health endpoint; 0: any free one.", most=65_535)
     health_endpoint_path: str = option(

@@ -1,90 +1,59 @@
 """HealthService: the application under Hypercorn."""
 
 import errno
-import logging
-import socket
 from contextlib import nullcontext
 
 import trio
-from hypercorn.config import Config, Sockets
-from hypercorn.trio import serve
 from quart_trio import QuartTrio
 
 from loadtest_trio.errors import ConfigurationError, SettingFault
+from loadtest_trio.http.address import authority
+from loadtest_trio.http.server import HypercornServer
 from loadtest_trio.web.dashboard import Hub
+
+_GRACE_SECONDS = 2.0
 
 
 class HealthService:
     """Serves the application until told to stop, and lets a request in flight finish.
 
-    The port is opened here and not by Hypercorn, so that a port that is taken is known at once.
-
     Args:
         app: What to serve.
-        host: The address to listen on.
+        host: The address to listen on; ``::`` for both families.
         port: The port; 0 for any free one.
         hub: Where open dashboards get their lines; None without a dashboard.
+
+    Attributes:
+        port: The port it listens on.
+        url: Where it serves.
 
     Raises:
         ConfigurationError: The address cannot be listened on.
     """
 
     def __init__(self, app: QuartTrio, host: str, port: int, hub: Hub | None = None) -> None:
-        self._app = app
+        try:
+            self._server = HypercornServer(app, host, port, has_lifespan=True)  # type: ignore[arg-type]
+        except OSError as error:
+            hints = {errno.EADDRINUSE: "a port that is free", errno.EACCES: "a port above 1023"}
+            allowed = hints.get(error.errno or 0, f"an address that can be listened on ({error.strerror})")
+            names, value = "HEALTH_HOST and HEALTH_PORT", authority(host, port)
+            raise ConfigurationError([SettingFault(names, value, allowed, "health endpoint")]) from error
         self._hub = hub
-        self._stop = trio.Event()
-        self._socket = _listen(host, port)
-        self.port: int = self._socket.getsockname()[1]
+        self.port = self._server.port
+        self.url = self._server.url
 
     def stop(self) -> None:
-        """End `run` in Hypercorn's own orderly way; cancelling it would cut requests short."""
-        self._stop.set()
+        """End `run` in an orderly way; cancelling it would cut requests short."""
+        self._server.stop(_GRACE_SECONDS)
         if self._hub:
             self._hub.close()  # a stream would last as long as somebody watches
 
     def close(self) -> None:
         """Let go of the address without ever having served."""
-        self._socket.close()
+        self._server.close()
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Serve until `stop`."""
-        config = _Listening(self._socket)
-        config.accesslog = None
-        config.errorlog = _silent_logger()
-        config.graceful_timeout = 2.0
-        task_status.started()
-        try:
-            with self._hub.listening() if self._hub else nullcontext():
-                await serve(self._app, config, shutdown_trigger=self._stop.wait)
-        finally:
-            self._socket.close()
-
-
-class _Listening(Config):
-    """Hypercorn's configuration with a socket that is open already, and stays its opener's to close."""
-
-    def __init__(self, listening: socket.socket) -> None:
-        super().__init__()
-        self._listening = listening
-
-    def create_sockets(self) -> Sockets:
-        """Return the socket instead of opening one."""
-        return Sockets([], [self._listening], [])
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        return socket.create_server((host, port), family=family)
-    except OSError as error:
-        hints = {errno.EADDRINUSE: "a port that is free", errno.EACCES: "a port above 1023"}
-        allowed = hints.get(error.errno or 0, f"an address that can be listened on ({error.strerror})")
-        fault = SettingFault("HEALTH_HOST and HEALTH_PORT", f"{host}:{port}", allowed, "health endpoint")
-        raise ConfigurationError([fault]) from error
-
-
-def _silent_logger() -> logging.Logger:
-    logger = logging.getLogger("loadtest_trio.hypercorn")
-    logger.addHandler(logging.NullHandler())
-    logger.propagate = False
-    return logger
+        with self._hub.listening() if self._hub else nullcontext():
+            await self._server.run(task_status=task_status)

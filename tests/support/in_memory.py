@@ -64,6 +64,7 @@ class DeafHealth:
     def __init__(self, app: QuartTrio, host: str, port: int, hub: Hub | None = None) -> None:
         self.app = app
         self.port = 0
+        self.url = f"http://{host}:0"
         self._stop = trio.Event()
 
     def stop(self) -> None:

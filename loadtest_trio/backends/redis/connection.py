@@ -15,6 +15,7 @@ from redis.connection import DefaultParser
 
 from loadtest_trio.backends.redis.translate import translate
 from loadtest_trio.errors import RedisRejectedError
+from loadtest_trio.http.address import authority
 
 DEFAULT_PORT = 6379
 ALLOWED = "redis://[user:password@]host[:port][/database], or rediss:// for TLS"
@@ -77,7 +78,7 @@ class Endpoint:
         for name, value in (("username", parts.username), ("password", parts.password)):
             if value:
                 options[name] = unquote(value)
-        return cls(f"{host}:{port}", options, tls)
+        return cls(authority(host, port), options, tls)
 
     @property
     def password(self) -> str | None:

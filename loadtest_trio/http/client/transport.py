@@ -25,6 +25,7 @@ from typing import Any, Literal
 import httpx
 import trio
 
+from loadtest_trio.http.address import authority
 from loadtest_trio.http.client.connection import Connection
 from loadtest_trio.http.client.deadline_watch import DeadlineWatch
 from loadtest_trio.http.client.http1 import BufferStream, ResponseParser, WireRequest, wire_request
@@ -151,7 +152,8 @@ class LeanTransport(httpx.AsyncBaseTransport):
             sock = await connect(host, port)
             return await open_tls(sock, self._tls_context(), host) if scheme == "https" else TcpStream(sock)
         except (OSError, UnicodeError) as error:  # UnicodeError: the host is not a valid name
-            raise httpx.ConnectError(f"cannot connect to {scheme}://{host}:{port}: {error}") from error
+            url = f"{scheme}://{authority(host, port)}"
+            raise httpx.ConnectError(f"cannot connect to {url}: {error}") from error
 
     def _tls_context(self) -> ssl.SSLContext:
         """Return the TLS context, created on first use: loading the authorities' certificates takes 20 ms."""

@@ -11,7 +11,8 @@ import struct
 import trio
 from trio.lowlevel import wait_readable, wait_writable
 
-from loadtest_trio.http.server.asgi import Buffer, ClientDisconnectedError
+from loadtest_trio.http.server.app_errors import ClientDisconnectedError
+from loadtest_trio.http.server.asgi import Buffer
 from loadtest_trio.http.server.shared import NEVER, Shared
 
 _RECEIVE_BYTES = 16 * 1024

@@ -14,7 +14,7 @@ request was not read to its end, or whose answer was not written to its end, is 
 
 import trio
 
-from loadtest_trio.http.server.asgi import ClientDisconnectedError
+from loadtest_trio.http.server.app_errors import ClientDisconnectedError
 from loadtest_trio.http.server.channel import Channel, SlowClientError
 from loadtest_trio.http.server.exchange import Exchange
 from loadtest_trio.http.server.refusal import RefusedError, problem

@@ -4,7 +4,8 @@ import contextlib
 
 import trio
 
-from loadtest_trio.http.server.asgi import AppError, ClientDisconnectedError, Message, Scope
+from loadtest_trio.http.server.app_errors import AppError, ClientDisconnectedError, report, report_and_strip
+from loadtest_trio.http.server.asgi import Message, Scope
 from loadtest_trio.http.server.body import Body, ChunkedBody, SizedBody
 from loadtest_trio.http.server.channel import Channel, SlowClientError
 from loadtest_trio.http.server.refusal import RefusedError, problem
@@ -202,7 +203,7 @@ class Exchange:
 
     async def _app_failed(self, scope: Scope, error: Exception) -> None:
         """Report an error of the application; answer 500 unless an answer has begun."""
-        self._report(scope, error)
+        report(self._shared.on_error, scope, error)
         if self._response.begun or self._disconnected or self._channel.broken:
             return
         self._response = Response(self._request.method, self._request.version)
@@ -211,29 +212,11 @@ class Exchange:
                 await self.send(message)
 
     def _cancelled(self, scope: Scope, error: BaseException) -> BaseException:
-        """Return what to raise when the application was cancelled, and tell the client if that is possible.
-
-        The nursery of an application may raise its own errors in one group with the cancellation; those end
-        here, or they would end the server.
-        """
-        if isinstance(error, BaseExceptionGroup):
-            faults, rest = error.split(Exception)
-            if faults:
-                self._report(scope, faults)
-            error = rest or error
+        """Return what to raise when the application was cancelled; tell the client while that is possible."""
         if not self._response.begun and not self._channel.broken:
             data = whole_response(problem(503, "the server is shutting down"), self._shared.date)
             with contextlib.suppress(ClientDisconnectedError):
                 self._channel.send_nowait(data)
         elif not self._response.complete:
             self._channel.broken = True
-        return error
-
-    def _report(self, scope: Scope, error: Exception) -> None:
-        """Tell the server's owner of an error, unless it is only that the client is gone."""
-        if isinstance(error, ExceptionGroup):
-            _, rest = error.split(ClientDisconnectedError)
-            if rest:
-                self._shared.on_error(scope, rest)
-        elif not isinstance(error, ClientDisconnectedError):
-            self._shared.on_error(scope, error)
+        return report_and_strip(self._shared.on_error, scope, error)

@@ -13,7 +13,8 @@ import errno
 import trio
 
 from loadtest_trio.http.address import authority
-from loadtest_trio.http.server.asgi import App, OnError, ignore_error
+from loadtest_trio.http.server.app_errors import OnError, ignore_error
+from loadtest_trio.http.server.asgi import App
 from loadtest_trio.http.server.channel import Channel
 from loadtest_trio.http.server.connection import serve
 from loadtest_trio.http.server.lifespan import lifespan

@@ -5,7 +5,8 @@ from contextlib import asynccontextmanager
 
 import trio
 
-from loadtest_trio.http.server.asgi import App, AppError, Message
+from loadtest_trio.http.server.app_errors import AppError
+from loadtest_trio.http.server.asgi import App, Message
 
 
 @asynccontextmanager

@@ -145,8 +145,11 @@ def parse_head(head: bytes, limits: ServerLimits) -> Request:
     request = Request(method.decode("ascii"), target, "1.1" if minor == b"1" else "1.0")
     try:
         httptools.HttpRequestParser(request).feed_data(head)
-    except httptools.HttpParserUpgrade:
-        pass  # a server may ignore what the client would rather speak (RFC 9110, 7.8)
+    except (
+        httptools.HttpParserUpgrade
+    ):  # a server may ignore what the client would rather speak (RFC 9110, 7.8)
+        if request.method == "CONNECT":
+            raise _no_proxy() from None
     except httptools.HttpParserInvalidMethodError as error:
         raise RefusedError(501, "the method is unknown") from error
     except httptools.HttpParserError as error:
@@ -179,13 +182,17 @@ def _refused_line(head: bytes) -> RefusedError:
 def _origin_form(method: str, target: bytes) -> bytes:
     """Return path and query of a target in another form: absolute or asterisk (RFC 9112, 3.2)."""
     if method == "CONNECT":
-        raise RefusedError(501, "this server is not a proxy")
+        raise _no_proxy()
     if absolute := _ABSOLUTE.match(target):
         rest = target[absolute.end() :]
         return rest if rest.startswith(b"/") else b"/" + rest
     if target == b"*" and method == "OPTIONS":
         return target
     raise RefusedError(400, "malformed request target")
+
+
+def _no_proxy() -> RefusedError:
+    return RefusedError(501, "this server is not a proxy")
 
 
 def _unescaped(raw_path: bytes) -> str:

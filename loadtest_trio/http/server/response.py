@@ -2,7 +2,8 @@
 
 from http import HTTPStatus
 
-from loadtest_trio.http.server.asgi import AppError, Buffer, Message
+from loadtest_trio.http.server.app_errors import AppError
+from loadtest_trio.http.server.asgi import Buffer, Message
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 

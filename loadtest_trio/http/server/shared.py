@@ -6,7 +6,8 @@ from email.utils import formatdate
 
 import trio
 
-from loadtest_trio.http.server.asgi import App, OnError
+from loadtest_trio.http.server.app_errors import OnError
+from loadtest_trio.http.server.asgi import App
 from loadtest_trio.http.server.limits import ServerLimits
 
 NEVER = math.inf

@@ -271,7 +271,8 @@ def test_check_imports_next_to_nothing() -> None:
     loaded = set(ended.stdout.split())
     assert not loaded & {"trio", "httpx", "numpy", "redis", "quart", "attrs", "attr", "cattrs", "tomllib"}
     assert {name for name in loaded if name.startswith("loadtest_trio.")} == {
-        f"loadtest_trio.{name}" for name in ("cli", "cli.main", "cli.check", "cli.exits")
+        f"loadtest_trio.{name}"
+        for name in ("cli", "cli.main", "cli.check", "cli.exits", "http", "http.address")
     }
 
 

@@ -5,6 +5,7 @@ import socket
 import warnings
 
 import httpx
+import psutil
 import pytest
 import trio
 from quart_trio import QuartTrio
@@ -19,6 +20,17 @@ LOOPBACK = "127.0.0.1"
 def app() -> QuartTrio:
     """Return the application."""
     return create_app("/health", HealthState(trio.current_time, 60))
+
+
+async def read_to_the_end(port: int, request: bytes, host: str = LOOPBACK) -> bytes:
+    """Send a request and read until the server closes the connection."""
+    answer = b""
+    with trio.fail_after(5):
+        async with await trio.open_tcp_stream(host, port) as stream:
+            await stream.send_all(request)
+            async for data in stream:
+                answer += data
+    return answer
 
 
 async def get(port: int, path: str) -> httpx.Response:
@@ -94,3 +106,69 @@ def test_a_server_that_never_ran_leaves_no_socket() -> None:
         service.close()
         del service
         gc.collect()
+
+
+@pytest.mark.parametrize(
+    "request_head",
+    [b"GET /health HTTP/1.0\r\n\r\n", b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"],
+    ids=["HTTP/1.0", "Connection: close"],
+)
+async def test_connection_of_probe_that_reads_to_the_end_is_closed(request_head: bytes) -> None:
+    """A probe that asks for the end of the connection gets it: 150 of them leave no descriptor behind."""
+    service = HealthService(app(), LOOPBACK, 0)
+    with trio.fail_after(30):
+        async with trio.open_nursery() as nursery:
+            await nursery.start(service.run)
+            await read_to_the_end(service.port, request_head)
+            before = psutil.Process().num_fds()
+            for _ in range(150):
+                answer = await read_to_the_end(service.port, request_head)
+                assert b'"OK"' in answer
+            assert psutil.Process().num_fds() <= before
+            service.stop()
+
+
+async def test_connection_is_closed_after_request_that_outlasts_stop() -> None:
+    """The connection whose request is answered while the server stops does not outlive the server."""
+    asked, go_on, slow = trio.Event(), trio.Event(), QuartTrio("slow")
+
+    @slow.get("/slow")
+    async def answer() -> str:
+        asked.set()
+        await go_on.wait()
+        return "done"
+
+    service, answers = HealthService(slow, LOOPBACK, 0), []
+
+    async def ask() -> None:
+        answers.append(await read_to_the_end(service.port, b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n"))
+
+    with trio.fail_after(1.5):  # less than the grace: nothing was left to be cancelled
+        async with trio.open_nursery() as nursery:
+            await nursery.start(service.run)
+            nursery.start_soon(ask)
+            await asked.wait()
+            service.stop()
+            go_on.set()
+    assert answers[0].endswith(b"done")
+    assert b"connection: close" in answers[0].lower()
+
+
+@pytest.mark.parametrize("client", ["127.0.0.1", "::1"])
+async def test_unspecified_ipv6_address_serves_both_families(client: str) -> None:
+    """`::` listens for IPv4 and for IPv6, and its URL can be opened."""
+    service = HealthService(app(), "::", 0)
+    assert service.url == f"http://[::]:{service.port}"
+    with trio.fail_after(10):
+        async with trio.open_nursery() as nursery:
+            await nursery.start(service.run)
+            answer = await read_to_the_end(service.port, b"GET /health HTTP/1.0\r\n\r\n", client)
+            assert b'"OK"' in answer
+            service.stop()
+
+
+def test_fault_of_an_ipv6_address_is_written_with_brackets() -> None:
+    """An address in a message reads as it does in a URL."""
+    with pytest.raises(ConfigurationError) as caught:
+        HealthService(app(), "2001:db8::1", 8080)
+    assert caught.value.faults[0].value == "[2001:db8::1]:8080"
