@@ -22,7 +22,9 @@ from loadtest_trio.backends.redis import ReapResult, ServerInfo, dead_record
 from loadtest_trio.errors import LoadtestError, RedisError, RedisUnavailableError
 from loadtest_trio.jobs.delivery import Delivery, Outcome, Settlement
 from loadtest_trio.jobs.ledger import QueueSnapshot
+from loadtest_trio.jobs.store import JobLimits
 from loadtest_trio.metrics.counters import Observer
+from tests.support.memory_jobs import MemoryDeadLetters, MemoryJobs, MemoryJobStore, Record
 
 T = TypeVar("T")
 
@@ -53,7 +55,8 @@ class MemoryRedis:
         delayed: A heap of due time, serial number and element.
         dead: Dead records, newest first.
         deliveries: Element -> deliveries that ended with their consumer's death.
-        counters: `created`, `processed`, `missed`, `purged` and `lost`.
+        counters: `created`, `processed`, `missed`, `purged`, `lost` and `cancelled`.
+        jobs: The messages that have a record.
     """
 
     def __init__(self, clock: Callable[[], float] = trio.current_time) -> None:
@@ -65,7 +68,8 @@ class MemoryRedis:
         self.delayed: list[tuple[float, int, bytes]] = []
         self.dead: deque[bytes] = deque()
         self.deliveries: dict[bytes, int] = {}
-        self.counters = dict.fromkeys(("created", "processed", "missed", "purged", "lost"), 0)
+        self.counters = dict.fromkeys(("created", "processed", "missed", "purged", "lost", "cancelled"), 0)
+        self.jobs = MemoryJobs(self)
         self.serving_since = -float("inf")
         self._outage = ""
         self._serial = count()
@@ -105,21 +109,30 @@ class MemoryRedis:
         due: list[bytes] = []
         while self.delayed and self.delayed[0][0] <= self.clock() and len(due) < _PROMOTED_PER_CLAIM:
             due.append(heapq.heappop(self.delayed)[2])
-        self.queue.extend(reversed(due))
+        for element in reversed(due):
+            self.jobs.resume(element)
+            self.queue.append(element)
 
     def delay(self, element: bytes, seconds: float) -> None:
         """Let an element wait for its retry."""
         heapq.heappush(self.delayed, (self.clock() + seconds, next(self._serial), element))
 
-    def give_back(self, consumer: str, tokens: Sequence[str]) -> int:
-        """Move claimed messages back to the out end, the earliest claimed to go out first (common.lua)."""
+    def give_back(self, consumer: str, tokens: Sequence[str], attempted: bool = False) -> int:
+        """Move claimed messages back to the out end, the earliest claimed to go out first (places.lua)."""
         record, moved = self.in_flight.get(consumer, {}), 0
         for token in sorted(tokens, reverse=True):
             element = record.pop(token, None)
             if element is not None:
                 self.queue.append(element)
+                self.jobs.give_back(element, consumer, token, attempted)
                 moved += 1
         return moved
+
+    def bury(self, record: bytes, job: Record | None) -> None:
+        """Put a dead record on the dead list."""
+        self.dead.appendleft(record)
+        if job:
+            self.jobs.died(job, record)
 
     def forget_consumer(self, consumer: str) -> bool:
         """Strike a consumer with nothing in flight off the list; return whether it was on it."""
@@ -137,6 +150,7 @@ class MemoryRedis:
             dead=len(self.dead),
             consumers=len(self.heard),
             epoch="memory",
+            waiting=self.jobs.waiting,
             **self.counters,
         )
 
@@ -153,8 +167,11 @@ class MemoryQueue:
         max_deliveries: Deliveries before a reaper gives a message up.
         on_outage: Told of every failed attempt, and None when Redis is back.
         latency: Seconds that a call takes.
+        job_limits: What the job store takes.
 
     Attributes:
+        jobs: Jobs on this queue.
+        dead_letters: What ended on the dead list.
         under_way: Calls that have begun and not ended: "threads".
         closed: Whether `close` was called.
     """
@@ -170,9 +187,13 @@ class MemoryQueue:
         max_deliveries: int = 5,
         on_outage: Callable[[RedisError | None], None] = ignored,
         latency: float = 0.0,
+        job_limits: JobLimits = JobLimits(),  # noqa: B008  # it is frozen
     ) -> None:
         self.redis = redis
         self.consumer = consumer
+        self.jobs = MemoryJobStore(redis.jobs, self._attempt, redis.snapshot, job_limits)
+        self.dead_letters = MemoryDeadLetters(redis, redis.jobs, self._persist)
+        self._held: set[str] = set()
         self.under_way = 0
         self.closed = False
         self._backoff = backoff
@@ -223,6 +244,15 @@ class MemoryQueue:
     async def heartbeat(self) -> None:
         """Say that this consumer lives."""
         await self._persist("heartbeat", self._heartbeat)
+
+    async def revoked(self) -> set[str]:
+        """Return the tokens held here that were taken away."""
+        held = set(self._held)
+        revoked = held - await self._persist(
+            "revoked", lambda: set(self.redis.in_flight.get(self.consumer, ()))
+        )
+        self._held -= revoked
+        return revoked
 
     async def reap(self) -> ReapResult:
         """Give the messages of dead consumers back, and those delivered too often up."""
@@ -301,22 +331,31 @@ class MemoryQueue:
         for i in range(1, min(limit, _MOST_PER_CLAIM, len(redis.queue)) + 1):
             token, element = f"{number}.{i:04d}", redis.queue.pop()
             record[token] = element
+            redis.jobs.start(element, self.consumer, token)
+            self._held.add(token)
             deliveries.append(Delivery(token, element))
         return deliveries
 
     def _settle(self, settlement: Settlement) -> bool:
         redis = self.redis
+        self._held.discard(settlement.token)
         element = redis.in_flight.get(self.consumer, {}).pop(settlement.token, None)
         if element is None:
             return False
         redis.deliveries.pop(element, None)
+        job = redis.jobs.running(element, self.consumer, settlement.token)
         match settlement.outcome:
             case Outcome.RETRY:
                 redis.delay(settlement.payload, settlement.delay)
+                if job:
+                    error = settlement.note[1:].decode(errors="replace")
+                    redis.jobs.retrying(job, settlement.payload, error, settlement.delay)
             case Outcome.DEAD:
-                redis.dead.appendleft(settlement.payload)
+                redis.bury(settlement.payload, job)
             case counted:
                 redis.counters[counted] += 1
+                if job:
+                    redis.jobs.succeeded(job, settlement.note)
         return True
 
     def _heartbeat(self) -> None:
@@ -333,6 +372,7 @@ class MemoryQueue:
             return ReapResult(0, 0, 0)
         silent = [consumer for consumer, at in redis.heard.items() if at < now - self._ttl]
         judged = [self._judge(consumer) for consumer in silent]
+        redis.jobs.purge_expired()
         return ReapResult(*(sum(column) for column in zip((0, 0, 0), *judged, strict=True)))
 
     def _judge(self, owner: str) -> tuple[int, int, int]:
@@ -341,12 +381,13 @@ class MemoryQueue:
             deliveries = redis.deliveries.get(element, 0) + 1
             if deliveries < self._max_deliveries:
                 redis.deliveries[element] = deliveries
-                requeued += redis.give_back(owner, [token])
+                requeued += redis.give_back(owner, [token], attempted=True)
                 continue
+            job = redis.jobs.running(element, owner, token)
             del redis.in_flight[owner][token]
             redis.deliveries.pop(element, None)
             error = f"delivered {deliveries} times and never settled"
-            redis.dead.appendleft(dead_record(element, error=error, attempts=deliveries, time=redis.clock()))
+            redis.bury(dead_record(element, error=error, attempts=deliveries, time=redis.clock()), job)
             dead += 1
         return int(redis.forget_consumer(owner)), requeued, dead
 
