@@ -93,7 +93,7 @@ def recording() -> Callable[[], object]:
 def collecting() -> Callable[[], object]:
     """Return the making and writing of one metrics line after ten busy seconds."""
     metrics, rng = Metrics(), random.Random(1)
-    logs.configure(json=True, stream=io.StringIO())
+    logs.configure(io.StringIO(), json=True)
     messages = [Message("id", operation, "loadtest/x", created_at=1.0) for operation in Operation]
     shares = {operation.value: 25.0 for operation in Operation}
 

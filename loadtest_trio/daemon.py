@@ -12,7 +12,6 @@ the clients are closed. A second signal skips the waiting.
 
 import math
 import signal
-import sys
 import traceback
 
 import trio
@@ -22,7 +21,7 @@ from loadtest_trio.backends.readiness import wait_until_ready
 from loadtest_trio.build import Service, Surroundings, open_service
 from loadtest_trio.lifetimes import Load, Task, run_until_ended
 from loadtest_trio.metrics import calibration, logs, machine
-from loadtest_trio.settings import SETTINGS, Loaded, LogFormat, Settings
+from loadtest_trio.settings import SETTINGS, Loaded, Settings
 
 _CLOSE_SECONDS = 5.0
 
@@ -40,15 +39,7 @@ async def serve(loaded: Loaded, surroundings: Surroundings) -> int:
     Raises:
         LoadtestError: It could not start: bad address, no credentials, a backend that cannot be used.
     """
-    settings = loaded.settings
-    as_json = settings.log_format is LogFormat.JSON or (
-        settings.log_format is LogFormat.AUTO and not sys.stdout.isatty()
-    )
-    # When nobody reads the log any more (`run | head`), the service ends as it does after a signal.
-    logs.configure(
-        json=as_json, level=settings.log_level, on_broken=lambda: signal.raise_signal(signal.SIGTERM)
-    )
-    async with open_service(settings, surroundings) as service:
+    async with open_service(loaded.settings, surroundings) as service:
         return await Daemon(service, loaded).run()
 
 

@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         code, lines = _explain(error)
         if code is None:
             raise
-        return complain(code, *lines)
+        return complain(code, *lines, *getattr(error, "__notes__", ()))
 
 
 def _interrupted(error: BaseException) -> bool:
@@ -47,7 +47,7 @@ def _interrupted(error: BaseException) -> bool:
 
 
 def _explain(error: BaseException) -> tuple[int | None, Iterable[str]]:
-    """Return an error's exit code and its lines; None for what nobody raised on purpose: a crash."""
+    """Return an error's exit code and its lines; None for an error that nobody raised on purpose: a crash."""
     from loadtest_trio import errors
     from loadtest_trio.backends.embedded.errors import EmbeddedUnavailableError
 

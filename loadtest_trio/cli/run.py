@@ -8,6 +8,7 @@ import trio
 
 from loadtest_trio.build import Surroundings
 from loadtest_trio.cli.embedding import configured
+from loadtest_trio.cli.log import log_to_stdout
 from loadtest_trio.daemon import serve
 
 MEANING = "Run the service (the default)."
@@ -25,5 +26,5 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def execute(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
     """Serve until there is a reason to stop; see `daemon.serve` for the exit code and the errors."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # until the daemon takes over
-    with configured(options, environ) as (loaded, credentials):
+    with configured(options, environ) as (loaded, credentials), log_to_stdout(loaded.settings):
         return trio.run(serve, loaded, Surroundings(credentials))

@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import trio
+from rich.console import Console
 
 from loadtest_trio.cli.embedding import configured
 from loadtest_trio.cli.exits import OK
+from loadtest_trio.metrics import logs
 from loadtest_trio.report import write_report
 from loadtest_trio.tune.rig import search
 
@@ -39,9 +41,12 @@ def execute(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
     lines = options.output / "tune.jsonl"
     lines.unlink(missing_ok=True)
     try:
-        with configured(options, environ) as (loaded, credentials):
-            trio.run(search, loaded, credentials, options.objective_p99_ms, options.seconds, lines)
+        with configured(options, environ) as (loaded, credentials), lines.open("wb") as file:
+            console = Console(stderr=True)
+            descriptors = [file.fileno()] if console.is_terminal else [file.fileno(), sys.stdout.fileno()]
+            with logs.writing(*descriptors, json=True, level=loaded.settings.log_level):
+                trio.run(search, loaded, credentials, options.objective_p99_ms, options.seconds, console)
     finally:
-        if lines.exists():
+        if lines.exists() and lines.stat().st_size:
             sys.stderr.write(f"report: {write_report([lines], options.output)}\n")
     return OK

@@ -1,21 +1,24 @@
-"""The log: flat JSON lines on stdout, or one readable line each on a terminal.
+"""The log: flat JSON lines on standard output, or one readable line each on a terminal.
 
-Everything is said by `event(name, …)`. A flood of the same error is written a few times an interval
-and then only counted; `summarise_floods` says how many were held back, so nothing is dropped silently.
+`event(name, …)` writes a line. Repeated failures go through `failure`: the first few of a kind in an interval
+are written, the rest are counted, and `summarise_floods` writes the counts.
 """
 
 import secrets
-import sys
+import signal
 from collections import Counter
-from collections.abc import Callable
-from contextlib import suppress
-from typing import TYPE_CHECKING, Any, TextIO
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any
 
 from loguru import logger
 
+from loadtest_trio.errors import LoadtestError
 from loadtest_trio.metrics.log_lines import JsonLines, flat, render_text
+from loadtest_trio.metrics.log_writer import CAPACITY_BYTES, DRAIN_SECONDS, LogWriter
 
 if TYPE_CHECKING:
+    from _typeshed import SupportsWrite
     from loguru import Message
 
 _SHOWN_PER_FLOOD = 5
@@ -23,37 +26,80 @@ _MOST_FLOODS = 1000
 _LONGEST_TEXT = 10_000
 
 
-def configure(
-    *,
-    json: bool,
-    level: str = "INFO",
-    stream: TextIO | None = None,
-    on_broken: Callable[[], object] | None = None,
-) -> None:
-    """Send the log to a stream, replacing whatever was configured before; this begins a run in the log.
+class LogIncompleteError(LoadtestError):
+    """The last log lines could not be written."""
+
+
+@contextmanager
+def writing(
+    *descriptors: int, json: bool, level: str = "INFO", capacity_bytes: int = CAPACITY_BYTES
+) -> Iterator[None]:
+    """Write the log to file descriptors, each in a thread of its own, until the block ends.
+
+    When nobody reads one of them any more (``run | head``), SIGTERM is sent to this process: the end is like
+    any other. Whatever else goes wrong with a descriptor, the log waits (see `LogWriter`). Leaving the block
+    blocks for a moment, so an event loop has to end inside.
 
     Args:
+        *descriptors: Where to write.
         json: One JSON object a line; otherwise readable text.
         level: The least severe level that is written.
-        stream: Where to; stdout when None.
-        on_broken: Called once when the stream takes nothing more; lines then vanish. None: it raises.
+        capacity_bytes: How much waits at most for each descriptor.
+
+    Raises:
+        LogIncompleteError: At the end of the block, when the last lines could not be written and nothing else
+            went wrong. Another error gets a note about it.
+    """
+    _writers[:] = [LogWriter(each, _end_process, capacity_bytes) for each in descriptors]
+    configure(*_writers, json=json, level=level)
+    try:
+        yield
+    except BaseException as error:
+        for loss in _close():
+            error.add_note(loss)
+        raise
+    losses = _close()
+    if losses:
+        raise LogIncompleteError("; ".join(losses))
+
+
+_writers: list[LogWriter] = []
+
+
+def _close() -> list[str]:
+    """Write what waits, and return what could not be written."""
+    stuck = [writer for writer in _writers if not writer.drain()]
+    _report_dropped()
+    losses = [loss for writer in _writers if (loss := writer.close(0 if writer in stuck else DRAIN_SECONDS))]
+    logger.remove()
+    _writers.clear()
+    return losses
+
+
+def _end_process() -> None:
+    signal.raise_signal(signal.SIGTERM)
+
+
+def _report_dropped() -> None:
+    for writer in _writers:
+        if dropped := writer.collect_dropped():
+            event("log_lines_dropped", "WARNING", count=dropped)
+
+
+def configure(*streams: "SupportsWrite[str]", json: bool, level: str = "INFO") -> None:
+    """Send the log to streams, replacing whatever was configured before; this begins a run in the log.
+
+    Args:
+        *streams: Where to; each write is one or more whole lines.
+        json: One JSON object a line; otherwise readable text.
+        level: The least severe level that is written.
     """
     render = JsonLines(run_id=secrets.token_hex(8)) if json else render_text
-    target = stream or sys.stdout
-
-    broken = False
 
     def write(message: "Message") -> None:
-        nonlocal broken
-        try:
-            if not broken:
-                target.write(render(message.record))
-                target.flush()
-        except OSError:
-            if on_broken is None:
-                raise
-            broken = True
-            on_broken()
+        text = render(message.record)
+        for stream in streams:
+            stream.write(text)
 
     logger.remove()
     logger.add(write, level=level, format="{message}", catch=False)
@@ -142,6 +188,7 @@ def failure(name: str, kind: str, level: str = "WARNING", **fields: Any) -> None
 
 
 def summarise_floods() -> None:
-    """Write one line for each kind of failure that was held back since the last call."""
+    """Write a line for each kind of failure that was held back since the last call, and for lost lines."""
+    _report_dropped()
     for kind, count in _floods.summarise().items():
         event("failures_summarised", "WARNING", kind=kind, held_back=count)

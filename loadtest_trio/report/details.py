@@ -5,7 +5,10 @@ from typing import Any
 
 LogLine = dict[str, Any]
 
-_HEADER = frozenset({"timestamp", "level", "run_id", "event", "of", "line_id", "part", "_at"})
+HEADER = frozenset(
+    {"timestamp", "level", "run_id", "event", "of", "line_id", "part", "_at", "_source", "_order"}
+)
+"""Fields that say which line this is, not what happened."""
 
 
 def join_details(lines: Iterable[LogLine]) -> list[LogLine]:
@@ -26,7 +29,7 @@ def join_details(lines: Iterable[LogLine]) -> list[LogLine]:
     for part in sorted(details, key=_part):
         owner = owners.get(_key(part))
         if owner is not None:
-            _add(owner, {name: value for name, value in part.items() if name not in _HEADER})
+            _add(owner, {name: value for name, value in part.items() if name not in HEADER})
     return whole
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from statistics import fmean
 
 from loadtest_trio.report.advice import CROWDED, advice
-from loadtest_trio.report.details import LogLine
+from loadtest_trio.report.details import HEADER, LogLine
 from loadtest_trio.report.markdown import Cell, facts, table
 from loadtest_trio.report.runs import Run, mapping, number
 
@@ -150,7 +150,7 @@ def _stage_row(line: LogLine) -> list[Cell]:
 def calibration(run: Run) -> str:
     """What machine, client code and backends can do without load."""
     line = run.first("tune_calibrated")
-    hidden = {"timestamp", "level", "event", "_at", "stage", "uptime_seconds", "client_ceiling_per_second"}
+    hidden = HEADER | {"stage", "uptime_seconds", "client_ceiling_per_second"}
     ceiling = number(line, "client_ceiling_per_second")
     said = (
         f"- client-only ceiling: {ceiling:,.0f} messages a second of CPU, that is what the handlers, "

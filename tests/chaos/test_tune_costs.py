@@ -78,7 +78,7 @@ async def test_prediction(redis_server: RedisServer, s3_port: int) -> None:
         "AWS_SECRET_ACCESS_KEY": "secret",
         "PRECONDITION_MIN_OBJECTS": "50",
     }
-    logs.configure(json=True, stream=io.StringIO())
+    logs.configure(io.StringIO(), json=True)
     with trio.fail_after(400):
         attempts = [await _error(environ) for _ in range(ATTEMPTS)]
     restless = median(wait for _, wait in attempts)

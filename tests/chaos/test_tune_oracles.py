@@ -104,7 +104,7 @@ async def name_bottleneck(redis_url: str, s3_port: int, **settings: str) -> tupl
     seconds = LONG_SECONDS if LONG else SHORT_SECONDS
     goal = Goal(workers=loaded.worker_concurrency, mix=mix, seconds=seconds, step_seconds=2.0, rounds=1)
     log, began = io.StringIO(), time.monotonic()
-    logs.configure(json=True, stream=log)
+    logs.configure(log, json=True)
     plan = tune(goal, time.monotonic) if LONG else explain(goal, lambda: time.monotonic() - began > seconds)
     with trio.fail_after(3 * seconds):
         async with open_rig(loaded, environ, trio.current_time) as rig:

@@ -186,7 +186,7 @@ def day(judge: Judge) -> Iterator[Day]:
         return day
 
     keys, thresholds = Random(7), gc.get_threshold()
-    logs.configure(json=True, stream=judge)  # type: ignore[arg-type] # it writes and flushes
+    logs.configure(judge, json=True)
     gc.freeze()
     gc.set_threshold(100_000)  # a fifth of the time
     with (

@@ -37,7 +37,7 @@ def caught_log(level: str = "INFO") -> Iterator[LogLines]:
     """Catch the JSON log at a level, with no flood left over from before."""
     lines = LogLines()
     logs._floods.summarise()
-    logs.configure(json=True, level=level, stream=lines.stream)
+    logs.configure(lines.stream, json=True, level=level)
     yield lines
     logs._floods.summarise()
     logger.remove()

@@ -26,6 +26,7 @@ class ServiceProcess:
         environ: Variables to set; no other setting of this machine reaches the service.
         wrapper: A program to run it under, such as ``["taskset", "-c", "0"]``.
         module: What to run instead of the package itself.
+        stdout: A descriptor for its standard output; by default a file, from which `lines` are read.
     """
 
     def __init__(
@@ -34,6 +35,7 @@ class ServiceProcess:
         environ: Mapping[str, str],
         wrapper: tuple[str, ...] = (),
         module: str = "loadtest_trio",
+        stdout: int | None = None,
     ) -> None:
         kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
         defaults = {"HEALTH_PORT": "0", "LOG_FORMAT": "json", "PYTHONPATH": str(ROOT)}
@@ -43,7 +45,7 @@ class ServiceProcess:
             [*wrapper, sys.executable, "-m", module, *arguments],
             env={**kept, **defaults, **environ},
             stdin=subprocess.DEVNULL,
-            stdout=self._out,
+            stdout=self._out if stdout is None else stdout,
             stderr=self._err,
         )
 

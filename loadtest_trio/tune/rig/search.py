@@ -1,11 +1,9 @@
 """The saturation search as a whole: log, calibration, rig, plan, and an end that keeps what there is."""
 
 import signal
-import sys
 import time
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import attrs
 import trio
@@ -24,32 +22,17 @@ from loadtest_trio.tune.rig.rig import open_rig
 _HEAVY = ("scipy.stats", "scipy.optimize", "matplotlib.figure")
 
 
-class _Tee:
-    """Writes the log to the file, and to standard output where nobody is looking."""
-
-    def __init__(self, *streams: TextIO) -> None:
-        self._streams = streams
-
-    def write(self, text: str) -> None:
-        for stream in self._streams:
-            stream.write(text)
-
-    def flush(self) -> None:
-        for stream in self._streams:
-            stream.flush()
-
-
 async def search(
-    loaded: Loaded, environ: Mapping[str, str], objective_p99_ms: float, seconds: float, lines: Path
+    loaded: Loaded, environ: Mapping[str, str], objective_p99_ms: float, seconds: float, console: Console
 ) -> None:
-    """Run a saturation search; a signal ends it early.
+    """Run a saturation search and log it; a signal ends it early.
 
     Args:
         loaded: The configuration with its history.
         environ: Where AWS credentials are looked for.
         objective_p99_ms: End-to-end p99 that a step has to keep.
         seconds: How long to measure at most.
-        lines: The file for the log lines.
+        console: Where progress is shown.
 
     Raises:
         LoadtestError: It could not start, or a backend went away for good.
@@ -57,32 +40,27 @@ async def search(
     """
     for module in _HEAVY:  # now, and not in the middle of a step that is being measured
         need(module)
-    console = Console(stderr=True)
-    with lines.open("w", encoding="utf-8") as file:
-        streams = [file] if console.is_terminal else [file, sys.stdout]
-        logs.configure(json=True, level=loaded.settings.log_level, stream=_Tee(*streams))  # type: ignore[arg-type] # all that a sink needs
-        goal = Goal(
-            workers=loaded.settings.worker_concurrency,
-            mix={name.value: weight for name, weight in _weights(loaded).items()},
-            limits=Limits(objective_p99_ms=objective_p99_ms),
-            seconds=seconds,
-        )
-        _say_started(loaded, goal)
-        reason = "interrupted before it was complete"
-        try:
-            async with trio.open_nursery() as nursery:
-                await nursery.start(_watch_signals, nursery.cancel_scope)
-                with TerminalProgress(console, time.monotonic, seconds) as progress:
-                    await _measure(loaded, environ, goal, progress)
-                reason = "complete"
-                nursery.cancel_scope.cancel()
-        except BaseExceptionGroup as group:
-            error = _first(group)
-            reason = f"{type(error).__name__}: {error}"
-            raise error from group
-        finally:
-            logs.event("tune_stopped", reason=reason)
-            logs.configure(json=True)
+    goal = Goal(
+        workers=loaded.settings.worker_concurrency,
+        mix={name.value: weight for name, weight in _weights(loaded).items()},
+        limits=Limits(objective_p99_ms=objective_p99_ms),
+        seconds=seconds,
+    )
+    _say_started(loaded, goal)
+    reason = "interrupted before it was complete"
+    try:
+        async with trio.open_nursery() as nursery:
+            await nursery.start(_watch_signals, nursery.cancel_scope)
+            with TerminalProgress(console, time.monotonic, seconds) as progress:
+                await _measure(loaded, environ, goal, progress)
+            reason = "complete"
+            nursery.cancel_scope.cancel()
+    except BaseExceptionGroup as group:
+        error = _first(group)
+        reason = f"{type(error).__name__}: {error}"
+        raise error from group
+    finally:
+        logs.event("tune_stopped", reason=reason)
 
 
 def _first(error: BaseException) -> BaseException:

@@ -20,7 +20,7 @@ from tests.support.log_lines import LogLines, caught_log
 def text() -> Iterator[io.StringIO]:
     """The log in its readable form, caught."""
     stream = io.StringIO()
-    logs.configure(json=False, stream=stream)
+    logs.configure(stream, json=False)
     yield stream
     logger.remove()
 
@@ -41,30 +41,6 @@ def test_a_long_text_is_cut(log_lines: LogLines) -> None:
     logs.event("something", error="x" * 5_000_000, count=10**30)
     (line,) = log_lines.all()
     assert len(line["error"]) == 10_001
-
-
-class _Closed(io.StringIO):
-    """A pipe that nobody reads."""
-
-    writes = 0
-
-    def write(self, text: str) -> int:
-        self.writes += 1
-        raise BrokenPipeError
-
-
-def test_a_stream_that_takes_nothing_more_is_told_once() -> None:
-    """Whoever asked hears of it once and nothing is raised; nobody asked: it raises."""
-    told: list[None] = []
-    closed = _Closed()
-    logs.configure(json=True, stream=closed, on_broken=lambda: told.append(None))
-    for _ in range(3):
-        logs.event("something")
-    assert (len(told), closed.writes) == (1, 1)
-    logs.configure(json=True, stream=_Closed())
-    with pytest.raises(BrokenPipeError):
-        logs.event("something")
-    logger.remove()
 
 
 def test_levels(log_lines: LogLines) -> None:

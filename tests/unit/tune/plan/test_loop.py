@@ -49,7 +49,7 @@ def _plan() -> Plan[None]:
 async def test_loop_writes_findings(autojump_clock: trio.testing.MockClock) -> None:
     """Each step is made in turn; each finding becomes a log line with its stage, and is shown."""
     log, screen = io.StringIO(), io.StringIO()
-    logs.configure(json=True, stream=log)
+    logs.configure(log, json=True)
     console = Console(file=screen, force_terminal=True, width=200)
     with TerminalProgress(console, time.monotonic, 60) as progress:
         await drive(_plan(), _Rig(), progress)
@@ -74,7 +74,7 @@ def _talkative() -> Plan[None]:
 async def test_an_interrupted_plan_has_last_words(autojump_clock: trio.testing.MockClock) -> None:
     """When the search is cancelled in a step, what it knows by then is written down."""
     log = io.StringIO()
-    logs.configure(json=True, stream=log)
+    logs.configure(log, json=True)
     with TerminalProgress(Console(file=io.StringIO()), time.monotonic, 60) as progress:
         with trio.move_on_after(2) as scope:
             await drive(_talkative(), _Rig(), progress)

@@ -1,0 +1,150 @@
+"""The service and its standard output: trouble with the log never stops the work, and is never silent."""
+
+import errno
+import fcntl
+import json
+import os
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+
+from loadtest_trio.backends.embedded.ports import free_ports
+from tests.support.service_process import ROOT, ServiceProcess
+
+
+@pytest.fixture
+def environ(redis_url: str, s3_environment: dict[str, str], bucket: str) -> dict[str, str]:
+    """A busy service with a small bucket, whose log at DEBUG is more than any pipe holds."""
+    return {
+        "REDIS_ENDPOINT": redis_url,
+        "S3_BUCKET": bucket,
+        **s3_environment,
+        "LOG_LEVEL": "DEBUG",
+        "LOG_INTERVAL_SECONDS": "0.5",
+        "SCHEDULER_MESSAGES_PER_SECOND": "200",
+        "PRECONDITION_MIN_OBJECTS": "20",
+        "MAX_FILE_UUIDS": "10",
+        "MIN_FILE_UUIDS": "5",
+        "SHUTDOWN_GRACE_SECONDS": "2",
+    }
+
+
+@pytest.fixture(params=[True, False], ids=["blocking", "non-blocking"])
+def pipe(request: pytest.FixtureRequest) -> Iterator[tuple[int, int]]:
+    """A pipe: the reader's end, and a writer's end that blocks or answers EAGAIN when the pipe is full."""
+    ends = os.pipe()
+    os.set_blocking(ends[1], request.param)
+    yield ends
+    os.close(ends[0])
+
+
+def processed(url: str) -> int:
+    """Return how many messages are done, as the books in Redis say."""
+    with redis.Redis.from_url(url) as client:
+        return int(client.hget("{loadtest}:ledger", "processed") or 0)
+
+
+def wait_until(holds: Callable[[], bool], seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def wait_until_full(reader: int) -> None:
+    """Wait until a pipe takes no more from a service that logs all the time."""
+    held: list[int] = []
+
+    def unchanged() -> bool:
+        held.append(struct.unpack("i", fcntl.ioctl(reader, termios.FIONREAD, b"\0" * 4))[0])
+        return held[-1] > 0 and len(held) > 20 and len(set(held[-20:])) == 1
+
+    wait_until(unchanged)
+
+
+def read_to_end(reader: int) -> list[dict[str, Any]]:
+    with os.fdopen(os.dup(reader), "rb") as file:
+        return [json.loads(line) for line in file]
+
+
+def test_a_reader_that_stands_still_stops_neither_work_nor_health_nor_signals(
+    environ: dict[str, str], pipe: tuple[int, int], redis_url: str
+) -> None:
+    """The pipe is full: messages are done as before, /health answers, SIGTERM ends the service in time."""
+    reader, writer = pipe
+    (port,) = free_ports(1)
+    with ServiceProcess(environ={**environ, "HEALTH_PORT": str(port)}, stdout=writer) as service:
+        os.close(writer)
+        wait_until_full(reader)
+        before = processed(redis_url)
+        time.sleep(2)
+        assert processed(redis_url) - before > 100
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=2) as answer:
+            assert json.load(answer) == {"status": "OK"}
+        service.signal(signal.SIGTERM)
+        assert service.wait(2 + 2 + 4) == 1
+        assert "log lines could not be written: the reader stands still" in service.complaints
+
+
+def test_a_reader_that_pauses_misses_nothing(environ: dict[str, str], pipe: tuple[int, int]) -> None:
+    """It stands still for seconds and then reads on: every line is there, and the exit code is 0."""
+    reader, writer = pipe
+    with ServiceProcess(environ={**environ, "RUN_DURATION_SECONDS": "5"}, stdout=writer) as service:
+        os.close(writer)
+        wait_until_full(reader)
+        time.sleep(2)
+        lines = read_to_end(reader)
+        assert (service.wait(), service.complaints) == (0, "")
+    events = [line["event"] for line in lines]
+    assert "log_lines_dropped" not in events
+    assert (events[0], events[-1]) == ("service_starting", "service_stopped")
+    uptimes = [line["uptime_seconds"] for line in lines if line["event"] == "metrics"]
+    assert max(after - before for before, after in pairwise(uptimes)) < 1
+
+
+def test_a_log_file_at_its_size_limit_does_not_end_the_run(environ: dict[str, str], redis_url: str) -> None:
+    """EFBIG (like a full disk): the whole duration is worked, then exit code 1 and the reason."""
+    limited = ("bash", "-c", 'ulimit -f 16; exec "$0" "$@"')
+    with ServiceProcess(environ={**environ, "RUN_DURATION_SECONDS": "5"}, wrapper=limited) as service:
+        assert service.wait() == 1
+        assert os.strerror(errno.EFBIG) in service.complaints
+        assert len(service.output) == 16 * 1024
+    assert processed(redis_url) > 300
+
+
+def test_head_ends_the_service_in_order(environ: dict[str, str], redis_url: str) -> None:
+    """`run | head` is an end like any other: what was in hand is settled, the exit code is 0."""
+    reader, writer = os.pipe()
+    with ServiceProcess(environ=environ, stdout=writer) as service:
+        os.close(writer)
+        os.read(reader, 10)
+        os.close(reader)
+        assert service.wait(20) == 0
+        assert service.complaints == ""
+    with redis.Redis.from_url(redis_url) as client:
+        assert not list(client.scan_iter("{loadtest}:inflight:*"))
+
+
+def test_a_closed_standard_output_is_bad_configuration(environ: dict[str, str], tmp_path: Path) -> None:
+    """Its descriptor would become a socket's: the log would be written into Redis or S3."""
+    result = subprocess.run(
+        ["bash", "-c", '"$0" -m loadtest_trio >&-', sys.executable],
+        cwd=ROOT,
+        env={**environ, "PATH": os.environ["PATH"], "HOME": str(tmp_path)},
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert (result.returncode, "standard output is closed" in result.stderr) == (2, True)
