@@ -9,6 +9,7 @@ from contextlib import redirect_stderr, redirect_stdout
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from importlib import import_module
 from pathlib import Path
+from tempfile import TemporaryFile
 from threading import Thread
 
 import attrs
@@ -51,7 +52,8 @@ def command(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Ended]:
     def call(*arguments: str, **environ: str) -> Ended:
         with (
             monkeypatch.context() as patch,
-            redirect_stdout(io.StringIO()) as out,
+            TemporaryFile("w+") as out,  # the log is written to its descriptor
+            redirect_stdout(out),
             redirect_stderr(io.StringIO()) as err,
         ):
             for name in {info.name for info in SETTINGS} | {a for info in SETTINGS for a in info.aliases}:
@@ -62,7 +64,8 @@ def command(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Ended]:
                 code = main(arguments)
             except SystemExit as stop:
                 code = int(stop.code or 0)
-        return Ended(code, out.getvalue(), err.getvalue())
+            out.seek(0)
+            return Ended(code, out.read(), err.getvalue())
 
     return call
 
