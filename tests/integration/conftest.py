@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[2]
 
 
 @contextmanager
