@@ -1,9 +1,9 @@
-"""The guard's yardstick: a fixed piece of work, of the same nature as a message. Never change it.
+"""The calibration workload of the guard: a fixed piece of work that resembles a message. Never change it.
 
-A ratio is only independent of the machine when both sides are slowed by the same things. So this does,
-on plain sockets, the transfers of the mix (three GETs to one PUT of 200 KB), and as much ordinary
-interpreted work a message as the service: calls, attributes, dictionaries, formatting, JSON, an HMAC.
-It imports nothing of the package, and uses only the standard library.
+A ratio is independent of the machine only if the same things slow down both sides. So this workload makes
+the transfers of the mix on plain sockets (three GETs to one PUT of 200 KB), and does as much ordinary
+interpreted work per message as the service: calls, attributes, dictionaries, formatting, JSON, an HMAC.
+It uses only the standard library and imports nothing from the package.
 """
 
 import hmac
@@ -12,23 +12,23 @@ import socket
 import time
 
 SIZE = 5_500 * 37
-"""A middling file of the brief, about 200 KB."""
+"""Bytes in a medium-sized file of the brief, about 200 KB."""
 
 
 class Item:
-    """Something with attributes and methods."""
+    """An object with attributes and a method."""
 
     def __init__(self, number: int) -> None:
         self.number = number
         self.tags: dict[str, int] = {}
 
     def note(self, name: str) -> None:
-        """Count a name."""
+        """Count one name."""
         self.tags[name] = self.tags.get(name, 0) + 1
 
 
 def interpreted_work(number: int) -> int:
-    """Do what an interpreter does all day, for about as long as a message takes."""
+    """Do typical interpreted work, for about as long as a message takes."""
     items = [Item(number + n) for n in range(40)]
     for item in items:
         for name in ("claimed", "sent", "received", "settled"):
@@ -41,7 +41,7 @@ def interpreted_work(number: int) -> int:
 
 
 def transfer(connection: socket.socket, number: int, buffer: memoryview) -> None:
-    """Make one GET, or every fourth time one PUT, of a middling file."""
+    """Make one GET, or every fourth time one PUT, of a medium-sized file."""
     if number % 4:
         connection.sendall(b"GET /bench/loadtest/one HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
     else:
@@ -56,7 +56,7 @@ def transfer(connection: socket.socket, number: int, buffer: memoryview) -> None
 
 
 def cpu_us(port: int, messages: int) -> float:
-    """Return CPU µs a reference message, of this process."""
+    """Return this process's CPU µs per calibration message."""
     buffer = memoryview(bytearray(SIZE + 4096))
     with socket.create_connection(("127.0.0.1", port)) as connection:
         started = time.process_time()

@@ -1,4 +1,4 @@
-"""Pictures of something measured at several sizes: medians as points, whiskers least to most, log-log."""
+"""Charts of a figure at several sizes, on logarithmic axes: medians with whiskers (minimum to maximum)."""
 
 import statistics
 from collections.abc import Sequence
@@ -11,13 +11,13 @@ COLOURS = ("#c44e52", "#55a868", "#8172b2", "#ccb974")
 
 @attrs.frozen
 class Series:
-    """One panel.
+    """One panel of a chart.
 
     Attributes:
-        title: What is drawn upwards.
-        values: A value a round, by size.
-        levels: Lines across, by their names: a value a round.
-        ideal: Whether to draw what the first size times the others' would be.
+        title: Label of the vertical axis.
+        values: One value per round, by size.
+        levels: Horizontal lines by name; one value per round.
+        ideal: Whether to draw the line that is proportional to the first size.
     """
 
     title: str
@@ -30,10 +30,10 @@ def draw(path: Path, title: str, sizes: str, panels: Sequence[Series]) -> None:
     """Draw the panels side by side.
 
     Args:
-        path: The PNG to write.
-        title: Above all panels.
-        sizes: What the sizes are.
-        panels: One or more.
+        path: The PNG file to write.
+        title: Title above all panels.
+        sizes: Label of the horizontal axis.
+        panels: At least one.
     """
     import matplotlib as mpl  # slow to import
 
@@ -54,7 +54,7 @@ def draw(path: Path, title: str, sizes: str, panels: Sequence[Series]) -> None:
 
 
 def whiskers(series: Sequence[Sequence[float]]) -> tuple[list[float], list[list[float]]]:
-    """Return the medians, and how far below and above them the least and the most are."""
+    """Return the medians, and the distances from them to the minimum and the maximum."""
     middles = [statistics.median(values) for values in series]
     below = [middle - min(values) for middle, values in zip(middles, series, strict=True)]
     above = [max(values) - middle for middle, values in zip(middles, series, strict=True)]
@@ -62,7 +62,7 @@ def whiskers(series: Sequence[Sequence[float]]) -> tuple[list[float], list[list[
 
 
 def limits(panel: Series) -> tuple[float, float]:
-    """Return where the axis begins and ends: round everything but the ideal, which may leave the picture."""
+    """Return the ends of the vertical axis, which covers values and levels; the ideal may leave it."""
     everything = [value for values in (*panel.values.values(), *panel.levels.values()) for value in values]
     return min(everything) / 1.5, max(everything) * 1.5
 
@@ -72,7 +72,7 @@ def _panel(axis, panel: Series) -> None:  # type: ignore[no-untyped-def] # matpl
 
     sizes = list(panel.values)
     middles, reach = whiskers(list(panel.values.values()))
-    style = {"marker": "o", "capsize": 3, "color": "#4c72b0", "label": "median, least to most"}
+    style = {"marker": "o", "capsize": 3, "color": "#4c72b0", "label": "median, minimum to maximum"}
     axis.errorbar(sizes, middles, yerr=reach, **style)
     if panel.ideal:
         line = [middles[0] * size / sizes[0] for size in sizes]

@@ -1,4 +1,4 @@
-"""S3 clients one against the other: one GET and one PUT of 200 KB, over HTTP and HTTPS, in alternation."""
+"""Compares S3 clients: one GET and one PUT of 200 KB, over HTTP and HTTPS, in alternation."""
 
 import json
 import sys
@@ -20,11 +20,11 @@ TASKS = 16
 _SLOW = ("httpx", "httpcore", "aiobotocore", "S3Service on httpx")
 
 Round = dict[str, float]
-"""CPU µs a request by client."""
+"""CPU µs per request, by client."""
 
 
 def kinds() -> dict[str, tuple[str, bool]]:
-    """Return the kinds of request, by title: the method, and whether over HTTPS."""
+    """Return the kinds of request by title: method, and whether over HTTPS."""
     return {
         f"{method} of {SIZE // 1000} KB over {'HTTPS' if tls else 'HTTP'}": (method, tls)
         for tls in (False, True)
@@ -33,11 +33,11 @@ def kinds() -> dict[str, tuple[str, bool]]:
 
 
 def compare_clients(rounds: int, requests: int) -> dict[str, list[Round]]:
-    """Measure every client at every kind of request, and all of them again.
+    """Measure every client with every kind of request, round after round.
 
     Args:
-        rounds: How often.
-        requests: Requests of the fast clients; the slow ones make a fifth.
+        rounds: Number of rounds.
+        requests: Requests per measurement; slow clients make a fifth of them.
 
     Raises:
         Unavailable: The endpoint cannot run here.
@@ -54,7 +54,7 @@ def compare_clients(rounds: int, requests: int) -> dict[str, list[Round]]:
 
 
 def one_round(method: str, requests: int, testbed: Testbed) -> Round:
-    """Measure every client once; who is not installed or fails is left out, and that is said."""
+    """Measure every client once. One that fails or is not installed is reported and left out."""
     measured: Round = {}
     for name in (*TRIO, *ASYNCIO, *([LIMIT] if wrk.installed() else [])):
         try:
@@ -65,10 +65,10 @@ def one_round(method: str, requests: int, testbed: Testbed) -> Round:
 
 
 def one_client(name: str, method: str, count: int, testbed: Testbed) -> float:
-    """Return CPU µs a request of one client, alone in a process.
+    """Return CPU µs per request of one client, in a process of its own.
 
     Raises:
-        RuntimeError: It is not installed, or failed.
+        RuntimeError: The client is not installed, or failed.
     """
     if name == LIMIT:
         url = f"{testbed.endpoint.tls_url if testbed.tls else testbed.endpoint.url}/{BUCKET}/{KEY}"
@@ -92,10 +92,10 @@ def one_client(name: str, method: str, count: int, testbed: Testbed) -> float:
 
 
 def ratios(rounds: list[Round], client: str, other: str) -> list[float]:
-    """Return a client's CPU over the other's *in the same round*; a round without one of them has none."""
+    """Return the CPU of one client over that of the other *in the same round*, for rounds that have both."""
     return [each[client] / each[other] for each in rounds if {client, other} <= each.keys()]
 
 
 def costs(rounds: list[Round], client: str) -> list[float]:
-    """Return a client's CPU µs a request, a value a round."""
+    """Return a client's CPU µs per request, one value per round."""
     return [each[client] for each in rounds if client in each]

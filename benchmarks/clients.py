@@ -1,7 +1,7 @@
-"""One S3 client, one kind of request, many times: `python -m benchmarks.clients CLIENT get|put COUNT TASKS`.
+"""Repeats one request with one S3 client: `python -m benchmarks.clients CLIENT get|put COUNT TASKS`.
 
-A child of micro.py, so that each client is alone in its process; prints CPU µs a request as JSON. The
-address and the keys come from the environment that Testbed.environment gives the contenders.
+client_comparison.py starts it as a child, so that each client is alone in its process; it prints CPU µs per
+request as JSON. Address and credentials come from the environment that `Testbed.environment` makes.
 """
 # mypy: disable-error-code="import-not-found,import-untyped,no-any-unimported"
 
@@ -25,7 +25,7 @@ KEY = "loadtest/one"
 WARM_UP = 0.2
 
 Call = Callable[[], Awaitable[object]]
-Session = Callable[[str, int], Any]  # method, tasks -> an async context manager that gives a Call
+Session = Callable[[str, int], Any]  # method, tasks -> an async context manager that yields a Call
 
 URL = os.environ.get("S3_ENDPOINT_URL", "")
 BUCKET = os.environ.get("S3_BUCKET", "bench")
@@ -34,7 +34,7 @@ BODY = b"a" * SIZE
 
 @asynccontextmanager
 async def s3service(method: str, tasks: int, *, transport: Literal["lean", "httpx"]) -> AsyncIterator[Call]:
-    """The package's S3Service: signed, checked, its errors translated."""
+    """The package's S3Service: signs, checks, translates errors."""
     from loadtest_trio.backends.s3 import BucketLocation, S3Service, find_credentials
     from loadtest_trio.http.client.deadline_watch import DeadlineWatch
     from loadtest_trio.http.client.transport import open_transport
@@ -57,7 +57,7 @@ async def s3service(method: str, tasks: int, *, transport: Literal["lean", "http
 
 @asynccontextmanager
 async def httpx_client(method: str, tasks: int) -> AsyncIterator[Call]:
-    """Stock httpx under Trio, without any signature."""
+    """Stock httpx under Trio, unsigned."""
     import httpx
 
     limits = httpx.Limits(max_connections=tasks, max_keepalive_connections=tasks)
@@ -68,7 +68,7 @@ async def httpx_client(method: str, tasks: int) -> AsyncIterator[Call]:
 
 @asynccontextmanager
 async def httpcore_pool(method: str, tasks: int) -> AsyncIterator[Call]:
-    """The engine of httpx under Trio, without httpx and without any signature."""
+    """The engine of httpx (httpcore) under Trio, unsigned."""
     import httpcore
 
     pool = httpcore.AsyncConnectionPool(
@@ -81,7 +81,7 @@ async def httpcore_pool(method: str, tasks: int) -> AsyncIterator[Call]:
 
 @asynccontextmanager
 async def aiobotocore(method: str, tasks: int) -> AsyncIterator[Call]:
-    """The client of the asyncio peer."""
+    """aiobotocore, the client of the asyncio peer."""
     from aiobotocore.config import AioConfig
     from aiobotocore.session import get_session
 
@@ -102,7 +102,7 @@ async def aiobotocore(method: str, tasks: int) -> AsyncIterator[Call]:
 
 @asynccontextmanager
 async def obstore(method: str, tasks: int) -> AsyncIterator[Call]:  # noqa: ARG001 - it has no such limit
-    """The client of the obstore peer."""
+    """obstore, the client of the obstore peer."""
     import obstore as rust
 
     from benchmarks.peers.asyncio_obstore import open_store
@@ -126,19 +126,19 @@ ASYNCIO: dict[str, Session] = {"aiobotocore": aiobotocore, "obstore": obstore}
 
 
 def trusting() -> ssl.SSLContext:
-    """Return a context that verifies against the authority of this run."""
+    """Return a TLS context that trusts this run's certificate authority."""
     return ssl.create_default_context(cafile=os.environ.get("SSL_CERT_FILE"))
 
 
 class Turns:
-    """Hands out `count` calls to the tasks, and takes the CPU time between warm-up and end."""
+    """Hands out `count` calls to the tasks, and measures CPU time from the end of the warm-up on."""
 
     def __init__(self, count: int) -> None:
         self._left, self._warm = count, int(count * (1 - WARM_UP))
         self._start = 0.0
 
     async def take(self, call: Call) -> None:
-        """Make calls, one after the other, until all turns are taken."""
+        """Make calls one after the other until none is left."""
         while self._left > 0:
             self._left -= 1
             if self._left == self._warm:
@@ -146,12 +146,12 @@ class Turns:
             await call()
 
     def cpu_us(self) -> float:
-        """Return CPU microseconds a call."""
+        """Return CPU microseconds per call."""
         return (time.process_time() - self._start) / self._warm * 1e6
 
 
 async def under_trio(session: Session, method: str, count: int, tasks: int) -> float:
-    """Measure a client of Trio."""
+    """Measure a Trio client."""
     turns = Turns(count)
     async with session(method, tasks) as call, trio.open_nursery() as nursery:
         for _ in range(tasks):
@@ -160,7 +160,7 @@ async def under_trio(session: Session, method: str, count: int, tasks: int) -> f
 
 
 async def under_asyncio(session: Session, method: str, count: int, tasks: int) -> float:
-    """Measure a client of asyncio."""
+    """Measure an asyncio client."""
     turns = Turns(count)
     async with session(method, tasks) as call:
         await asyncio.gather(*(turns.take(call) for _ in range(tasks)))
@@ -174,7 +174,7 @@ def main(name: str, method: str, count: int, tasks: int) -> None:
     else:
         cpu_us = asyncio.run(under_asyncio(ASYNCIO[name], method, count, tasks))
     print(json.dumps({"cpu_us": cpu_us}), flush=True)
-    os._exit(0)  # obstore's threads abort some interpreters on their way out
+    os._exit(0)  # obstore's threads abort some interpreters at exit
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The parts of a message that need no server: each function returns a call to repeat, as the service does."""
+"""The work on a message that needs no server, one function per component, each returning a call to repeat."""
 
 import io
 import random
@@ -16,17 +16,17 @@ from loadtest_trio.jobs.message import Message, Operation
 from loadtest_trio.metrics import logs
 from loadtest_trio.metrics.counters import Metrics
 
-_MESSAGES_A_LINE = 16_000  # ten seconds at the rate that the goal asks for
+_MESSAGES_A_LINE = 16_000  # ten seconds at the target rate
 
 
 @attrs.frozen
 class Component:
-    """One thing to measure.
+    """A component to measure.
 
     Attributes:
-        call: Does it once.
-        count: Calls a round.
-        messages: Messages that one call serves.
+        call: Runs it once.
+        count: Calls per round.
+        messages: Number of messages that one call covers.
     """
 
     call: Callable[[], object]
@@ -34,7 +34,7 @@ class Component:
     messages: int = 1
 
     def cpu_us(self) -> float:
-        """Return CPU µs a message; the first call is not counted."""
+        """Return CPU µs per message; a first call is not counted."""
         self.call()
         started = time.process_time()
         for _ in range(self.count):
@@ -43,7 +43,7 @@ class Component:
 
 
 def components() -> dict[str, Component]:
-    """Return all of them, by their names."""
+    """Return all components by name."""
     return {
         "sign": Component(signing(), 2_000),
         "create": Component(payload(), 20),
@@ -54,7 +54,7 @@ def components() -> dict[str, Component]:
 
 
 def signing() -> Callable[[], object]:
-    """Return the signing of one PUT, as S3Service does it."""
+    """Sign one PUT, as S3Service does."""
     signer, keys = Signer("us-east-1"), Credentials("AKIDBENCH", "secret")
     headers = [("host", "127.0.0.1:9000"), ("content-type", "text/plain")]
     path = f"/{BUCKET}/loadtest/0123456789abcdef0123456789abcdef.txt"
@@ -62,20 +62,20 @@ def signing() -> Callable[[], object]:
 
 
 def payload() -> Callable[[], object]:
-    """Return the making of one middling file."""
+    """Make one medium-sized file."""
     rng = random.Random()
     return lambda: uuid_lines(5_500, rng)
 
 
 def editing() -> Callable[[], object]:
-    """Return the edit of one middling file."""
+    """Edit one medium-sized file."""
     rng = random.Random()
     body = uuid_lines(5_500, rng)
     return lambda: edit(body, rng)
 
 
 def recording() -> Callable[[], object]:
-    """Return what is recorded of one message: being scheduled, being handled, 1.25 S3 requests."""
+    """Record the metrics of one message: scheduled, handled, 1.25 S3 requests."""
     metrics, rng = Metrics(), random.Random(1)
     message = Message("id", Operation.READ, "loadtest/x", created_at=1.0)
 
@@ -91,14 +91,14 @@ def recording() -> Callable[[], object]:
 
 
 def collecting() -> Callable[[], object]:
-    """Return the making and writing of one metrics line after ten busy seconds."""
+    """Collect and write one metrics line, after ten busy seconds."""
     metrics, rng = Metrics(), random.Random(1)
     logs.configure(io.StringIO(), json=True)
     messages = [Message("id", operation, "loadtest/x", created_at=1.0) for operation in Operation]
     shares = {operation.value: 25.0 for operation in Operation}
 
     def line() -> None:
-        for number in range(400):  # enough distinct values to fill the histograms' usual buckets
+        for number in range(400):  # enough distinct values to fill the buckets that histograms usually have
             taken = 1.0 + rng.expovariate(20)
             metrics.handled(messages[number % 4], started=taken, ended=taken + rng.expovariate(100))
             metrics.observe_s3(("GET", "PUT", "DELETE")[number % 3], rng.expovariate(100), SIZE, None)

@@ -1,4 +1,4 @@
-"""Who is measured: how each is started, and what is done when its toolchain is missing."""
+"""The programs that are compared: how each is started, and what happens when its toolchain is missing."""
 
 import os
 import shutil
@@ -15,23 +15,23 @@ from benchmarks.process import Unavailable
 ROOT = Path(__file__).parent.parent
 CACHE = ROOT / "benchmarks" / ".cache"
 GO_PACKAGES = "golang golang-github-minio-minio-go-v7-dev golang-github-gomodule-redigo-dev"
-GO_PATH = Path("/usr/share/gocode")  # where Debian's -dev packages put their source
+GO_PATH = Path("/usr/share/gocode")  # where Debian's -dev packages install their sources
 
 
 @attrs.frozen
 class Contender:
-    """One program that works on the messages.
+    """One program that processes the messages.
 
     Attributes:
         name: What ``--only`` calls it.
         title: What the table calls it.
-        command: Returns the command line, building first what needs building; raises `Unavailable`.
-        share: Its part of the messages, smaller for the slow ones so that all take similar time.
-        concurrency: Its tasks, threads or goroutines; the best for it of those tried.
-        env: Further variables.
-        scheduled: It schedules its own messages instead of eating a prepared queue.
-        service: It is the real daemon: stopped by SIGTERM, reports through its log lines.
-        optional: Measured only when named.
+        command: Returns the command line, after building the program if needed; raises `Unavailable`.
+        share: Its share of the messages; slow contenders get fewer, so that all take about the same time.
+        concurrency: Number of tasks, threads or goroutines; the best of the values that were tried.
+        env: Additional environment variables.
+        scheduled: It schedules its own messages instead of working off a prepared queue.
+        service: It is our daemon: stopped with SIGTERM, reports through its log lines.
+        optional: Measured only when ``--only`` names it.
     """
 
     name: str
@@ -46,7 +46,7 @@ class Contender:
 
 
 def python_peer(module: str, *needs: str) -> Callable[[], list[str]]:
-    """Return the command of a Python peer, which checks that its packages are installed."""
+    """Return a function that checks a Python peer's packages and returns its command."""
 
     def command() -> list[str]:
         for package in needs:
@@ -58,7 +58,7 @@ def python_peer(module: str, *needs: str) -> Callable[[], list[str]]:
 
 
 def go_peer(variant: str) -> Callable[[], list[str]]:
-    """Return the command of a Go peer, which builds the binary, offline, from Debian's sources."""
+    """Return a function that builds the Go peers and returns the command of one of them."""
 
     def command() -> list[str]:
         source = ROOT / "benchmarks" / "peers" / "go"
@@ -68,19 +68,19 @@ def go_peer(variant: str) -> Callable[[], list[str]]:
 
 
 def build_go(source: Path, binary: Path, needs: Iterable[str], packages: str) -> Path:
-    """Build a Go program, offline, from the sources that Debian's packages put below `GO_PATH`.
+    """Build a Go program without network, from the sources that Debian's packages install in `GO_PATH`.
 
     Args:
-        source: Folder of its main package.
-        binary: Where the program goes; it is built again when a source file is newer.
-        needs: Repositories of github.com that it imports.
-        packages: The Debian packages that hold the compiler and these repositories.
+        source: The folder of its main package.
+        binary: The program's path; it is rebuilt when a source file is newer.
+        needs: Repositories on github.com that it imports.
+        packages: The Debian packages that provide the compiler and these repositories.
 
     Returns:
         The binary.
 
     Raises:
-        Unavailable: There is no compiler, a repository is missing, or the program does not compile.
+        Unavailable: The compiler or a repository is missing, or the program does not compile.
     """
     go = shutil.which("go")
     if not go or not all((GO_PATH / "src/github.com" / need).is_dir() for need in needs):
@@ -104,7 +104,7 @@ def build_go(source: Path, binary: Path, needs: Iterable[str], packages: str) ->
 
 
 def daemon() -> list[str]:
-    """Return the command of the service itself."""
+    """Return the command of our daemon."""
     return [sys.executable, "-m", "loadtest_trio", "run"]
 
 
@@ -112,7 +112,7 @@ WORKER = {"ROLES": "worker"}
 SATURATE = {
     "ROLES": "scheduler,worker",
     "SCHEDULER_MODE": "saturate",
-    # Few objects for a long queue would distort the mix (README, "Limits"), and so its cost.
+    # Too few objects for a long queue would distort the mix, and with it the cost of a message.
     "SCHEDULER_TARGET_QUEUE_LENGTH": "500",
     "PRECONDITION_MIN_OBJECTS": "1000",
     "PRECONDITION_MAX_OBJECTS": "1000000",

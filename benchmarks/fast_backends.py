@@ -1,4 +1,4 @@
-"""Redis and the fast S3 endpoint on the servers' core, as the environment of a service on the other one."""
+"""Redis and the fast S3 endpoint on the servers' core, for a service on the other core."""
 
 import os
 from collections.abc import Iterator
@@ -15,13 +15,13 @@ _KEPT = ("PATH", "HOME", "LANG", "TERM", "TMPDIR")
 
 @contextmanager
 def fast_backends(delay: float = 0.0) -> Iterator[dict[str, str]]:
-    """Run both servers, and move this process to their core too.
+    """Run both servers, and pin this process to their core.
 
     Args:
-        delay: Seconds that an S3 request waits at the endpoint.
+        delay: Seconds that every S3 request waits at the endpoint.
 
     Yields:
-        A whole environment for `python -m loadtest_trio`: where the backends are, all else the default.
+        A complete environment for `python -m loadtest_trio` that names the backends.
 
     Raises:
         Unavailable: A server is not installed.

@@ -1,14 +1,14 @@
-"""Fails when a message costs over 25 % more CPU than it did: `python -m benchmarks.guard`, under a minute.
+"""Fails when a message costs over 25 % more CPU than before: `python -m benchmarks.guard`, under a minute.
 
-What is compared is a ratio: CPU a message of the real daemon (a worker on a filled queue, stub S3, its own
-Redis) over CPU a message of a fixed reference (calibration.py), both on the same core in alternation. It is
-the lower of two estimates, the median of the rounds' ratios and the ratio of the least: a neighbour on the
-machine spoils one or the other, a regression raises both. `--update` writes this processor's new baseline;
+It compares a ratio: CPU per message of the real daemon (a worker on a filled queue, stub S3, its own Redis)
+over CPU per message of a fixed workload (calibration.py), on the same core in alternation. Of two estimates
+the lower one counts, the median of the rounds' ratios or the ratio of the minima: other load on the machine
+distorts one or the other, a regression raises both. `--update` writes a new baseline for this processor;
 commit it with the reason.
 
-A ratio moves less between processors and builds of Python than CPU does, but it moves: one copies fast,
-another interprets fast. So there is a baseline for each model of processor that it was made on, an unknown
-one is held to the highest of them, and the guard says so, and when the Python is another.
+The ratio depends on processor and Python build less than CPU time does, but it does: some copy fast, others
+interpret fast. So every processor model has its own baseline. An unknown model is held to the highest one,
+and the guard reports that, and also when the Python differs.
 """
 
 import argparse
@@ -41,13 +41,13 @@ WORKER = next(each for each in CONTENDERS if each.name == "worker")
 
 @attrs.frozen
 class Baseline:
-    """What later runs are held to.
+    """The ratio that later runs are compared with.
 
     Attributes:
-        ratio: CPU a message of the daemon over that of the reference.
-        cpu: The processor's model.
-        python: The interpreter it was taken with: version and build.
-        taken_at: The day.
+        ratio: CPU per message of the daemon over that of the calibration workload.
+        cpu: Processor model.
+        python: Version and build of the interpreter.
+        taken_at: Date of the measurement.
     """
 
     ratio: float
@@ -57,11 +57,11 @@ class Baseline:
 
 
 def compare(rounds: int, seconds: float) -> float:
-    """Return CPU a message of the daemon over that of the reference, as `estimate` has it.
+    """Return CPU per message of the daemon over that of the calibration workload; see `estimate`.
 
     Args:
-        rounds: Most rounds to play.
-        seconds: Begin no further round after this long, once the least number is played.
+        rounds: Maximum number of rounds.
+        seconds: Start no new round after this time, except for the minimum number of rounds.
 
     Raises:
         Unavailable: There is no Redis server.
@@ -84,33 +84,33 @@ def compare(rounds: int, seconds: float) -> float:
 
 
 def estimate(ours: Sequence[float], fixed: Sequence[float]) -> float:
-    """Return the ratio of two noisy series, a value a round each: the lower of two ways to take it.
+    """Return the ratio of two noisy series with one value per round: the lower of two estimates.
 
-    Noise only ever adds. The median survives a minority of spoilt rounds, the ratio of the least a majority
-    of them, as long as each side had one good round.
+    Noise only adds. The median tolerates a minority of disturbed rounds; the ratio of the minima tolerates
+    a majority, as long as each side had one undisturbed round.
     """
     rounds = [ours_us / fixed_us for ours_us, fixed_us in zip(ours, fixed, strict=True)]
     return min(statistics.median(rounds), min(ours) / min(fixed))
 
 
 def regressed(ratio: float, baseline: float) -> bool:
-    """Return whether a message became dearer than is allowed."""
+    """Return whether a message costs more than is allowed."""
     return ratio > ALLOWED * baseline
 
 
 def choose(baselines: Sequence[Baseline], cpu: str) -> Baseline:
-    """Return the baseline of a processor, or the highest one."""
+    """Return the baseline of a processor model, or the highest one for an unknown model."""
     return max(baselines, key=lambda each: (each.cpu == cpu, each.ratio))
 
 
 def judge(ratio: float, baseline: Baseline, cpu: str, python: str) -> tuple[bool, str]:
-    """Return whether it is a regression, and what to tell the reader of the log.
+    """Return whether this is a regression, and the line for the log.
 
     Args:
-        ratio: Measured now.
-        baseline: What it is held to.
-        cpu: The processor that it was measured on.
-        python: The interpreter that it was measured with.
+        ratio: The ratio measured now.
+        baseline: The baseline to compare it with.
+        cpu: Processor model of this measurement.
+        python: Interpreter of this measurement.
     """
     bad = regressed(ratio, baseline.ratio)
     text = (
@@ -126,7 +126,7 @@ def judge(ratio: float, baseline: Baseline, cpu: str, python: str) -> tuple[bool
 
 
 def say(text: str) -> None:
-    """Tell the reader of the log."""
+    """Print a line."""
     print(f"guard: {text}", flush=True)
 
 
@@ -136,14 +136,14 @@ def read_baselines() -> list[Baseline]:
 
 
 def write_baseline(ratio: float, cpu: str) -> None:
-    """Write the ratio that later runs on this processor are held to."""
+    """Write the baseline of a processor model."""
     others = [each for each in read_baselines() if each.cpu != cpu]
     baseline = Baseline(round(ratio, 3), cpu, python_build(), time.strftime("%Y-%m-%d", time.gmtime()))
     BASELINES.write_text(json.dumps(list(map(attrs.asdict, [*others, baseline])), indent=1) + "\n")
 
 
 def main(arguments: list[str]) -> int:
-    """Measure and judge; return 1 for a regression, 2 when nothing could be measured."""
+    """Run the guard; return 1 for a regression, 2 when nothing could be measured."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.guard", description=__doc__)
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--update", action="store_true", help="write the baseline instead of checking it")

@@ -1,4 +1,4 @@
-"""What the numbers were taken on."""
+"""Describes the machine that the figures come from."""
 
 import os
 import platform
@@ -11,9 +11,9 @@ from benchmarks.contenders import ROOT
 
 
 def python_build() -> str:
-    """Return the interpreter's version and how it was built, as far as it knows itself.
+    """Return the interpreter's version, and how it was built as far as that is known.
 
-    A distribution asks for profile-guided optimisation in its own way, not by configure's option.
+    Distributions enable profile-guided optimisation in their own way, without configure's option.
     """
     configured = str(sysconfig.get_config_var("CONFIG_ARGS"))
     if sysconfig.get_config_var("prefix") == "/usr":
@@ -23,7 +23,7 @@ def python_build() -> str:
 
 
 def machine() -> dict[str, str | int]:
-    """Return what the numbers were taken on."""
+    """Return processor, cores, kernel, Python and commit."""
     model = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
     git = subprocess.run(
         ["git", "describe", "--always", "--dirty"], capture_output=True, text=True, cwd=ROOT, check=False

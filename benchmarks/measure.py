@@ -1,11 +1,11 @@
-"""One measurement: give a contender its queue and bucket, watch it work, check what it left behind.
+"""Measures one contender: prepares queue and bucket, watches it work, checks the outcome.
 
     LLEN (or the daemon's own lines) ──► progress ┐
                                                   ├─► two marks, at 15 % and 97 % of the messages
-    clock_gettime(CPU clock of the pid) ─► CPU ───┘   the differences between them are the result
+    clock_gettime(CPU clock of the pid) ─► CPU ───┘   the result is the difference between them
 
-Start-up (imports, a JIT, connecting) and the idle tail stay outside the marks; `cpu_us_whole`, from
-wait4, has them inside. A run that lost, failed or spoilt a message is an error, not a result.
+Start-up (imports, a JIT, connecting) and the idle tail lie outside the marks; `cpu_us_whole`, from wait4,
+includes them. A run that loses, fails or corrupts a message is an error, not a result.
 """
 
 import itertools
@@ -33,7 +33,7 @@ UUID_LINES = re.compile(rb"(?:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\n)+")
 
 @attrs.frozen
 class Mark:
-    """What the clocks said when this many messages had been taken."""
+    """Clock readings at the moment when so many messages had been taken."""
 
     seconds: float
     cpu: float
@@ -43,16 +43,16 @@ class Mark:
 
 @attrs.frozen
 class Result:
-    """One contender in one round.
+    """The result of one contender in one round.
 
     Attributes:
         messages: Messages between the two marks.
-        rate: Messages a second between the marks.
-        cpu_us: CPU microseconds a message between the marks.
-        cpu_us_whole: CPU of the whole process (wait4), start and stop included, over all its messages.
-        kernel: The kernel's part of that: copying bytes, mostly.
-        busy: CPU over wall time between the marks: 1.0 is a full core.
-        rss_mb: The largest resident set up to the second mark.
+        rate: Messages per second between the marks.
+        cpu_us: CPU microseconds per message between the marks.
+        cpu_us_whole: The same for the whole process and all its messages, start and stop included.
+        kernel: The kernel's share of that CPU time; mostly copying.
+        busy: CPU time over wall time between the marks; 1.0 is a full core.
+        rss_mb: Peak resident memory up to the second mark.
     """
 
     contender: str
@@ -66,20 +66,20 @@ class Result:
 
 
 class Failed(Exception):  # noqa: N818 - reads better where it is raised
-    """A contender did not do its work; the text says what it said."""
+    """A contender did not do its work; the message includes its output."""
 
 
 def measure(contender: Contender, testbed: Testbed, *, check_bucket: bool = True) -> Result:
-    """Run one contender once.
+    """Measure one contender once.
 
     Args:
-        contender: Who.
-        testbed: Where.
-        check_bucket: Whether to look at the objects it leaves behind.
+        contender: The program.
+        testbed: The servers and the prepared work.
+        check_bucket: Whether to check the objects that are in the bucket afterwards.
 
     Raises:
         Unavailable: It cannot run here.
-        Failed: It crashed, stood still, or did its work wrong.
+        Failed: It crashed, stalled, or did its work wrong.
     """
     command = contender.command()
     total = max(int(testbed.messages * contender.share), 100)
@@ -125,7 +125,7 @@ def measure(contender: Contender, testbed: Testbed, *, check_bucket: bool = True
 
 
 def _watch(child: Child, progress: Callable[[], int], total: int, output: Path) -> tuple[Mark, Mark]:
-    """Return the marks at the two ends of the window, looking every 20 ms."""
+    """Return the marks at both ends of the window; progress is polled every 20 ms."""
     first: Mark | None = None
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
@@ -139,11 +139,11 @@ def _watch(child: Child, progress: Callable[[], int], total: int, output: Path) 
             return first, mark
         time.sleep(0.02)
     said = f"{child.stderr_tail()} {output.read_text()[-1500:]}"
-    raise Failed(f"ended or stood still after {progress()} of {total} messages: {said}")
+    raise Failed(f"ended or stalled after {progress()} of {total} messages: {said}")
 
 
 def _scheduled(output: Path) -> Callable[[], int]:
-    """Return what reads the progress off the daemon's newest metrics line."""
+    """Return a function that reads the progress from the daemon's latest metrics line."""
 
     def progress() -> int:
         return int(next((line["messages_processed"] for line in log_lines(output, "metrics")), 0))
@@ -152,21 +152,21 @@ def _scheduled(output: Path) -> Callable[[], int]:
 
 
 def log_lines(output: Path, event: str) -> list[dict[str, Any]]:
-    """Return the complete log lines of one event, the newest first."""
+    """Return the complete log lines of one event, newest first."""
     lines = output.read_bytes().split(b"\n")[:-1]
     parsed = join_details(json.loads(line) for line in reversed(lines) if line.startswith(b"{"))
     return [line for line in parsed if line.get("event") == event]
 
 
 def _drain(redis: RedisServer) -> None:
-    """Wait until the list is empty and the work in flight has had a moment to end."""
+    """Wait until the list is empty, and half a second for the messages in flight."""
     for _ in itertools.takewhile(lambda _: redis.waiting(LIST) > 0, range(500)):
         time.sleep(0.02)
     time.sleep(0.5)
 
 
 def _check(contender: Contender, child: Child, output: Path, total: int) -> int:
-    """Return how many messages were done, having seen that none was lost or failed."""
+    """Check that no message was lost or failed; return the number processed."""
     events = log_lines(output, "service_stopped") if contender.service else []
     own = [json.loads(line) for line in output.read_text().splitlines() if line.startswith('{"')]
     report = events[0] if events else (own[-1] if own else {})
@@ -180,12 +180,12 @@ def _check(contender: Contender, child: Child, output: Path, total: int) -> int:
 
 
 def _check_bucket(contender: Contender, testbed: Testbed, work: Workload) -> None:
-    """See that exactly the right keys are left, and that their bodies are still lines of UUIDs."""
+    """Check that exactly the expected keys exist and that their bodies are lines of UUIDs."""
     found = set()
     for number, (key, body) in enumerate(testbed.endpoint.contents(BUCKET)):
         found.add(key)
         if len(body) % 37 or (number % 20 == 0 and not UUID_LINES.fullmatch(body)):
-            raise Failed(f"{contender.name} left {key} spoilt ({len(body)} bytes)")
+            raise Failed(f"{contender.name} left {key} corrupted ({len(body)} bytes)")
     if found != work.remaining:
         missing, extra = sorted(work.remaining - found), sorted(found - work.remaining)
         raise Failed(

@@ -1,8 +1,8 @@
-"""The parts of a message, each held to its target: `BENCH_MODULE=micro scripts/bench [--rounds N]`.
+"""The components of a message, each beside its target: `scripts/bench micro [--rounds N]`.
 
-CPU µs each: signing; the payload of a CREATE; the edit of an UPDATE; metrics and logging a message; the
-queue, at the sizes of batches that the service has; and one GET and one PUT of 200 KB by several clients
-over HTTP and HTTPS, with wrk (C) as the practical limit.
+CPU µs of: signing; the payload of a CREATE; the edit of an UPDATE; metrics and logging; the queue, with the
+service's batch sizes; and one GET and one PUT of 200 KB by several clients over HTTP and HTTPS, with wrk (C)
+as the practical limit.
 """
 
 import argparse
@@ -20,17 +20,17 @@ from benchmarks.process import CLIENT_CORE, SERVER_CORE, Unavailable, pin
 from benchmarks.redis_server import RedisServer
 from benchmarks.targets import HEADS, Target
 
-FEW, MANY = 10, 64  # workers: the default, and what the goal is measured with
+FEW, MANY = 10, 64  # workers: the default, and the number that targets are measured with
 
 
 def component_rounds(rounds: int) -> list[dict[str, float]]:
-    """Measure what needs no server, everything once a round."""
+    """Measure all components that need no server, once per round."""
     cases = components()
     return [{name: component.cpu_us() for name, component in cases.items()} for _ in range(rounds)]
 
 
 def queue_rounds(rounds: int, messages: int = 10_000) -> dict[int, list[float]]:
-    """Measure the queue at the batches of few and of many workers, in alternation; by their number."""
+    """Measure the queue with the batch sizes of few and of many workers, in alternation."""
     costs: dict[int, list[float]] = {FEW: [], MANY: []}
     with RedisServer() as redis:
         for _ in range(rounds):
@@ -45,7 +45,7 @@ def figures(
     queue: dict[int, list[float]],
     requests: dict[str, list[Round]],
 ) -> list[Target]:
-    """Return what was measured beside the goal's targets, in the goal's order."""
+    """Return all figures with their targets."""
 
     def of(*names: str) -> list[float]:
         return [sum(each[name] for name in names) for each in costs_by_component]
@@ -74,7 +74,7 @@ def figures(
 
 
 def render(about: RunInfo, targets: list[Target], requests: dict[str, list[Round]]) -> str:
-    """Return everything as Markdown: the targets, then the clients one against the other."""
+    """Return the result as Markdown: the targets, then the comparison of clients."""
     how = "CPU of the client, all threads, user and system. A target is met when the median keeps to it."
     blocks = [
         about.heading("Components of a message", how),
@@ -99,10 +99,10 @@ def render(about: RunInfo, targets: list[Target], requests: dict[str, list[Round
 
 
 def main(arguments: list[str]) -> int:
-    """Measure, print, and write micro.json and micro.md."""
-    parser = argparse.ArgumentParser(prog="BENCH_MODULE=micro scripts/bench", description=__doc__)
+    """Measure, print, and write micro.json and micro.md; leave out what is not installed."""
+    parser = argparse.ArgumentParser(prog="scripts/bench micro", description=__doc__)
     add_options(parser)
-    parser.add_argument("--requests", type=int, default=5_000, help="requests of the fast clients (5000)")
+    parser.add_argument("--requests", type=int, default=5_000, help="requests per fast client (5000)")
     parser.add_argument(
         "--components-only",
         "--parts-only",

@@ -1,4 +1,4 @@
-"""What the results of all benchmarks have in common: options, heading, files, and how a spread is shown."""
+"""What all benchmarks share: command-line options, headings, result files, and the form of a spread."""
 
 import argparse
 import json
@@ -19,12 +19,12 @@ ROUNDS = 5
 
 @attrs.frozen
 class RunInfo:
-    """Where, when and how often something was measured.
+    """Where and when something was measured, and how often.
 
     Attributes:
-        machine: From `machine.machine`.
-        taken_at: UTC, ISO 8601.
-        rounds: How many rounds the medians are of.
+        machine: The facts from `machine.machine`.
+        taken_at: Time of day in UTC, ISO 8601.
+        rounds: Number of rounds.
     """
 
     machine: Mapping[str, str | int]
@@ -33,11 +33,11 @@ class RunInfo:
 
     @classmethod
     def now(cls, rounds: int) -> Self:
-        """Return what holds for a measurement that ends now, on this machine."""
+        """Describe a measurement that ends now on this machine."""
         return cls(machine(), time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), rounds)
 
     def heading(self, title: str, how: str) -> str:
-        """Return the lines above a table: the title, how it was done, and on what."""
+        """Return the lines above a table: title, method, machine, date."""
         machine = self.machine
         rounds = "one round" if self.rounds == 1 else f"{self.rounds} rounds"
         return (
@@ -48,13 +48,13 @@ class RunInfo:
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options that every benchmark has: ``--rounds`` and ``--results``."""
-    parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"rounds, each with everything ({ROUNDS})")
-    parser.add_argument("--results", type=Path, default=RESULTS, help="where JSON, table and plots go")
+    """Add the options of every benchmark: ``--rounds`` and ``--results``."""
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"number of rounds ({ROUNDS})")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="folder for JSON, tables and charts")
 
 
 def report_progress(text: str) -> None:
-    """Print one line of progress on standard error; standard output is for the result."""
+    """Print a line of progress to standard error; standard output is for the result."""
     print(text, file=sys.stderr, flush=True)
 
 
@@ -66,7 +66,7 @@ def write(folder: Path, name: str, text: str, facts: Mapping[str, Any]) -> None:
 
 
 def spread(values: list[float], digits: int = 0) -> str:
-    """Return ``median (least–most)``, or a dash for nothing."""
+    """Return ``median (minimum–maximum)``, or a dash without values."""
     if not values:
         return "–"
     middle, low, high = statistics.median(values), min(values), max(values)

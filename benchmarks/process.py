@@ -1,8 +1,8 @@
-"""Child processes that live on one core, whose CPU the operating system counts, ended by their own pid.
+"""Child processes that are pinned to one core and whose CPU time the kernel counts.
 
-CPU comes from two clocks of the kernel: `cpu_seconds` reads the CPU-time clock of a live process
-(clock_getcpuclockid(3): all its threads, user and system, in nanoseconds), and `wait` takes the
-rusage of the ended one from wait4(2).
+CPU time comes from two sources: `cpu_seconds` reads the CPU-time clock of a live process
+(clock_getcpuclockid(3): all its threads, user and system, in nanoseconds), and `wait` returns the rusage
+of the ended process from wait4(2).
 """
 
 import contextlib
@@ -20,38 +20,38 @@ import attrs
 import psutil
 
 _CORES = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else [0]
-CLIENT_CORE = _CORES[0]  # of those we may use: taskset(1) moves a benchmark, or keeps it to one core
+CLIENT_CORE = _CORES[0]  # the first core that taskset(1) allows
 SERVER_CORE = _CORES[1] if len(_CORES) > 1 else _CORES[0]
 
 _PR_SET_PDEATHSIG = 1
 
 
 class Unavailable(Exception):  # noqa: N818 - a reason to skip, not an error
-    """Something that a measurement needs is not installed; the text says how to install it."""
+    """Something that a measurement needs is not installed; the message says how to install it."""
 
 
 @attrs.frozen
 class Usage:
-    """CPU seconds of an ended process, in its own code and in the kernel on its behalf."""
+    """CPU seconds of an ended process: in its own code, and in the kernel on its behalf."""
 
     user: float
     system: float
 
     @property
     def total(self) -> float:
-        """Both together."""
+        """User and system time together."""
         return self.user + self.system
 
 
 class Child:
-    """One pinned child process.
+    """A child process pinned to one core.
 
     Args:
-        command: What to run.
-        core: The core to run it on; ignored where the system cannot pin.
-        env: Its whole environment, or None for ours.
-        stdout: Where its standard output goes: a file descriptor, subprocess.PIPE or DEVNULL.
-        log: A file for its standard error, shown when it fails.
+        command: The command line.
+        core: The core to run on; ignored where the system cannot pin processes.
+        env: The complete environment; None inherits ours.
+        stdout: Destination of standard output: a file descriptor, subprocess.PIPE or DEVNULL.
+        log: File that receives standard error, shown when the process fails.
     """
 
     def __init__(
@@ -79,25 +79,25 @@ class Child:
 
     @property
     def running(self) -> bool:
-        """Whether it has not ended yet (an ended one is not reaped by asking)."""
+        """Whether the process is still running. Asking does not reap an ended process."""
         if self.process.returncode is not None:
             return False
         flags = os.WEXITED | os.WNOHANG | os.WNOWAIT
         return os.waitid(os.P_PID, self.process.pid, flags) is None
 
     def cpu_seconds(self) -> float:
-        """Return the CPU seconds, user and system over all threads, used so far."""
+        """Return the CPU seconds used so far: user and system, all threads."""
         return _cpu_clock(self.process.pid)
 
     def tree_cpu_seconds(self) -> float:
-        """Return the CPU seconds of the process and of all its descendants, ended and reaped ones included.
+        """Return the CPU seconds of the process and all its descendants, including those already reaped.
 
-        A descendant that ended and that nobody has waited for is missing until its parent reaps it.
+        A descendant that has ended counts again only once its parent has reaped it.
         """
         return sum(map(_cpu_seconds_with_reaped, self._tree()))
 
     def tree_rss_mb(self) -> float:
-        """Return the resident memory of the process and its descendants now; shared pages count in each."""
+        """Return the resident memory of the process and its descendants; shared pages count repeatedly."""
         sizes: list[int] = []
         for each in self._tree():
             with contextlib.suppress(psutil.Error):
@@ -112,17 +112,17 @@ class Child:
             return []
 
     def peak_rss_mb(self) -> float:
-        """Return the largest resident set so far (rusage would also count ours, from before the exec)."""
+        """Return the peak resident memory; rusage would include ours, from between fork and exec."""
         status = Path(f"/proc/{self.process.pid}/status").read_text()
         return next(
             (int(line.split()[1]) / 1024 for line in status.splitlines() if line[:6] == "VmHWM:"), 0.0
         )
 
     def wait(self, timeout: float = 30.0) -> "Usage":
-        """Wait for its end; kill it after `timeout` seconds.
+        """Wait until the process ends; kill it after `timeout` seconds.
 
         Returns:
-            All the CPU it ever used, from wait4.
+            The CPU time of its whole life, from wait4.
         """
         deadline = time.monotonic() + timeout
         while self.running:
@@ -135,20 +135,20 @@ class Child:
         return Usage(usage.ru_utime, usage.ru_stime)
 
     def stop(self, timeout: float = 15.0) -> "Usage":
-        """Ask it to end (SIGTERM) if it runs, and wait as `wait` does."""
+        """Send SIGTERM if the process is running, then wait as `wait` does."""
         if self.process.returncode is not None:
             return Usage(0.0, 0.0)
-        # Not Popen.send_signal: it would reap an ended child, and its rusage with it.
+        # Popen.send_signal would reap an ended child and lose its rusage.
         os.kill(self.process.pid, signal.SIGTERM)
         return self.wait(timeout)
 
     def stderr_tail(self) -> str:
-        """Return the end of its standard error, for a message to the user."""
+        """Return the last 2,000 characters of standard error, for error messages."""
         return self.log.read_text(errors="replace")[-2000:].strip()
 
 
 def _cpu_seconds_with_reaped(process: "psutil.Process") -> float:
-    """Return CPU seconds of one process and of its reaped children; 0 when it has just ended."""
+    """Return the CPU seconds of one process and its reaped children; 0 if it has just ended."""
     try:
         reaped = process.cpu_times()
         return _cpu_clock(process.pid) + float(reaped.children_user + reaped.children_system)
@@ -157,19 +157,19 @@ def _cpu_seconds_with_reaped(process: "psutil.Process") -> float:
 
 
 def _cpu_clock(pid: int) -> float:
-    """Return CPU seconds by the CPU-time clock of a live process: all its threads, user and system."""
+    """Return the CPU seconds of a live process: user and system, all threads."""
     # MAKE_PROCESS_CPUCLOCK(pid, CPUCLOCK_SCHED) of linux/posix-timers_types.h.
     return time.clock_gettime((~pid << 3) | 2)
 
 
 def pin(core: int) -> None:
-    """Move this process to a core, where that can be done."""
+    """Pin this process to a core, where the system can."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {core})
 
 
 def _child_setup(core: int) -> Callable[[], None]:
-    """Return what the child does before it execs: choose its core, and die with its parent."""
+    """Return the function a child runs before exec: pin itself, and ask to be killed when we die."""
 
     def settle() -> None:
         pin(core)
@@ -180,7 +180,7 @@ def _child_setup(core: int) -> Callable[[], None]:
 
 
 def free_ports(count: int) -> list[int]:
-    """Return `count` different loopback ports that nobody listens on."""
+    """Return `count` different unused loopback ports."""
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
         for each in sockets:
@@ -189,10 +189,10 @@ def free_ports(count: int) -> list[int]:
 
 
 def wait_for_port(port: int, child: Child, seconds: float = 10.0) -> None:
-    """Return once something listens on the loopback port.
+    """Wait until something listens on a loopback port.
 
     Raises:
-        RuntimeError: The child ended first, or the time was up.
+        RuntimeError: The child ended first, or the time ran out.
     """
     for _ in _ticks(seconds):
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):

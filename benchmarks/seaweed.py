@@ -1,6 +1,6 @@
-"""SeaweedFS as the S3 endpoint: a real S3 server that checks signatures, and the bottleneck itself.
+"""SeaweedFS as the S3 endpoint: a real S3 server that checks signatures, and then is the bottleneck.
 
-It is the package's embedded server. It inherits the harness's core, and is filled and read over HTTP.
+It is the package's embedded server. It inherits the harness's core and is filled and read over HTTP.
 """
 # mypy: disable-error-code="import-not-found,import-untyped,no-any-unimported"
 
@@ -48,11 +48,11 @@ class SeaweedS3:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """End the server; its data goes too."""
+        """Stop the server and delete its data."""
         self._server.close()
 
     def reset(self, bucket: str, objects: Iterable[tuple[str, bytes]]) -> None:
-        """Empty the bucket (creating it) and put these objects in."""
+        """Make the bucket hold exactly these objects; create it if needed."""
         if bucket not in {each["Name"] for each in self._s3.list_buckets()["Buckets"]}:
             self._s3.create_bucket(Bucket=bucket)
         with ThreadPoolExecutor(4) as pool:
@@ -67,7 +67,7 @@ class SeaweedS3:
                 call.result()
 
     def contents(self, bucket: str) -> Iterator[tuple[str, bytes]]:
-        """Yield every object of the bucket with its body."""
+        """Yield every key of the bucket with its body."""
         for key in list(self._keys(bucket)):
             yield key, self._s3.get_object(Bucket=bucket, Key=key)["Body"].read()
 

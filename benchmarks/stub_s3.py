@@ -1,7 +1,7 @@
-"""An S3 endpoint for `guard` and `scale` that needs nothing installed: `python -m benchmarks.stub_s3 P N`.
+"""An S3 endpoint that needs nothing installed: `python -m benchmarks.stub_s3 PORT KEYS`.
 
-Every GET of a key is the same middling file, every PUT and DELETE is read and forgotten, and every LIST shows
-the same N keys, a thousand a page. A thread a connection; the client's CPU is what matters, not ours.
+Every GET of a key returns the same medium-sized file, PUT and DELETE are accepted and forgotten, and LIST
+returns the same keys, a thousand per page. It uses one thread per connection: its own CPU does not matter.
 """
 
 import re
@@ -33,7 +33,7 @@ HEAD = (
 
 
 def list_page(target: bytes, keys: int) -> bytes:
-    """Return one page of `keys` keys; the continuation token is the number of the first."""
+    """Return one page of a listing; the continuation token is the number of its first key."""
     token = TOKEN.search(target)
     begin = int(token[1]) if token else 0
     end = min(begin + PAGE, keys)
@@ -49,7 +49,7 @@ class Connection(socketserver.BaseRequestHandler):
     server: "Server"
 
     def handle(self) -> None:
-        """Answer requests until the client hangs up."""
+        """Answer requests until the client disconnects."""
         received = b""
         while True:
             while (end := received.find(b"\r\n\r\n")) < 0:
@@ -66,7 +66,7 @@ class Connection(socketserver.BaseRequestHandler):
             self.answer(head)
 
     def answer(self, head: bytes) -> None:
-        """Send what the request line asks for."""
+        """Send the response to one request."""
         method, target = head.split(b" ", 2)[:2]
         body = b""
         if method == b"GET":
@@ -75,7 +75,7 @@ class Connection(socketserver.BaseRequestHandler):
 
 
 class Server(socketserver.ThreadingTCPServer):
-    """Threads that do not outlive us, and a backlog for every worker at once."""
+    """A server with daemon threads, and a backlog large enough for all workers at once."""
 
     daemon_threads = True
     allow_reuse_address = True
@@ -84,10 +84,10 @@ class Server(socketserver.ThreadingTCPServer):
 
 
 class StubS3:
-    """The stub as an endpoint for `measure`: a context manager around its process. It holds no objects.
+    """The stub as an `Endpoint`: a context manager around its process. It stores no objects.
 
     Args:
-        keys: How many its LIST shows.
+        keys: Number of keys that LIST returns.
     """
 
     tls_url = ""
@@ -98,7 +98,7 @@ class StubS3:
         self._keys = keys
 
     def __enter__(self) -> Self:
-        """Start it and wait until it listens."""
+        """Start the process and wait until it listens."""
         (self.port,) = free_ports(1)
         self.url = f"http://127.0.0.1:{self.port}"
         self._folder = tempfile.TemporaryDirectory(prefix="bench-stub-")
@@ -110,12 +110,12 @@ class StubS3:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """End it by its pid."""
+        """Stop the process."""
         self._child.stop()
         self._folder.cleanup()
 
     def reset(self, bucket: str, objects: Iterable[tuple[str, bytes]]) -> None:
-        """Do nothing: every key is there."""
+        """Do nothing: every key exists."""
 
     def contents(self, bucket: str) -> Iterator[tuple[str, bytes]]:  # noqa: ARG002 - the interface
         """Yield nothing."""

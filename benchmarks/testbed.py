@@ -1,4 +1,4 @@
-"""What all rounds share: the servers, the prepared work, and the environment of a contender."""
+"""The testbed that all rounds share: servers, prepared work, and the environment of a contender."""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -15,12 +15,12 @@ PATIENCE = 300.0
 
 
 class Endpoint(Protocol):
-    """An S3 server for a measurement: `endpoint.NginxS3` or `seaweed.SeaweedS3`.
+    """An S3 server for benchmarks: `endpoint.NginxS3`, `seaweed.SeaweedS3` or `stub_s3.StubS3`.
 
     Attributes:
         url: Its address over HTTP.
         tls_url: Its address over HTTPS, or "".
-        ca_file: The authority to trust for it, or None.
+        ca_file: The certificate authority to trust, or None.
         credentials: The access key id and its secret.
     """
 
@@ -30,21 +30,21 @@ class Endpoint(Protocol):
     credentials: tuple[str, str]
 
     def __enter__(self) -> Self:
-        """Start it."""
+        """Start the server."""
         ...
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """End it."""
+        """Stop the server."""
         ...
 
     def reset(self, bucket: str, objects: Iterable[tuple[str, bytes]]) -> None:
-        """Empty the bucket, creating it, and put these objects in."""
+        """Make the bucket hold exactly these objects; create it if needed."""
         ...
 
     def contents(self, bucket: str) -> Iterator[tuple[str, bytes]]:
-        """Yield every object of the bucket with its body."""
+        """Yield every key of the bucket with its body."""
         ...
 
 
@@ -55,7 +55,7 @@ class Testbed:
         endpoint: The S3 server.
         redis: The queue's server.
         tls: Whether contenders use HTTPS.
-        messages: The messages of the fastest contenders.
+        messages: Number of messages for the fastest contenders.
     """
 
     def __init__(self, endpoint: Endpoint, redis: RedisServer, *, tls: bool, messages: int) -> None:
@@ -64,7 +64,7 @@ class Testbed:
         self.objects = list(initial_objects(messages))
 
     def environment(self, contender: Contender, messages: int) -> dict[str, str]:
-        """Return the whole environment of a contender."""
+        """Return the complete environment of a contender."""
         kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
         authority = {"SSL_CERT_FILE": str(self.endpoint.ca_file), "AWS_CA_BUNDLE": str(self.endpoint.ca_file)}
         return {

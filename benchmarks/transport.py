@@ -1,14 +1,14 @@
-"""The S3 transport alone: `BENCH_MODULE=transport scripts/bench [--requests N]`.
+"""The S3 transport alone: `scripts/bench transport [--requests N]`.
 
 CPU µs of the client for one GET and one PUT of 200 KB, unsigned, over HTTP and HTTPS, against nginx:
 
 * ``wrk``: C, the practical limit;
-* ``connection``: our `Connection` alone, without pool, deadline and httpx's objects: the floor for Python;
-* ``lean``: `LeanTransport` with a `DeadlineWatch`, as the service runs it;
-* ``lean, unwatched``: the same with a cancel scope a request instead;
-* ``httpx``: httpx's stock transport.
+* ``connection``: our `Connection` alone, without pool, deadlines and httpx objects: the minimum in Python;
+* ``lean``: `LeanTransport` with a `DeadlineWatch`, as the service uses it;
+* ``lean, unwatched``: the same with one cancel scope per request instead;
+* ``httpx``: httpx's own transport.
 
-All take short turns, and a ratio is one within a round, so that a busy neighbour slows everybody alike.
+All are measured in short turns and compared within a round, so that other load slows all alike.
 """
 
 import argparse
@@ -41,7 +41,7 @@ Values = dict[str, list[float]]
 
 
 async def cpu_us(session: AbstractAsyncContextManager[list[Call]], requests: int) -> float:
-    """Return CPU µs a request; a fifth more are made first, to connect and to warm up."""
+    """Return CPU µs per request, after a warm-up with a fifth of the requests."""
     async with session as calls:
         await repeat(calls, requests // 5)
         started = time.process_time()
@@ -50,7 +50,7 @@ async def cpu_us(session: AbstractAsyncContextManager[list[Call]], requests: int
 
 
 async def repeat(calls: list[Call], count: int) -> None:
-    """Make `count` requests, one task a call."""
+    """Make `count` requests, with one task for each of the calls."""
     left = count
 
     async def task(call: Call) -> None:
@@ -65,7 +65,7 @@ async def repeat(calls: list[Call], count: int) -> None:
 
 
 def contenders(scenario: Scenario) -> dict[str, Callable[[int], float]]:
-    """Return who can play this scenario: functions from a number of requests to CPU µs a request."""
+    """Return the contenders of a scenario: functions from a number of requests to CPU µs per request."""
 
     def ours(requests: int, *, watched: bool) -> float:
         return trio.run(cpu_us, over_transport(scenario, "lean", watched=watched), requests)
@@ -83,12 +83,12 @@ def contenders(scenario: Scenario) -> dict[str, Callable[[int], float]]:
 
 
 def wrk_cpu_us(scenario: Scenario, requests: int) -> float:
-    """Return wrk's CPU µs a request."""
+    """Return wrk's CPU µs per request."""
     return wrk.cpu_us(scenario.url, scenario.method, requests=requests, tasks=scenario.tasks)
 
 
 def scenarios(endpoint: NginxS3, options: argparse.Namespace) -> Iterator[tuple[str, Values]]:
-    """Measure each scenario: everybody in turn, round after round."""
+    """Measure every scenario: all contenders in turn, round after round."""
     for tls in (False, True):
         for method in METHODS:
             endpoint.reset(BUCKET, [(KEY, bytes(BODY))])
@@ -102,7 +102,7 @@ def scenarios(endpoint: NginxS3, options: argparse.Namespace) -> Iterator[tuple[
 
 
 def render(about: RunInfo, figures: dict[str, Values], tasks: int) -> str:
-    """Return a table a scenario; a ratio is the median of the rounds' ratios."""
+    """Return one table per scenario; ratios are taken within a round."""
     how = f"Unsigned requests, {tasks} at a time, over loopback to nginx; CPU of the client."
     blocks = [about.heading("The S3 transport", how)]
     for title, values in figures.items():
@@ -117,7 +117,7 @@ def render(about: RunInfo, figures: dict[str, Values], tasks: int) -> str:
 
 def main(arguments: list[str]) -> int:
     """Measure, print, and write transport.json and transport.md; return 2 without an endpoint."""
-    parser = argparse.ArgumentParser(prog="BENCH_MODULE=transport scripts/bench", description=__doc__)
+    parser = argparse.ArgumentParser(prog="scripts/bench transport", description=__doc__)
     add_options(parser)
     parser.add_argument(
         "--requests", type=int, default=2000, help="requests a turn; httpx makes a fifth (2000)"

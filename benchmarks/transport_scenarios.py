@@ -1,4 +1,4 @@
-"""Unsigned requests of 200 KB, through each layer of the transport: what transport.py measures."""
+"""Unsigned requests of 200 KB through each layer of the transport, for transport.py."""
 
 import contextlib
 import math
@@ -29,7 +29,7 @@ BODY = b"a" * SIZE
 
 
 class Scenario:
-    """One kind of request: where it goes, and how it is made."""
+    """One kind of request: its destination and how it is made."""
 
     def __init__(self, endpoint: NginxS3, method: Method, *, tls: bool, tasks: int) -> None:
         self.name = f"{method} of {SIZE // 1000} KB over {'HTTPS' if tls else 'HTTP'}"
@@ -49,7 +49,7 @@ class Scenario:
             self._headers.append((b"content-length", b"%d" % SIZE))
 
     def request(self) -> httpx.Request:
-        """Make a request as S3Service does, but for the signature."""
+        """Make a request as S3Service does, without the signature."""
         target = f"/{BUCKET}/{KEY}".encode()
         stream = BufferStream(self._body)
         extensions = {"target": target}
@@ -58,7 +58,7 @@ class Scenario:
         )
 
     def trust(self) -> ssl.SSLContext:
-        """Return a context that verifies against the authority of this run."""
+        """Return a TLS context that trusts this run's certificate authority."""
         return ssl.create_default_context(cafile=self._authority)
 
 
@@ -66,7 +66,7 @@ class Scenario:
 async def over_transport(
     scenario: Scenario, kind: Literal["lean", "httpx"], *, watched: bool = False
 ) -> AsyncIterator[list[Call]]:
-    """Requests through a transport, as many tasks as it has connections."""
+    """Yield one call per connection of a transport."""
     watch = DeadlineWatch()
     transport = open_transport(kind, max_connections=scenario.tasks, verify=scenario.trust(), watch=watch)
 
@@ -88,7 +88,7 @@ async def over_transport(
 
 @contextlib.asynccontextmanager
 async def over_connections(scenario: Scenario) -> AsyncIterator[list[Call]]:
-    """The same bytes, each task on a `Connection` of its own."""
+    """Yield one call per `Connection`, sending the same bytes without a transport."""
     timeout = RequestTimeout({}, math.inf)
     request = await wire_request(scenario.request())
     scratch = memoryview(bytearray(65536))

@@ -1,8 +1,8 @@
-"""The saturation search on a core of its own: `BENCH_MODULE=tune scripts/bench [--delay SECONDS]`.
+"""The saturation search on one core: `scripts/bench tune [--delay SECONDS] [-- TUNE OPTIONS]`.
 
-`python -m loadtest_trio tune` on one core, as on one vCPU; Redis and the fast S3 endpoint on the other. With
-`--delay` each S3 request waits so long at the endpoint, as it would on the way to a distant server: then it
-takes many workers to keep one core busy. Options of `tune` itself follow after ``--``.
+`python -m loadtest_trio tune` runs on one core, as on one vCPU; Redis and the fast S3 endpoint have the
+other. `--delay` makes every S3 request wait at the endpoint, like a distant server; then many workers are
+needed to keep the core busy. Options of `tune` itself follow after ``--``.
 """
 
 import argparse
@@ -17,8 +17,8 @@ from benchmarks.process import CLIENT_CORE, Unavailable
 
 
 def main() -> int:
-    """Run one search and its report; return its exit code, or 2 when the servers are missing."""
-    parser = argparse.ArgumentParser(prog="BENCH_MODULE=tune scripts/bench", description=__doc__)
+    """Run one search with its report; return its exit code, or 2 when a server is missing."""
+    parser = argparse.ArgumentParser(prog="scripts/bench tune", description=__doc__)
     parser.add_argument("--delay", type=float, default=0.0, help="seconds an S3 request waits (0)")
     parser.add_argument("--workers", type=int, default=64, help="WORKER_CONCURRENCY of the search (64)")
     parser.add_argument(
@@ -35,9 +35,9 @@ def main() -> int:
 
 
 def search(options: argparse.Namespace, backends: dict[str, str]) -> int:
-    """Run the search on its core; Ctrl-C reaches it too, and it still writes what it has.
+    """Run the search on its core. It also receives Ctrl-C, and then still writes its report.
 
-    There are enough objects for many workers; everything else is the default.
+    There are enough objects for many workers; all other settings are the defaults.
     """
     environ = backends | {
         "WORKER_CONCURRENCY": str(options.workers),

@@ -1,8 +1,8 @@
-"""The work that everybody in a round gets: the same objects, the same messages in the same order.
+"""The workload of a round: every contender gets the same objects and the same messages in the same order.
 
-Pure: a function of its seed. The mix is the brief's. Keys are chosen so that no answer can be "not found"
-although workers overtake each other: a key that was used or created is left alone by DELETE, or by
-everybody, until `DISTANCE` more messages have gone by.
+It is a pure function of its seed, and has the brief's mix. Keys are chosen so that no request can get "not
+found" although workers overtake each other: a used key is not deleted, and a created key is not used, until
+`DISTANCE` more messages have passed.
 """
 
 import json
@@ -20,11 +20,11 @@ PREFIX = "loadtest/"
 
 @attrs.frozen
 class Workload:
-    """What one run consumes and what it must leave behind.
+    """The messages of one run, and the keys that must exist after it.
 
     Attributes:
-        elements: Queue elements in the order of service (`DESIGN.md`'s message as JSON).
-        remaining: The keys that must exist in the end.
+        elements: Queue elements in order, each a message as JSON.
+        remaining: The keys that must exist afterwards.
     """
 
     elements: list[bytes]
@@ -32,12 +32,12 @@ class Workload:
 
 
 def initial_keys(messages: int) -> list[str]:
-    """Return the keys to create first: 500, and what the mix (5 % fewer a message) will use up."""
+    """Return the keys to create beforehand: 500, plus those the mix uses up (0.05 per message)."""
     return [f"{PREFIX}initial-{n:06d}" for n in range(500 + messages // 20)]
 
 
 def initial_objects(messages: int, seed: int = 1) -> Iterator[tuple[str, bytes]]:
-    """Yield the objects of `initial_keys`, each of 1,000-10,000 lines in the form of a UUIDv4."""
+    """Yield the objects of `initial_keys`, each with 1,000-10,000 lines that look like a UUIDv4."""
     rng = random.Random(seed)
     pool = _lines(rng, MAX_UUIDS * 2)
     for key in initial_keys(messages):
@@ -46,7 +46,7 @@ def initial_objects(messages: int, seed: int = 1) -> Iterator[tuple[str, bytes]]
 
 
 def workload(messages: int, keys: list[str], *, now: float, seed: int = 1) -> Workload:
-    """Return `messages` of the mix, over objects that start as `keys`, all due `now` (Unix seconds)."""
+    """Return messages of the mix over objects that exist as `keys`, all due `now` (Unix seconds)."""
     rng = random.Random(seed)
     alive = _Keys(rng, keys)
     elements = []
@@ -71,7 +71,7 @@ def workload(messages: int, keys: list[str], *, now: float, seed: int = 1) -> Wo
 
 
 def _operations(rng: random.Random, messages: int) -> Iterator[str]:
-    """Yield operations in shuffled decks, so that every stretch of 20 messages has the exact mix."""
+    """Yield operations in shuffled decks of 20, so that every deck has the exact mix."""
     deck = [name for name, share in MIX.items() for _ in range(share // 5)]
     for number in range(messages):
         if number % len(deck) == 0:
@@ -80,7 +80,7 @@ def _operations(rng: random.Random, messages: int) -> Iterator[str]:
 
 
 class _Keys:
-    """The live keys, and how long each has been left alone."""
+    """The existing keys, and when each was last used."""
 
     def __init__(self, rng: random.Random, keys: list[str]) -> None:
         self._rng = rng
@@ -90,7 +90,7 @@ class _Keys:
         self._now = 0
 
     def tick(self) -> None:
-        """Let one message go by."""
+        """Advance by one message."""
         self._now += 1
         while self._unborn and self._unborn[0][0] + DISTANCE <= self._now:
             _, key = self._unborn.popleft()
@@ -98,7 +98,7 @@ class _Keys:
             self._used_at[key] = -DISTANCE
 
     def create(self, key: str) -> None:
-        """Add a key, to be used when its CREATE is surely done."""
+        """Add a key that can be used once its CREATE must have finished."""
         self._unborn.append((self._now, key))
 
     def use(self) -> str:
@@ -108,7 +108,7 @@ class _Keys:
         return key
 
     def delete(self) -> str:
-        """Take out a random key that nobody can still be using."""
+        """Remove a random key that no message can still be using."""
         while True:
             index = self._rng.randrange(len(self._keys))
             key = self._keys[index]
@@ -118,12 +118,12 @@ class _Keys:
                 return key
 
     def all(self) -> list[str]:
-        """Return every key that is or will be alive."""
+        """Return every key that exists or is being created."""
         return self._keys + [key for _, key in self._unborn]
 
 
 def _lines(rng: random.Random, count: int) -> bytes:
-    """Return `count` lines in the form of a UUIDv4, 37 bytes each."""
+    """Return `count` lines that look like a UUIDv4, 37 bytes each."""
     digits = rng.randbytes(16 * count).hex()
     rows = (digits[n : n + 32] for n in range(0, len(digits), 32))
     lines = (f"{row[:8]}-{row[8:12]}-4{row[13:16]}-a{row[17:20]}-{row[20:]}\n" for row in rows)

@@ -1,4 +1,4 @@
-"""wrk: a load generator in C, which sends one request that never changes and looks at nothing. The limit."""
+"""wrk, a load generator in C that repeats one constant request: the practical limit for an HTTP client."""
 
 import re
 import shutil
@@ -13,21 +13,21 @@ _REQUESTS_A_SECOND = 4000
 
 
 def installed() -> bool:
-    """Return whether it can run here."""
+    """Return whether wrk is installed."""
     return shutil.which("wrk") is not None
 
 
 def cpu_us(url: str, method: str, *, requests: int, tasks: int) -> float:
-    """Return wrk's CPU µs a request, from the rusage of its process.
+    """Return wrk's CPU µs per request, from the rusage of its process.
 
     Args:
-        url: The object.
-        method: ``GET``, or ``PUT`` of a middling file.
-        requests: RunInfo how many; wrk is told a time.
-        tasks: Connections.
+        url: The object's URL.
+        method: ``GET``, or ``PUT`` of a medium-sized file.
+        requests: Approximate number; wrk takes a duration instead.
+        tasks: Number of connections.
 
     Raises:
-        RuntimeError: It made no request.
+        RuntimeError: wrk made no request.
     """
     with tempfile.TemporaryDirectory(prefix="bench-wrk-") as name:
         folder = Path(name)

@@ -1,8 +1,8 @@
-"""The S3 endpoint of the benchmarks: nginx with DAV on tmpfs, so that the client is what is measured.
+"""The fast S3 endpoint of the benchmarks: nginx with DAV on tmpfs, so that the client is the bottleneck.
 
-It answers GET, PUT, HEAD and DELETE of objects (path style), HEAD of a bucket and ListObjectsV2, over
-HTTP and over HTTPS (TLS 1.3, a certificate made for the run). It does **not** check signatures, has no
-multipart uploads and no versions, and refuses aws-chunked bodies. See nginx.conf and bucket.lua.
+It supports GET, PUT, HEAD and DELETE of objects (path style), HEAD of a bucket and ListObjectsV2, over HTTP
+and HTTPS (TLS 1.3, with a certificate made for the run). It does **not** check signatures, has no multipart
+uploads and no versions, and refuses aws-chunked bodies. See nginx.conf and bucket.lua.
 """
 
 import re
@@ -26,8 +26,8 @@ class NginxS3:
     """A running endpoint: a context manager around one pinned nginx process.
 
     Args:
-        core: Where it runs.
-        delay: Seconds that each request for an object waits before it is looked at: a distant server.
+        core: The core that it is pinned to.
+        delay: Seconds that every request for an object waits, to simulate a distant server.
 
     Attributes:
         url: The endpoint over HTTP.
@@ -70,14 +70,14 @@ class NginxS3:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """End nginx by its pid and remove its folder."""
+        """Stop nginx and remove its folder."""
         self.child.stop()
         shutil.rmtree(self._dir, ignore_errors=True)
 
     def reset(self, bucket: str, objects: Iterable[tuple[str, bytes]]) -> None:
-        """Empty the bucket (creating it) and put these objects in, without going through HTTP.
+        """Make the bucket hold exactly these objects, without going through HTTP; create it if needed.
 
-        Equal bodies are one file with several names: a PUT puts a new file in the place of one name.
+        Equal bodies share one file through hard links: a PUT replaces the file of one name only.
         """
         folder = self._dir / "data" / bucket
         shutil.rmtree(folder, ignore_errors=True)
@@ -93,7 +93,7 @@ class NginxS3:
                 written[body] = path
 
     def contents(self, bucket: str) -> Iterator[tuple[str, bytes]]:
-        """Yield every object of the bucket with its body."""
+        """Yield every key of the bucket with its body."""
         folder = self._dir / "data" / bucket
         for path in sorted(folder.rglob("*")):
             if path.is_file():
@@ -104,7 +104,7 @@ def find_nginx() -> tuple[str, list[Path]]:
     """Return nginx and the dynamic modules it needs for Lua.
 
     Raises:
-        Unavailable: One of them is missing; the text says how to install it.
+        Unavailable: One of them is missing; the message says how to install it.
     """
     binary = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
     if not binary:
@@ -121,7 +121,7 @@ def find_nginx() -> tuple[str, list[Path]]:
 
 def make_certificate(folder: Path) -> Path:
     """Write server.pem and server.key for 127.0.0.1 into `folder`; return the authority's certificate."""
-    import trustme  # only the HTTPS half needs it, and its import is slow
+    import trustme  # only HTTPS needs it, and its import is slow
 
     authority = trustme.CA()
     server = authority.issue_cert("127.0.0.1", "localhost")
@@ -133,6 +133,6 @@ def make_certificate(folder: Path) -> Path:
 
 
 def _tmpfs() -> Path | None:
-    """Return a folder in memory where there is one, else None for the system's temporary folder."""
+    """Return a folder in memory if there is one, else None for the system's temporary folder."""
     shared = Path("/dev/shm")
     return shared if shared.is_dir() else None

@@ -1,5 +1,5 @@
 -- Requests on a bucket: HEAD, GET as ListObjectsV2 (AmazonS3/latest/API/API_ListObjectsV2), POST ?delete.
--- The keys come from one `find` a LIST: LIST is rare in this workload, so plainness wins.
+-- Every LIST runs `find`: LIST is rare in this workload, so the simple way is good enough.
 local root = ngx.var.document_root
 local bucket = ngx.unescape_uri(ngx.var.uri):match("^/([^/]+)/?$")
 
@@ -18,7 +18,7 @@ local function fail(status, code)
     ngx.exit(status)
 end
 
--- Every object as {key, size, seconds}, in the byte order of its key.
+-- Returns every object as {key, size, seconds}, in byte order of the keys.
 local function objects()
     local found = {}
     local pipe = io.popen("cd '" .. root .. "/" .. bucket .. "' && exec find . -type f -printf '%P\\t%s\\t%T@\\n'")
@@ -56,7 +56,7 @@ local function page(prefix, delimiter, after, limit)
     return contents, prefixes, nil
 end
 
--- A query argument as text: absent, empty and valueless (`true`) are the same.
+-- Returns a query argument as text; absent, empty and valueless (`true`) are the same.
 local function given(value)
     return type(value) == "string" and value or ""
 end
@@ -96,7 +96,7 @@ local function list(args)
     ngx.print(out)
 end
 
--- DeleteObjects (AmazonS3/latest/API/API_DeleteObjects): obstore deletes this way, one key or many.
+-- DeleteObjects (AmazonS3/latest/API/API_DeleteObjects): obstore uses it even for a single key.
 local function delete_objects()
     ngx.req.read_body()
     local out = { '<?xml version="1.0" encoding="UTF-8"?><DeleteResult>' }
@@ -112,7 +112,7 @@ local function delete_objects()
     ngx.print(out)
 end
 
--- Checked before the name reaches a shell: S3's own alphabet for bucket names.
+-- The name must fit S3's rules for bucket names before it is passed to a shell.
 if not bucket or not bucket:match("^[a-z0-9][a-z0-9.-]+$") or not io.open(root .. "/" .. bucket) then
     fail(404, "NoSuchBucket")
 end

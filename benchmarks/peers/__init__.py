@@ -1,1 +1,1 @@
-"""The peers: the same worker as a competent user of another stack would write it."""
+"""The peers: the same work as a competent user of another stack would implement it."""

@@ -1,4 +1,4 @@
-"""Peer: asyncio + aiobotocore + redis.asyncio, one BRPOP a message."""
+"""Peer: asyncio + aiobotocore + redis.asyncio, one BRPOP per message."""
 # mypy: disable-error-code="import-not-found,import-untyped,no-any-unimported"
 
 import asyncio
@@ -13,7 +13,7 @@ from benchmarks.peers.common import Job, Tally, create_payload, edit, read_messa
 
 
 async def read(s3: Any, bucket: str, key: str) -> bytes:
-    """GET one whole object."""
+    """GET a complete object."""
     response = await s3.get_object(Bucket=bucket, Key=key)
     async with response["Body"] as stream:
         body: bytes = await stream.read()
@@ -21,7 +21,7 @@ async def read(s3: Any, bucket: str, key: str) -> bytes:
 
 
 async def handle(s3: Any, bucket: str, message: dict[str, Any]) -> None:
-    """Do what one message says."""
+    """Process one message."""
     key = message["key"]
     match message["operation"]:
         case "READ":
@@ -35,7 +35,7 @@ async def handle(s3: Any, bucket: str, message: dict[str, Any]) -> None:
 
 
 async def work(job: Job, queue: Any, s3: Any, tally: Tally) -> None:
-    """Pop and handle messages, one at a time, until all are claimed."""
+    """Pop and process messages one at a time until all are claimed."""
     while tally.claimed < job.messages:
         popped = await queue.brpop(job.queue, timeout=1)
         if popped is None:

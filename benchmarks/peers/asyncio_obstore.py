@@ -1,4 +1,4 @@
-"""Peer: asyncio + obstore (S3 in Rust) + redis.asyncio, one BRPOP a message."""
+"""Peer: asyncio + obstore (S3 in Rust) + redis.asyncio, one BRPOP per message."""
 # mypy: disable-error-code="import-not-found,import-untyped,no-any-unimported"
 
 import asyncio
@@ -13,13 +13,13 @@ from benchmarks.peers.common import Job, Tally, create_payload, edit, read_messa
 
 
 async def read(store: Any, key: str) -> bytes:
-    """GET one whole object."""
+    """GET a complete object."""
     response = await obstore.get_async(store, key)
     return bytes(await response.bytes_async())
 
 
 async def handle(store: Any, message: dict[str, Any]) -> None:
-    """Do what one message says."""
+    """Process one message."""
     key = message["key"]
     match message["operation"]:
         case "READ":
@@ -35,7 +35,7 @@ async def handle(store: Any, message: dict[str, Any]) -> None:
 
 
 async def work(job: Job, queue: Any, store: Any, tally: Tally) -> None:
-    """Pop and handle messages, one at a time, until all are claimed."""
+    """Pop and process messages one at a time until all are claimed."""
     while tally.claimed < job.messages:
         popped = await queue.brpop(job.queue, timeout=1)
         if popped is None:
@@ -73,4 +73,4 @@ async def main() -> None:
 
 if __name__ == "__main__":
     asyncio.run(main())
-    os._exit(0)  # its threads abort some interpreters on their way out
+    os._exit(0)  # its threads abort some interpreters at exit

@@ -1,7 +1,7 @@
-"""What the Python peers share: the contract with the harness, and the two bits of work besides I/O.
+"""Shared by the Python peers of the S3 load: the contract with the harness, and the work besides I/O.
 
-The contract: take everything from the environment, pop `MESSAGES` JSON messages from the right end of
-the list ``{QUEUE_NAME}:queue``, do what each says, print one JSON line with what was done, exit.
+The contract: read all settings from the environment, pop `MESSAGES` JSON messages from the right end of the
+list ``{QUEUE_NAME}:queue``, process them, print one JSON line with the counts, exit.
 """
 
 import json
@@ -18,7 +18,7 @@ VECTORISED = bool(os.environ.get("VECTORISED"))
 
 @dataclass(frozen=True)
 class Job:
-    """What the harness asks for."""
+    """The settings from the harness."""
 
     redis_endpoint: str = os.environ.get("REDIS_ENDPOINT", "redis://127.0.0.1:6379")
     s3_endpoint: str = os.environ.get("S3_ENDPOINT_URL", "")
@@ -30,7 +30,7 @@ class Job:
 
 @dataclass
 class Tally:
-    """What has been done so far."""
+    """Counts of the messages processed so far."""
 
     claimed: int = 0
     done: dict[str, int] = field(default_factory=lambda: {"READ": 0, "UPDATE": 0, "CREATE": 0, "DELETE": 0})
@@ -38,7 +38,7 @@ class Tally:
     started: float = field(default_factory=time.perf_counter)
 
     def print(self) -> None:
-        """Print the one line that the harness reads."""
+        """Print the line that the harness reads."""
         usage = os.times()
         print(
             json.dumps(
@@ -61,7 +61,7 @@ def read_message(element: bytes) -> dict[str, Any]:
 
 
 def create_payload(count: int) -> bytes:
-    """Return `count` random UUIDs, one a line; with the service's own code when VECTORISED is set."""
+    """Return `count` random UUIDs, one per line; with the service's own code when VECTORISED is set."""
     if VECTORISED:
         from loadtest_trio.handlers.objects.payload import uuid_lines
 
@@ -70,7 +70,7 @@ def create_payload(count: int) -> bytes:
 
 
 def edit(body: bytes) -> bytes:
-    """Return the body with two random hex characters replaced by two others."""
+    """Return the body with two random hex digits replaced by different ones."""
     text = bytearray(body)
     for _ in range(2):
         while text[position := random.randrange(len(text))] not in HEX:

@@ -1,4 +1,4 @@
-"""Peer: threads + boto3 + redis-py, one BRPOP a message."""
+"""Peer: threads + boto3 + redis-py, one BRPOP per message."""
 # mypy: disable-error-code="import-not-found,import-untyped,no-any-unimported"
 
 import threading
@@ -12,7 +12,7 @@ from benchmarks.peers.common import Job, Tally, create_payload, edit, read_messa
 
 
 def handle(s3: Any, bucket: str, message: dict[str, Any]) -> None:
-    """Do what one message says."""
+    """Process one message."""
     key = message["key"]
     match message["operation"]:
         case "READ":
@@ -27,7 +27,7 @@ def handle(s3: Any, bucket: str, message: dict[str, Any]) -> None:
 
 
 def work(job: Job, queue: Any, s3: Any, tally: Tally, lock: threading.Lock) -> None:
-    """Pop and handle messages, one at a time, until all are claimed."""
+    """Pop and process messages one at a time until all are claimed."""
     while tally.claimed < job.messages:
         popped = queue.brpop([job.queue], timeout=1)
         if popped is None:

@@ -1,1 +1,1 @@
-"""Does a message cost the same at any size, what does a worker weigh, and how soon does work begin?"""
+"""The scale benchmark: cost per message by size, memory per worker, and time to the first message."""

@@ -1,4 +1,4 @@
-"""``python -m benchmarks.scale``: all sizes in turn, round after round, then tables; see ../README.md."""
+"""Measures all sizes in turn, round after round: `scripts/bench scale`; see ../README.md."""
 
 import argparse
 import sys
@@ -19,10 +19,10 @@ SWEEP_NAMES = (*(sweep.name for sweep in SWEEPS), "start")
 
 def parse(arguments: list[str]) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(prog="BENCH_MODULE=scale scripts/bench", description=__doc__)
+    parser = argparse.ArgumentParser(prog="scripts/bench scale", description=__doc__)
     add_options(parser)
-    parser.add_argument("--messages", type=int, default=20_000, help="messages a trial (20000)")
-    parser.add_argument("--starts", type=int, default=5, help="starts of each kind (5)")
+    parser.add_argument("--messages", type=int, default=20_000, help="messages per trial (20000)")
+    parser.add_argument("--starts", type=int, default=5, help="number of starts of each kind (5)")
     parser.add_argument("--most", type=int, default=sys.maxsize, help="leave out larger sizes")
     parser.add_argument("--only", default="", help=f"comma-separated, of {', '.join(SWEEP_NAMES)}")
     options = parser.parse_args(arguments)
@@ -36,7 +36,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
 
 
 def run_sweep(sweep: Sweep, testbed: Testbed, *, rounds: int, most: int) -> Rounds:
-    """Try every size of a sweep up to `most`, and all of them again."""
+    """Measure every size of a sweep up to `most`, round after round."""
     rounds_done: Rounds = []
     for number in range(rounds):
         samples = {}
@@ -53,7 +53,7 @@ def run_sweep(sweep: Sweep, testbed: Testbed, *, rounds: int, most: int) -> Roun
 
 
 def measure_starts(testbed: Testbed, times: int) -> dict[str, list[float]]:
-    """Start in every way, and all of them again; returns the seconds by title."""
+    """Measure every way to start, `times` times; return the seconds by title."""
     seconds: dict[str, list[float]] = {start.title: [] for start in STARTS}
     for _ in range(times):
         for start in STARTS:
@@ -63,7 +63,7 @@ def measure_starts(testbed: Testbed, times: int) -> dict[str, list[float]]:
 
 
 def main(arguments: list[str]) -> int:
-    """Measure and report; return the exit code, 2 when something could not be measured."""
+    """Measure and report; return 2 when something could not be measured."""
     options = parse(arguments)
     pin(SERVER_CORE)
     try:
@@ -79,7 +79,7 @@ def main(arguments: list[str]) -> int:
         report_progress(f"scale: cannot measure: {reason}")
         return 2
     scale = Scale(RunInfo.now(options.rounds), options.messages, sweeps, starts)
-    # A part of the sweeps has files of its own, lest it replace the whole.
+    # A selection of sweeps has its own files, so that it does not replace the complete result.
     name = "-".join(["scale", *(options.selected if options.only else [])])
     print(write_all(scale, options.results, name))
     return 0

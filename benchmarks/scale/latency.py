@@ -1,4 +1,4 @@
-"""How long the work of a message took, from the daemon's own histograms."""
+"""Service times of messages, from the daemon's own histograms."""
 
 from typing import Any
 
@@ -9,9 +9,9 @@ def service_times(lines: list[dict[str, Any]], *, after: int) -> dict[str, float
     """Return `p50_ms` and `p99_ms` of a message's S3 work over all operations.
 
     Args:
-        lines: Metrics lines, the newest first.
-        after: A line's latencies count when so many messages were done before its interval began, so that
-            connecting stays outside; when no line is so late, all count.
+        lines: Metrics lines, newest first.
+        after: A line counts if so many messages were done before its interval began, which excludes
+            connecting; if there is no such line, all count.
     """
     began = [line["messages_processed"] for line in lines[1:]]
     late = [line for line, done in zip(lines, began, strict=False) if done >= after] or lines

@@ -1,4 +1,4 @@
-"""The sweeps as tables with verdicts, as JSON, and one as a picture."""
+"""Writes the sweeps as tables with verdicts, as JSON, and one as a chart."""
 
 import statistics
 from collections.abc import Callable
@@ -18,13 +18,13 @@ MOST_START_SECONDS = 1.5
 
 @attrs.frozen
 class Scale:
-    """Everything that was measured in one call.
+    """Everything that one run of the scale benchmark measured.
 
     Attributes:
-        about: Where and when.
-        messages: Messages a trial.
-        sweeps: The rounds of each sweep, by its name.
-        starts: Seconds to the first message, by the title of the way to start.
+        about: Machine and date.
+        messages: Messages per trial.
+        sweeps: The rounds of each sweep, by name.
+        starts: Seconds to the first message, by way to start.
     """
 
     about: RunInfo
@@ -34,13 +34,13 @@ class Scale:
 
 
 def ratios(rounds: Rounds, size: int) -> list[float]:
-    """Return CPU a message over that of the first size in the same round, a value a round."""
+    """Return CPU per message over that of the first size in the same round, one value per round."""
     first = next(iter(rounds[0]))
     return [samples[size].cpu_us / samples[first].cpu_us for samples in rounds]
 
 
 def verdict(values: list[float]) -> str:
-    """Say whether the median ratio is flat, and if not, to which side it went."""
+    """Return whether the median ratio is flat, and otherwise the direction."""
     ratio = statistics.median(values)
     if abs(ratio - 1) <= TOLERANCE:
         return "yes"
@@ -48,7 +48,7 @@ def verdict(values: list[float]) -> str:
 
 
 def memory(rounds: Rounds) -> tuple[float, float] | None:
-    """Return MB at `BASE` workers and MB a further worker up to the most, or None when they were not tried.
+    """Return MB at `BASE` workers and MB per additional worker, or None when these were not measured.
 
     Both are medians of the rounds.
     """
@@ -60,7 +60,7 @@ def memory(rounds: Rounds) -> tuple[float, float] | None:
 
 
 def listing(rounds: Rounds) -> float | None:
-    """Return CPU µs a key of the first LIST, by the largest and the smallest bucket; None for one size."""
+    """Return CPU µs per key of the first LIST, from the smallest and largest bucket; None for one size."""
     least, most = min(rounds[0]), max(rounds[0])
     if least == most:
         return None
@@ -69,7 +69,7 @@ def listing(rounds: Rounds) -> float | None:
 
 
 def render(scale: Scale) -> str:
-    """Return the whole result as Markdown."""
+    """Return the result as Markdown."""
     how = f"{scale.messages:,} messages a trial where no other number is named, sizes in alternation."
     lines = [scale.about.heading("Scale", how).rstrip("\n")]
     for sweep in SWEEPS:
@@ -88,7 +88,7 @@ def render(scale: Scale) -> str:
 
 
 def write_all(scale: Scale, folder: Path, name: str = "scale") -> str:
-    """Write NAME.json and NAME.md, and throughput.png if that was measured; return the text."""
+    """Write NAME.json and NAME.md, and throughput.png if that was measured; return the Markdown."""
     text, picture = render(scale), ""
     if THROUGHPUT in scale.sweeps:
         picture = f"\n\n![Throughput and CPU]({THROUGHPUT}.png)"
@@ -125,7 +125,7 @@ def _sweep_table(sweep: Sweep, rounds: Rounds) -> str:
 
 
 def _remarks(name: str, rounds: Rounds) -> list[str]:
-    """Return what else follows from a sweep."""
+    """Return the remarks below a sweep's table."""
     if name == "workers" and (found := memory(rounds)):
         return ["", _memory_table(*found)]
     if name == THROUGHPUT:

@@ -1,4 +1,4 @@
-"""What is varied, and how each size is tried. The sizes of a sweep differ in nothing else."""
+"""The sweeps: what varies, and how each size is measured. Everything else is equal."""
 
 import copy
 import itertools
@@ -15,24 +15,24 @@ from benchmarks.workload import PREFIX
 
 Measure = Callable[[int, Testbed], Sample]
 
-FEW, BASE = 10, 64  # the default number of workers; the one that the memory of a further one is counted from
-DISTANCE_SECONDS = 0.03  # that a request waits at the endpoint
+FEW, BASE = 10, 64  # the default number of workers; the number from which additional memory is counted
+DISTANCE_SECONDS = 0.03  # delay of a request at the endpoint
 THROUGHPUT = "throughput"
 _MANY_OBJECTS, _BODIES = 50_000, 500
 MESSAGES_A_WORKER, MOST_MESSAGES = 200, 15_000
-_REQUESTS_A_SECOND = 1000.0  # of all workers together
+_REQUESTS_A_SECOND = 1000.0  # all workers together
 _BOTH_ROLES = "scheduler,worker"
 
 
 @attrs.frozen
 class Sweep:
-    """One thing that is varied.
+    """One quantity that varies.
 
     Attributes:
         name: What ``--only`` calls it.
         title: Heading of its table.
         unit: Heading of the column of sizes.
-        sizes: The sizes, the one that the others are compared to first.
+        sizes: The sizes; the first is the one the others are compared with.
         measure: Measures one size.
     """
 
@@ -50,7 +50,7 @@ class Start:
     Attributes:
         title: What the table calls it.
         contender: The daemon.
-        objects: Whether the bucket has objects already.
+        objects: Whether the bucket already has objects.
     """
 
     title: str
@@ -59,21 +59,21 @@ class Start:
 
 
 def with_workers(size: int, testbed: Testbed) -> Sample:
-    """Measure a daemon with so many workers on a prepared queue.
+    """Measure a daemon with this number of workers on a prepared queue.
 
-    On loopback a few dozen workers do all the work and the others sleep. So the endpoint is as distant as
-    keeps all of them busy (Little's law): the rate is the same at every size, less than the core could do.
-    There are many more objects than workers, or they would wait for each other's keys.
+    On loopback a few dozen workers would do all the work. So the endpoint delays its responses by as much as
+    keeps all workers busy (Little's law): the rate is the same at every size, and below what the core can do.
+    There are many more objects than workers, so that workers do not wait for each other's keys.
     """
     with NginxS3(delay=size / _REQUESTS_A_SECOND) as endpoint:
         return run_trial(_worker(size), _with_many_objects(_at(endpoint, testbed)))
 
 
 def with_known(size: int, testbed: Testbed) -> Sample:
-    """Measure a daemon that knows so many objects and schedules its own messages among them.
+    """Measure a daemon that knows this number of objects and schedules its own messages.
 
-    The floor of the bucket is its size, so that all sizes get the same mix, refills included. The queue is
-    kept short, so that also of a hundred objects most are free to be chosen. Only the first LIST happens.
+    The bucket's minimum equals its size, so that all sizes get the same mix, refills included. The queue is
+    short, so that even of a hundred objects most are available. There is only the first LIST.
     """
     env = SATURATE | {
         "ROLES": _BOTH_ROLES,
@@ -91,10 +91,10 @@ def with_known(size: int, testbed: Testbed) -> Sample:
 
 
 def at_a_distance(size: int, testbed: Testbed) -> Sample:
-    """Measure a daemon with so many workers, the S3 server being as far away as a real one may be.
+    """Measure a daemon with this number of workers and an S3 server that is as distant as a real one.
 
-    A worker waits for nearly all of a message, so the rate grows with the workers until the core is full.
-    The number of messages grows with them, so that each size takes five to ten seconds.
+    A worker spends nearly all of a message waiting, so the rate grows with the workers until the core is
+    full. The number of messages grows with the workers, so that each size takes five to ten seconds.
     """
     with NginxS3(delay=DISTANCE_SECONDS) as endpoint:
         many = _with_many_objects(_at(endpoint, testbed))
@@ -103,7 +103,7 @@ def at_a_distance(size: int, testbed: Testbed) -> Sample:
 
 
 def with_waiting(size: int, testbed: Testbed) -> Sample:
-    """Measure a daemon while so many further messages wait behind those it works on."""
+    """Measure a daemon while this number of messages waits behind those that are measured."""
     return run_trial(_worker(BASE), testbed, behind=size)
 
 
@@ -116,14 +116,14 @@ SWEEPS = (
 
 
 def _at(endpoint: Endpoint, testbed: Testbed) -> Testbed:
-    """Return the same testbed with another endpoint."""
+    """Return a copy of the testbed with another endpoint."""
     moved = copy.copy(testbed)
     moved.endpoint = endpoint
     return moved
 
 
 def _with_many_objects(testbed: Testbed) -> Testbed:
-    """Let the testbed have many objects, of few bodies: workers seldom wait for each other's keys."""
+    """Give the testbed many objects with few different bodies, so that workers seldom share a key."""
     bodies = [body for _, body in testbed.objects[:_BODIES]]
     testbed.keys = [f"{PREFIX}many-{n:06d}" for n in range(_MANY_OBJECTS)]
     testbed.objects = list(zip(testbed.keys, itertools.cycle(bodies), strict=False))

@@ -1,4 +1,4 @@
-"""What more workers bring when S3 is far away: the sweep `throughput` as a table and a picture."""
+"""Throughput by number of workers when S3 is distant: the sweep `throughput` as table and chart."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +17,7 @@ NOTE = (
 
 
 def plot(path: Path, rounds: Rounds) -> None:
-    """Draw throughput and CPU against the number of workers, both on logarithmic axes."""
+    """Draw throughput and CPU by number of workers, on logarithmic axes."""
 
     def of(value: Callable[[Sample], float]) -> dict[int, list[float]]:
         return {size: [value(samples[size]) for samples in rounds] for size in rounds[0]}
@@ -32,7 +32,7 @@ def plot(path: Path, rounds: Rounds) -> None:
 
 
 def throughput_table(rounds: Rounds) -> str:
-    """Return the table: what a number of workers brings, what it costs, and how long a message takes."""
+    """Return the table of throughput, CPU and service times by number of workers."""
     heads = ["workers", "msg/s", "CPU %", "CPU µs a message", "p50 ms", "p99 ms", "in flight", "RSS MB"]
     rows = []
     for size in rounds[0]:

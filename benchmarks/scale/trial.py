@@ -1,10 +1,10 @@
-"""One daemon on one prepared queue: CPU a message between two marks, memory, time to the first message.
+"""One trial: a daemon on a prepared queue; CPU per message between two marks, memory, time to first message.
 
-    HGET {bench}:ledger processed ─► progress ─► marks at 15 % (or two a worker) and 97 % of the messages
-                                           └───► the first message: where starting ends
+    HGET {bench}:ledger processed ─► progress ─► marks at 15 % (or two per worker) and 97 % of the messages
+                                           └───► the first message: the end of start-up
 
-The ledger counts settlements, so that progress means the same with and without a scheduler. Whatever comes
-before the first mark (imports, LIST of the bucket, connecting) is outside the figures a message.
+The ledger counts settlements, so progress means the same with and without a scheduler. Everything before the
+first mark (imports, LIST of the bucket, connecting) is excluded from the figures per message.
 """
 
 import contextlib
@@ -32,17 +32,17 @@ _START_LOOK_SECONDS = 0.002
 
 @attrs.frozen
 class Sample:
-    """One trial.
+    """The result of one trial.
 
     Attributes:
-        cpu_us: CPU microseconds a message between the marks.
-        rate: Messages a second between the marks.
-        busy: CPU over wall time between the marks.
-        rss_mb: The largest resident set up to the second mark.
-        in_flight: The most messages in flight in any metrics line: were the workers busy?
-        cpu_before: CPU seconds up to the first settled message: imports, and the LIST of the bucket.
-        p50_ms: Median time of a message's S3 work, queueing excluded, as the daemon reports it.
-        p99_ms: The same for all but one in a hundred.
+        cpu_us: CPU microseconds per message between the marks.
+        rate: Messages per second between the marks.
+        busy: CPU time over wall time between the marks.
+        rss_mb: Peak resident memory up to the second mark.
+        in_flight: Maximum of messages in flight in the metrics lines: whether the workers were busy.
+        cpu_before: CPU seconds up to the first settled message: imports and the LIST of the bucket.
+        p50_ms: Median service time of a message, without queueing, as the daemon reports it.
+        p99_ms: 99th percentile of the same.
     """
 
     cpu_us: float
@@ -60,15 +60,15 @@ Rounds = list[dict[int, Sample]]
 
 
 def run_trial(contender: Contender, testbed: Testbed, *, behind: int = 0) -> Sample:
-    """Let a daemon work on the field's messages and measure it.
+    """Let a daemon process the testbed's messages and measure it.
 
     Args:
         contender: The daemon and its settings.
-        testbed: The servers, and how many messages.
-        behind: So many more wait behind those that are measured.
+        testbed: The servers and the number of messages.
+        behind: Number of messages that wait behind those that are measured.
 
     Raises:
-        Failed: It crashed, stood still, lost a message, or failed at one.
+        Failed: It crashed, stalled, or lost or failed a message.
     """
     total = testbed.messages
     testbed.endpoint.reset(BUCKET, testbed.objects)
@@ -99,15 +99,15 @@ def _sample(first: Mark, last: Mark, cpu_before: float, lines: list[dict[str, An
 
 
 def start_once(contender: Contender, testbed: Testbed, *, objects: bool) -> float:
-    """Return the seconds from the exec of a daemon to its first settled message.
+    """Return the seconds from a daemon's exec to its first settled message.
 
     Args:
-        contender: The daemon and its settings. Without the scheduler's role it finds a message waiting.
-        testbed: The servers; of its messages, the first hundred wait.
-        objects: Whether the bucket has objects already.
+        contender: The daemon and its settings. Without the scheduler role it finds messages waiting.
+        testbed: The servers; the first hundred of its messages are waiting.
+        objects: Whether the bucket already has objects.
 
     Raises:
-        Failed: It ended, or settled nothing.
+        Failed: It ended, or settled no message.
     """
     testbed.endpoint.reset(BUCKET, testbed.objects if objects else ())
     elements = [] if contender.scheduled else workload(100, testbed.keys, now=time.time()).elements
@@ -131,7 +131,7 @@ def settled(redis: RedisServer) -> int:
 
 
 def _put_behind(testbed: Testbed, count: int) -> None:
-    """Put so many READs at the end of the queue."""
+    """Add this number of READs at the end of the queue."""
     form = b'{"id":"behind-%d","operation":"READ","key":"%b"}'
     keys = [key.encode() for key in testbed.keys]
     for begin in range(0, count, _BATCH):
@@ -141,7 +141,7 @@ def _put_behind(testbed: Testbed, count: int) -> None:
 
 @contextlib.contextmanager
 def _running(contender: Contender, testbed: Testbed) -> Iterator[tuple[Child, Path]]:
-    """Run the daemon; yields it and the file of its log lines. It has ended afterwards."""
+    """Run the daemon until the block ends; yields the process and the file of its log lines."""
     with tempfile.TemporaryDirectory(prefix="bench-scale-") as folder:
         output = Path(folder) / "stdout"
         with output.open("wb") as stdout:
@@ -160,9 +160,9 @@ def _running(contender: Contender, testbed: Testbed) -> Iterator[tuple[Child, Pa
 
 
 def _watch(child: Child, testbed: Testbed, concurrency: int, output: Path) -> tuple[Mark, Mark, float]:
-    """Return the marks at the two ends of the window, and the CPU seconds before the first message.
+    """Return the marks at both ends of the window, and the CPU seconds before the first message.
 
-    The window begins when every worker has its connection, however few the messages.
+    The window begins when every worker has its connection, even if there are few messages.
     """
     total = testbed.messages
     begin = max(total * FIRST_MARK, 2 * concurrency)
@@ -185,13 +185,13 @@ def _watch(child: Child, testbed: Testbed, concurrency: int, output: Path) -> tu
 
 
 def _check(child: Child, redis: RedisServer, output: Path, *, enqueued: int | None) -> None:
-    """See that it stopped well, that nothing failed, and that every message is settled or waits again.
+    """Check that the daemon stopped cleanly, and that every message is settled or back on the queue.
 
     Args:
-        child: The daemon, ended.
-        redis: Where the messages are.
-        output: Its log lines.
-        enqueued: How many there were; None when it enqueued them itself and the ledger knows.
+        child: The daemon, which has ended.
+        redis: The queue's server.
+        output: The daemon's log lines.
+        enqueued: Number of messages; None if the daemon enqueued them itself and the ledger counts them.
     """
     ledger = {name.decode(): value for name, value in redis.client.hgetall(_LEDGER).items()}  # type: ignore[union-attr] # not awaitable: ours is the synchronous client
     ends = log_lines(output, "service_stopped")

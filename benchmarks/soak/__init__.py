@@ -1,1 +1,1 @@
-"""The soak: the service under a steady load for an hour or more, and whether anything in it grows."""
+"""The soak test: runs the service under steady load for an hour or more and looks for growth."""

@@ -1,4 +1,4 @@
-"""``python -m benchmarks.soak``: run a soak and report on it; see scripts/soak."""
+"""Runs a soak test and reports on it: `python -m benchmarks.soak`; see scripts/soak."""
 
 import argparse
 import signal
@@ -16,8 +16,10 @@ from benchmarks.soak.slopes import BLOCK_SECONDS, FEWEST_BLOCKS
 
 
 def main() -> int:
-    """Run one soak, or report again on one that was run."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the service and its servers end too
+    """Run a soak test, or only report on an earlier one."""
+    signal.signal(
+        signal.SIGTERM, lambda *_: sys.exit(143)
+    )  # unwinds, so that the service and its servers are stopped
     options = _options()
     folder: Path = options.into
     if not options.report_only:

@@ -1,4 +1,4 @@
-"""What a soak runs against."""
+"""The backends of a soak test."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -15,12 +15,12 @@ _KEPT = ("PATH", "HOME", "LANG", "TMPDIR")
 
 @attrs.frozen
 class Backends:
-    """A pair of servers.
+    """A Redis and an S3 server.
 
     Attributes:
-        title: What the report calls them.
-        start: Runs them; the value is a whole environment for the service.
-        apart: They have a core of their own, and the service has the other.
+        title: Their name in the report.
+        start: Runs them and yields a complete environment for the service.
+        apart: Whether they run on one core and the service on the other.
     """
 
     title: str

@@ -1,7 +1,7 @@
-"""Runs the service on private servers and writes down, every ten seconds, how large it has become.
+"""Runs the service on private servers and records its size every ten seconds.
 
-The service says itself what it counts (its metrics line); how much memory, how many file descriptors
-and how many threads it has is asked of the operating system. Both go into one row of `samples.csv`.
+Counts come from the service's metrics line; memory, file descriptors and threads come from the operating
+system. Both go into one row of `samples.csv`.
 """
 
 import csv
@@ -21,7 +21,7 @@ from benchmarks.process import CLIENT_CORE
 from benchmarks.soak.backends import Backends
 
 INTERVAL_SECONDS = 10
-_OBJECTS_A_RATE = 3  # seconds of messages: with fewer objects some DELETEs find none left to take
+_OBJECTS_A_RATE = 3  # seconds of messages; with fewer objects some DELETEs would find no object
 _POLL_SECONDS = 0.2
 _START_SECONDS = 120.0
 _STOP_SECONDS = 90.0
@@ -55,17 +55,17 @@ Line = dict[str, Any]
 
 
 def record(folder: Path, backends: Backends, *, minutes: float, rate: float, workers: int) -> None:
-    """Run one soak.
+    """Run one soak test.
 
     Args:
-        folder: Where `samples.csv` and `run.json` go; the log of the service too, while it runs.
-        backends: Where Redis and S3 come from.
-        minutes: For how long.
-        rate: Messages a second.
+        folder: Receives `samples.csv` and `run.json`, and the service's log while it runs.
+        backends: The Redis and S3 servers.
+        minutes: Duration.
+        rate: Messages per second.
         workers: ``WORKER_CONCURRENCY``.
 
     Raises:
-        RuntimeError: The service ended early, or with an exit code that is not 0.
+        RuntimeError: The service ended early, or with an exit code other than 0.
         Unavailable: A server is not installed.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -123,7 +123,7 @@ def _watch(service: "subprocess.Popen[bytes]", log: Path, folder: Path, seconds:
 
 
 def sample(line: Line, process: psutil.Process) -> Line:
-    """Return one sample: what the line says, and what the operating system says at the same time."""
+    """Return one sample: figures from the metrics line, and from the operating system at that time."""
     with process.oneshot():
         size = {
             "rss_mb": round(process.memory_info().rss / 2**20, 3),
@@ -135,7 +135,7 @@ def sample(line: Line, process: psutil.Process) -> Line:
 
 
 def _follow(service: "subprocess.Popen[bytes]", log: Path, seconds: float) -> Iterator[Line]:
-    """Yield the log lines as they come, until the service has ended and all were read."""
+    """Yield log lines as they appear, until the service has ended and all have been read."""
     deadline = time.monotonic() + seconds
     with log.open() as lines:
         rest = ""

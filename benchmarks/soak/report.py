@@ -1,4 +1,4 @@
-"""What a soak showed: slopes as a table and JSON, and a plot, from `samples.csv` and `run.json`."""
+"""Reports on a soak test from `samples.csv` and `run.json`: slopes as table and JSON, and a chart."""
 
 import csv
 import json
@@ -47,11 +47,11 @@ def write_report(folder: Path, warm_up_minutes: float) -> bool:
     """Write `soak.json`, `soak.md` and `soak.png` beside the samples.
 
     Args:
-        folder: Where the samples are.
-        warm_up_minutes: What comes before is not fitted.
+        folder: The folder with the samples.
+        warm_up_minutes: Samples before this time are not fitted.
 
     Returns:
-        Whether nothing grows that must not, and every message is accounted for.
+        Whether nothing grows that must stay constant, and every message is accounted for.
     """
     samples = read_samples(folder / "samples.csv")
     run = json.loads((folder / "run.json").read_text())
@@ -80,7 +80,7 @@ def write_report(folder: Path, warm_up_minutes: float) -> bool:
 
 
 def read_samples(path: Path) -> Samples:
-    """Return the columns of a samples file, but for the time of day."""
+    """Return the columns of a samples file, without the time of day."""
     with path.open(newline="") as file:
         rows = list(csv.DictReader(file))
     names = [name for name in rows[0] if name != "timestamp"]
@@ -88,7 +88,7 @@ def read_samples(path: Path) -> Samples:
 
 
 def fit_all(samples: Samples, warm_up: float) -> dict[str, Slope]:
-    """Fit each series after the warm-up, given in seconds."""
+    """Fit each series after the warm-up (in seconds)."""
     kept = [i for i, at in enumerate(samples["uptime_seconds"]) if at >= warm_up]
     return {name: fit(_pick(samples["uptime_seconds"], kept), _pick(samples[name], kept)) for name in FITTED}
 
@@ -130,12 +130,12 @@ def _text(run: dict[str, Any], samples: Samples, slopes: dict[str, Slope], warm_
 
 
 def _plot(path: Path, title: str, samples: Samples, slopes: dict[str, Slope], warm_up: float) -> None:
-    """Draw the series, a panel each, and what the lines mean in the last panel's place."""
+    """Draw one panel per series, with the legend in the last panel's place."""
     figure, axes = pyplot.subplots(4, 2, figsize=(10, 9), sharex=True, layout="constrained")
     minutes = [at / 60 for at in samples["uptime_seconds"]]
     for axis, name in zip(axes.flat, PANELS, strict=False):
         _panel(axis, name, minutes, samples[name], slopes.get(name), warm_up / 60)
-    for axis in (axes[3, 0], axes[2, 1]):  # the lowest with a series
+    for axis in (axes[3, 0], axes[2, 1]):  # the lowest panels with a series
         axis.set_xlabel("minutes")
         axis.tick_params(labelbottom=True)
     legend = axes[3, 1]
@@ -152,8 +152,8 @@ def _panel(
 ) -> None:
     axis.plot(minutes, values, linewidth=0.8, label="every ten seconds")
     axis.axvspan(0, warm_up, color="0.9", label="warm-up: not fitted")
-    wide = name == "end_to_end_p99_ms"  # over decades: drawn logarithmically
-    if slope and not wide:  # a straight line would be a curve there, or a stroke
+    wide = name == "end_to_end_p99_ms"  # spans decades, so the axis is logarithmic
+    if slope and not wide:  # a straight line would be curved on a logarithmic axis
         ends = [warm_up, minutes[-1]]
         line = [slope.intercept + slope.per_hour * end / 60 for end in ends]
         fitted = "fitted line: its slope, with an interval, is in soak.md"

@@ -1,12 +1,12 @@
-"""Does something grow? The slope of a noisy series and an honest interval for it.
+"""The slope of a noisy series with a confidence interval: does something grow?
 
-Samples ten seconds apart are not independent: memory goes up and down in waves of minutes. Ordinary least
-squares on all of them would believe its own precision and call every wave a trend. So the samples are
-averaged over blocks that are longer than most waves, the line is fitted through the means of the blocks,
-and where these still follow one another (a positive autocorrelation r of the residuals at lag one) the
-number of blocks is reduced to the effective one, n (1 - r) / (1 + r), for the standard error and for the
-degrees of freedom alike (G. V. Bayley, J. M. Hammersley, "The 'Effective' Number of Independent
-Observations in an Autocorrelated Time Series", 1946, for a first-order process).
+Samples ten seconds apart are not independent: memory rises and falls in waves of minutes. Ordinary least
+squares on all samples would underestimate its error and report every wave as a trend. So the samples are
+averaged over blocks longer than most waves, and the line is fitted through the means of the blocks. If these
+are still correlated (a positive autocorrelation r of the residuals at lag one), the number of blocks is
+reduced to the effective number n (1 - r) / (1 + r), both for the standard error and for the degrees of
+freedom (G. V. Bayley, J. M. Hammersley, "The 'Effective' Number of Independent Observations in an
+Autocorrelated Time Series", 1946, for a first-order process).
 """
 
 from collections.abc import Sequence
@@ -22,16 +22,16 @@ FEWEST_BLOCKS = 4
 
 @attrs.frozen
 class Slope:
-    """A straight line through a series.
+    """A line fitted through a series.
 
     Attributes:
-        mean: Of the series.
-        per_hour: The slope.
-        low: The lower end of its interval of confidence.
-        high: The upper end.
-        intercept: The line at second 0.
-        blocks: How many blocks it was fitted through.
-        autocorrelation: Of the blocks' residuals, at lag one.
+        mean: Mean of the series.
+        per_hour: Slope per hour.
+        low: Lower end of the confidence interval of the slope.
+        high: Upper end of the interval.
+        intercept: Value of the line at second 0.
+        blocks: Number of blocks.
+        autocorrelation: Autocorrelation of the blocks' residuals at lag one.
     """
 
     mean: float
@@ -44,7 +44,7 @@ class Slope:
 
     @property
     def verdict(self) -> str:
-        """In one word: ``grows``, ``shrinks`` or ``flat`` (not distinguishable from flat)."""
+        """``grows``, ``shrinks``, or ``flat`` if neither can be told."""
         if self.low > 0:
             return "grows"
         return "shrinks" if self.high < 0 else "flat"
@@ -54,9 +54,9 @@ def fit(seconds: Sequence[float], values: Sequence[float], block_seconds: float 
     """Fit a line through the means of blocks.
 
     Args:
-        seconds: Times of the samples, ascending.
-        values: One value a sample.
-        block_seconds: How long a block is.
+        seconds: Ascending times of the samples.
+        values: One value per sample.
+        block_seconds: Length of a block.
 
     Returns:
         The slope with its interval.
@@ -68,13 +68,13 @@ def fit(seconds: Sequence[float], values: Sequence[float], block_seconds: float 
     number = len(at)
     if number < FEWEST_BLOCKS:
         raise ValueError(f"{number} blocks of {block_seconds:g} s are too few for a slope")
-    if np.ptp(means) == 0:  # a constant, such as a number of threads: nothing to be unsure about
+    if np.ptp(means) == 0:  # a constant, such as the number of threads, has no uncertainty
         return Slope(float(means[0]), 0.0, 0.0, 0.0, float(means[0]), number, 0.0)
     line = stats.linregress(at, means)
     residuals = means - (line.intercept + line.slope * at)
     correlation = _lag_one(residuals)
     effective = max(3.0, number * (1 - correlation) / (1 + correlation))
-    # The usual standard error divides by n - 2 and believes in n blocks; both become the effective number.
+    # The usual standard error divides by n - 2 and assumes n blocks; both use the effective number here.
     widening = np.sqrt((number - 2) / (effective - 2)) if correlation > 0 else 1.0
     freedom = effective - 2 if correlation > 0 else number - 2
     reach = stats.t.ppf((1 + CONFIDENCE) / 2, freedom) * line.stderr * widening
@@ -91,7 +91,7 @@ def fit(seconds: Sequence[float], values: Sequence[float], block_seconds: float 
 
 def _blocks(seconds: np.ndarray, values: np.ndarray, length: float) -> tuple[np.ndarray, np.ndarray]:
     number = ((seconds - seconds[0]) // length).astype(int)
-    # A last block that is not half full would weigh as much as a whole one.
+    # A last block that is less than half full would count as much as a complete one.
     whole = [index for index in np.unique(number) if np.sum(number == index) >= np.sum(number == 0) / 2]
     at = np.array([seconds[number == index].mean() for index in whole])
     return at, np.array([values[number == index].mean() for index in whole])
