@@ -14,6 +14,7 @@ from quart_trio import QuartTrio
 from loadtest_trio.backends.opening import Clients, Delays, Opener
 from loadtest_trio.backends.redis import RedisService
 from loadtest_trio.backends.s3 import S3Service
+from loadtest_trio.controls import service_controls, steered
 from loadtest_trio.errors import LoadtestError
 from loadtest_trio.handlers.compute.factorial import factorial_handler
 from loadtest_trio.handlers.compute.pool import ComputeLimits, ComputePool, open_compute_pool, usable_cpus
@@ -34,7 +35,7 @@ from loadtest_trio.scheduler import FileSizes, Inventory, Mix, Planner, Schedule
 from loadtest_trio.settings import Role, Settings
 from loadtest_trio.web import HealthService, create_app
 from loadtest_trio.web.dashboard import Access, Hub, add_dashboard, is_loopback_host
-from loadtest_trio.worker import Runner, WorkerService
+from loadtest_trio.worker import ConcurrencyLimiter, Runner, WorkerService
 
 _CLOSE_SECONDS = 5.0
 
@@ -109,8 +110,8 @@ async def build_service(settings: Settings, surroundings: Surroundings, closing:
     closing.push_async_callback(_close, s3)
     pool = await closing.enter_async_context(open_compute_pool(compute_limits(settings)))
     registry = parts.registry(s3, pool)
-    scheduler = parts.scheduler(redis, s3)
-    parts.add_dashboard(redis)
+    scheduler, worker = parts.scheduler(redis, s3), parts.worker(redis, registry)
+    parts.add_dashboard(redis, scheduler, worker)
     return Service(
         settings=settings,
         metrics=parts.metrics,
@@ -120,8 +121,8 @@ async def build_service(settings: Settings, surroundings: Surroundings, closing:
         s3=s3,
         scheduler=scheduler,
         registry=registry,
-        worker=parts.worker(redis, registry),
-        metrics_service=await parts.metrics_service(redis, scheduler),
+        worker=worker,
+        metrics_service=await parts.metrics_service(redis, scheduler, worker),
         health=health,
     )
 
@@ -161,11 +162,18 @@ class _Parts:
         settings = self.settings
         return self.surroundings.health(self.app, settings.health_host, settings.health_port, self.hub)
 
-    def add_dashboard(self, redis: RedisService) -> None:
+    def add_dashboard(self, redis: RedisService, scheduler: SchedulerService, worker: WorkerService) -> None:
         if self.hub:
             settings = self.settings
             access = Access(settings.dashboard_token, is_loopback_host(settings.health_host))
-            add_dashboard(self.app, self.hub, access, redis.dead_letters)
+            controls = service_controls(*self.active(scheduler, worker))
+            add_dashboard(self.app, self.hub, access, redis.dead_letters, controls)
+
+    def active(
+        self, scheduler: SchedulerService, worker: WorkerService
+    ) -> tuple[SchedulerService | None, WorkerService | None]:
+        """Return the parts that the roles let run."""
+        return (scheduler if self.schedules else None, worker if Role.WORKER in self.settings.roles else None)
 
     def redis(self) -> RedisService:
         def lost(messages: int) -> None:
@@ -225,11 +233,16 @@ class _Parts:
             metrics=self.metrics,
             health_state=self.health_state,
             concurrency=settings.worker_concurrency,
+            limiter=ConcurrencyLimiter(settings.worker_concurrency)
+            if settings.worker_concurrency.adapts
+            else None,
             ttl=settings.consumer_ttl_seconds,
             unix_clock=unix_clock,
         )
 
-    async def metrics_service(self, redis: RedisService, scheduler: SchedulerService) -> MetricsService:
+    async def metrics_service(
+        self, redis: RedisService, scheduler: SchedulerService, worker: WorkerService
+    ) -> MetricsService:
         return MetricsService(
             settings=self.settings,
             queue=redis,
@@ -239,6 +252,7 @@ class _Parts:
             limits=await read_task_limits(self.surroundings.environ),
             phase=lambda: scheduler.phase if self.schedules else "steady",
             schedule_lag=scheduler.lag,
+            steered=lambda: steered(*self.active(scheduler, worker)),
             unix_clock=self.surroundings.unix_clock,
         )
 

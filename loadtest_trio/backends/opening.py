@@ -25,7 +25,7 @@ from loadtest_trio.jobs.retry import RECONNECT
 from loadtest_trio.metrics import logs
 from loadtest_trio.metrics.counters import Metrics
 from loadtest_trio.metrics.health_state import HealthState
-from loadtest_trio.settings import Settings
+from loadtest_trio.settings import MOST_WORKERS, Settings
 
 _SPARE_CONNECTIONS = 2  # for LIST and the check at start, beside one connection a worker
 
@@ -112,7 +112,7 @@ class Opener:
         settings, bundle, watch = self.settings, self.environ.get("AWS_CA_BUNDLE"), DeadlineWatch()
         transport = self.clients.transport(
             settings.s3_transport.value,
-            max_connections=settings.worker_concurrency + _SPARE_CONNECTIONS,
+            max_connections=_most_workers(settings) + _SPARE_CONNECTIONS,
             verify=_authorities(bundle) if bundle else None,
             watch=watch,
         )
@@ -130,6 +130,12 @@ class Opener:
         self.metrics.observe_s3(kind, seconds, size, error)
         self.metrics.totals["throttled"] += isinstance(error, S3ThrottledError)
         note_backend(self.health_state, "s3", error if isinstance(error, S3UnreachableError) else None)
+
+
+def _most_workers(settings: Settings) -> int:
+    """Return how many workers there may be at once: their number can grow where somebody can change it."""
+    changes = settings.dashboard or settings.worker_concurrency.adapts
+    return MOST_WORKERS if changes else settings.worker_concurrency
 
 
 def _authorities(bundle: str) -> ssl.SSLContext:

@@ -1,6 +1,6 @@
 """MetricsService: one metrics line every interval, by a schedule that does not drift."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import attrs
@@ -54,6 +54,7 @@ class MetricsService:
         limits: What the ECS task may use.
         phase: The scheduler's phase now.
         schedule_lag: How late the scheduler is now, in seconds.
+        steered: How the parts are set now, as fields of a line.
         unix_clock: Unix seconds.
     """
 
@@ -68,6 +69,7 @@ class MetricsService:
         limits: TaskLimits,
         phase: Callable[[], str],
         schedule_lag: Callable[[], float],
+        steered: Callable[[], Mapping[str, Any]],
         unix_clock: Callable[[], float],
     ) -> None:
         self._settings = settings
@@ -78,6 +80,7 @@ class MetricsService:
         self._limits = attrs.asdict(limits)
         self._phase = phase
         self._schedule_lag = schedule_lag
+        self._steered = steered
         self._unix_clock = unix_clock
         self._meter = ProcessMeter()
         self._started = trio.current_time()
@@ -145,6 +148,7 @@ class MetricsService:
         return {
             **self.totals(),
             "phase": self._phase(),
+            **self._steered(),
             "degraded": health.degraded,
             "stuck": {task: round(seconds, 1) for task, seconds in health.stuck.items()},
             "queue_length": snapshot.queued,

@@ -12,6 +12,7 @@ from loadtest_trio.jobs.message import Message
 from loadtest_trio.metrics import logs
 from loadtest_trio.metrics.counters import Metrics
 from loadtest_trio.metrics.health_state import HealthState
+from loadtest_trio.scheduler.course import Course, Helm
 from loadtest_trio.scheduler.inventory import Inventory
 from loadtest_trio.scheduler.pacer import Pacer
 from loadtest_trio.scheduler.planner import Planner
@@ -19,6 +20,7 @@ from loadtest_trio.settings import SchedulerMode, Settings
 
 _BATCH = 1000  # elements a call: bounds the time that one script holds the Redis server
 _POLL_SECONDS = 0.1  # how often saturate mode and unmet preconditions look again
+_IDLE_SECONDS = 1.0  # how often a paused scheduler shows that it is not stuck
 _LIST_RETRY_SECONDS = 1.0
 _SETTLING_SECONDS = 5.0  # in which this service surely hears of what it settled
 _LEAST_SECONDS = 5.0  # between two LISTs that are not due, however much is missing
@@ -71,11 +73,20 @@ class SchedulerService:
         self._pacer: Pacer | None = None
         self._queued = 0
         self._starving = trio.Event()
-        self.phase = "precondition"
+        self._met = False
+        self.helm = Helm(Course(settings.scheduler_mode, settings.scheduler_messages_per_second))
+
+    @property
+    def phase(self) -> str:
+        """``paused``, or ``precondition`` until the bucket holds enough objects, then ``steady``."""
+        if self.helm.course.paused:
+            return "paused"
+        return "steady" if self._met else "precondition"
 
     def lag(self) -> float:
         """Return how late the next batch of rate mode is now, in seconds; it is while Redis is away."""
-        return max(0.0, trio.current_time() - self._pacer.next_tick) if self._pacer else 0.0
+        pacer = self._pacer
+        return max(0.0, trio.current_time() - pacer.next_tick) if pacer else 0.0
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Schedule until cancelled; started once the objects were listed.
@@ -88,28 +99,42 @@ class SchedulerService:
             nursery.start_soon(self._keep_reconciled)
             task_status.started()
             await self._meet_preconditions()
-            if self._settings.scheduler_mode is SchedulerMode.RATE:
-                await self._keep_rate()
-            else:
-                await self._keep_queue_filled()
+            while True:
+                await self._follow(self.helm.course)
+
+    async def _follow(self, course: Course) -> None:
+        """Follow a course until there is another."""
+        if course.paused:
+            await self._pause(course)
+        elif course.mode is SchedulerMode.RATE:
+            await self._keep_rate(course)
+        else:
+            await self._keep_queue_filled(course)
+
+    async def _pause(self, course: Course) -> None:
+        self._pacer = None
+        while await self.helm.keep(course, until=trio.current_time() + _IDLE_SECONDS):
+            self._health_state.beat("scheduler")
 
     async def _meet_preconditions(self) -> None:
         while not self._planner.met:
+            if self.helm.course.paused:
+                await self._pause(self.helm.course)
+                continue
             room = await self._room()
             if room <= 0:
                 self._say_full()
             await self._enqueue(self._planner.refills(self._unix_clock(), room))
             await trio.sleep(_POLL_SECONDS)
-        self.phase = "steady"
+        self._met = True
         logs.event("precondition_met", objects=self._inventory.objects)
 
-    async def _keep_rate(self) -> None:
-        settings = self._settings
-        pacer = self._pacer = Pacer(
-            settings.scheduler_messages_per_second, settings.scheduler_interval_seconds, trio.current_time()
-        )
-        while True:
-            await trio.sleep_until(pacer.next_tick)
+    async def _keep_rate(self, course: Course) -> None:
+        # After another rate: what that one brought is enough until its next tick.
+        now, interval = trio.current_time(), self._settings.scheduler_interval_seconds
+        start = max(now, self._pacer.next_tick) if self._pacer else now
+        pacer = self._pacer = Pacer(course.rate, interval, start)
+        while await self.helm.keep(course, until=pacer.next_tick):
             room = await self._room()
             offset = self._unix_clock() - trio.current_time()
             for tick, number in pacer.due(trio.current_time()):
@@ -118,15 +143,17 @@ class SchedulerService:
                 self._metrics.peak("schedule_lag", trio.current_time() - tick)
                 await trio.lowlevel.checkpoint()
 
-    async def _keep_queue_filled(self) -> None:
+    async def _keep_queue_filled(self, course: Course) -> None:
         pause = min(_POLL_SECONDS, self._settings.scheduler_interval_seconds)
+        self._pacer = None
         while True:
             room = await self._room()
             wanted = self._settings.scheduler_target_queue_length - self._queued
             if wanted > room:
                 self._say_full()
             await self._enqueue(self._plan(max(0, min(wanted, room)), self._unix_clock(), room))
-            await trio.sleep(pause)
+            if not await self.helm.keep(course, until=trio.current_time() + pause):
+                return
 
     def _plan(self, number: int, due: float, room: int) -> list[Message]:
         batch = self._planner.steady(number, due)

@@ -1,7 +1,7 @@
 """Settings: what can be configured, where values come from, what is allowed."""
 
 from loadtest_trio.settings.load import Loaded, Survey, load, look
-from loadtest_trio.settings.model import SETTINGS, SettingInfo, Settings
+from loadtest_trio.settings.model import MOST_WORKERS, SETTINGS, SettingInfo, Settings
 from loadtest_trio.settings.values import (
     Distribution,
     LogFormat,
@@ -10,10 +10,12 @@ from loadtest_trio.settings.values import (
     Role,
     SchedulerMode,
     Transport,
+    Workers,
     mask_url,
 )
 
 __all__ = [
+    "MOST_WORKERS",
     "SETTINGS",
     "Distribution",
     "Loaded",
@@ -26,6 +28,7 @@ __all__ = [
     "Settings",
     "Survey",
     "Transport",
+    "Workers",
     "load",
     "look",
     "mask_url",

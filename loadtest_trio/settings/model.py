@@ -15,6 +15,7 @@ from loadtest_trio.settings.values import (
     Role,
     SchedulerMode,
     Transport,
+    Workers,
     is_redis_url,
     is_s3_endpoint,
     mask_url,
@@ -24,6 +25,7 @@ from loadtest_trio.settings.values import (
 
 T = TypeVar("T")
 REQUIRED: Any = attrs.NOTHING
+MOST_WORKERS = 4096
 
 
 def option(
@@ -183,7 +185,12 @@ class Settings:
         allowed="1-100 characters of letters, digits, '.', '_' and '-'",
         check=v.matches_re(r"[A-Za-z0-9._\-]{1,100}"),
     )
-    worker_concurrency: int = whole(10, "Workers: messages handled at the same time.", least=1, most=4096)
+    worker_concurrency: Workers = option(
+        Workers(10),
+        "Workers: messages handled at the same time; auto: as many as throughput and latency say.",
+        allowed=f"a whole number from 1 to {MOST_WORKERS}, or auto",
+        check=v.and_(v.ge(1), v.le(MOST_WORKERS)),
+    )
     max_retries: int = whole(
         3, "How often a message is put back after transient faults before it is dead.", most=100
     )

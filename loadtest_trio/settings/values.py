@@ -58,6 +58,18 @@ class Role(StrEnum):
     WORKER = "worker"
 
 
+class Workers(int):
+    """A number of workers."""
+
+    adapts = False
+
+
+class AutoWorkers(Workers):
+    """Where a number of workers begins that then follows throughput and latency."""
+
+    adapts = True
+
+
 @attrs.frozen
 class Distribution:
     """The nominal steady mix.
@@ -132,6 +144,14 @@ def _parse_text(raw: object, _: object) -> str:
     return raw.strip()
 
 
+def _parse_workers(raw: object, kind: object) -> Workers:
+    if isinstance(raw, Workers):
+        return raw
+    if isinstance(raw, str) and raw.strip().lower() == "auto":
+        return AutoWorkers(10)
+    return Workers(_parse_integer(raw, kind))
+
+
 def _parse_roles(raw: object, _: object) -> frozenset[Role]:
     names = raw if isinstance(raw, list) else str(raw).split(",")
     roles = frozenset(Role(str(name).strip().lower()) for name in names)
@@ -144,6 +164,7 @@ def make_converter() -> Converter:
     """Return the cattrs converter that structures one raw value (text or TOML) into a field's type."""
     converter = Converter(detailed_validation=False)
     converter.register_structure_hook(int, _parse_integer)
+    converter.register_structure_hook(Workers, _parse_workers)
     converter.register_structure_hook(float, _parse_number)
     converter.register_structure_hook(bool, _parse_flag)
     converter.register_structure_hook(str, _parse_text)
@@ -196,6 +217,8 @@ def show(value: object) -> str:
     """Return a setting's value the way a user would write it."""
     if value is None:
         return ""
+    if isinstance(value, AutoWorkers):
+        return "auto"
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, frozenset):

@@ -59,6 +59,10 @@ class Claimer:
         self._health_state = health_state
         self._ready: deque[Claimed] = deque()
 
+    def resize(self, concurrency: int) -> None:
+        """Set the number of workers."""
+        self._batch = min(_BATCH, concurrency)
+
     async def run(self, workers: trio.MemorySendChannel[Claimed]) -> None:
         """Claim and hand out until cancelled; what is then neither started nor done is `unstarted`.
 

@@ -27,10 +27,13 @@ from loadtest_trio.worker.acknowledger import Acknowledger
 from loadtest_trio.worker.claimer import Claimer
 from loadtest_trio.worker.completion import Completion
 from loadtest_trio.worker.key_order import KeyOrder
+from loadtest_trio.worker.limiter import ConcurrencyLimiter, Window
+from loadtest_trio.worker.pool import WorkerPool
 from loadtest_trio.worker.recorder import CompletionRecorder
 from loadtest_trio.worker.runner import Claimed, Runner
 
 _CLEANUP_SECONDS = 5.0
+_WINDOW_SECONDS = 1.0  # between two choices of the number of workers
 
 
 class Queue(Protocol):
@@ -71,7 +74,8 @@ class WorkerService:
         on_completed: Called with each message whose delivery is settled, and with its outcome.
         metrics: Where it counts.
         health_state: Where it shows that it makes progress.
-        concurrency: Number of workers.
+        concurrency: Number of workers, to begin with.
+        limiter: Chooses the number while it runs; None keeps it.
         ttl: Seconds after which a silent consumer is reaped.
         unix_clock: Unix seconds.
     """
@@ -86,6 +90,7 @@ class WorkerService:
         metrics: Metrics,
         health_state: HealthState,
         concurrency: int,
+        limiter: ConcurrencyLimiter | None = None,
         ttl: float,
         unix_clock: Callable[[], float],
     ) -> None:
@@ -93,7 +98,9 @@ class WorkerService:
         self._runner = runner
         self._metrics = metrics
         self._health_state = health_state
-        self._concurrency = concurrency
+        self._pool: WorkerPool[Claimed] = WorkerPool(self._work_off, concurrency)
+        self._limiter = limiter
+        self._completed, self._busy_seconds = 0, 0.0
         self._ttl = ttl
         self._unix_clock = unix_clock
         self._key_order: KeyOrder[Claimed] = KeyOrder()
@@ -101,6 +108,25 @@ class WorkerService:
         self._claimer = Claimer(queue, registry, self._key_order, concurrency, self._refuse, health_state)
         self._claimer_scope = trio.CancelScope()
         self._workers_scope = trio.CancelScope()
+
+    @property
+    def concurrency(self) -> int:
+        """The number of workers."""
+        return self._pool.size
+
+    @property
+    def adapts(self) -> bool:
+        """Whether the number of workers follows throughput and latency."""
+        return self._limiter is not None
+
+    def resize(self, concurrency: int, limiter: ConcurrencyLimiter | None = None) -> None:
+        """Set the number of workers, and what chooses it from now on."""
+        self._limiter = limiter
+        self._set_concurrency(concurrency)
+
+    def _set_concurrency(self, concurrency: int) -> None:
+        self._pool.resize(concurrency)
+        self._claimer.resize(concurrency)
 
     def stop(self, grace: float) -> None:
         """Begin to end `run`: claim no more, and give the work in hand `grace` seconds."""
@@ -132,6 +158,7 @@ class WorkerService:
         async with trio.open_nursery() as membership:
             membership.start_soon(self._beat)
             membership.start_soon(self._reap)
+            membership.start_soon(self._adapt)
             with self._workers_scope:
                 await self._work(task_status)
             membership.cancel_scope.cancel()
@@ -140,23 +167,22 @@ class WorkerService:
         async with trio.open_nursery() as workers:
             send, receive = trio.open_memory_channel[Claimed](0)
             async with send, receive:
-                for _ in range(self._concurrency):
-                    workers.start_soon(self._worker, receive.clone())
+                self._pool.open(workers, receive)
                 task_status.started()
                 with self._claimer_scope:
                     await self._claimer.run(send)
+                self._pool.close()
                 unstarted = self._claimer.unstarted()
                 if unstarted:
                     await self._queue.release(unstarted)
 
-    async def _worker(self, work: trio.MemoryReceiveChannel[Claimed]) -> None:
-        async with work:
-            async for claimed in work:
-                following: Claimed | None = claimed
-                while following:
-                    await self._handle(following)
-                    key = following.order_key
-                    following = self._key_order.leave(key) if key else None
+    async def _work_off(self, claimed: Claimed) -> None:
+        """Do one message's work, and then what waits for its key."""
+        following: Claimed | None = claimed
+        while following:
+            await self._handle(following)
+            key = following.order_key
+            following = self._key_order.leave(key) if key else None
 
     async def _handle(self, claimed: Claimed) -> None:
         message = claimed.message
@@ -169,6 +195,8 @@ class WorkerService:
             self._health_state.beat("worker", quiet_for=claimed.handler.max_seconds)
         completion = await self._runner.run(claimed)
         self._health_state.beat("worker")
+        self._completed += 1
+        self._busy_seconds += completion.at - started
         self._metrics.handled(message, started=started, ended=completion.at)
         self._acknowledger.put(completion)
 
@@ -181,6 +209,20 @@ class WorkerService:
         while True:
             await self._queue.heartbeat()
             await trio.sleep(self._ttl / 3)
+
+    async def _adapt(self) -> None:
+        completed, busy, throttled = 0, 0.0, 0
+        while True:
+            await trio.sleep(_WINDOW_SECONDS)
+            before = (completed, busy, throttled)
+            completed, busy, throttled = (
+                self._completed,
+                self._busy_seconds,
+                self._metrics.totals["throttled"],
+            )
+            if self._limiter:
+                ended, spent, refused = completed - before[0], busy - before[1], throttled - before[2]
+                self._set_concurrency(self._limiter.observe(Window(_WINDOW_SECONDS, ended, spent, refused)))
 
     async def _reap(self) -> None:
         while True:

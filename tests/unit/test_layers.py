@@ -32,7 +32,7 @@ ROWS: tuple[tuple[Room, ...], ...] = (
     (room("backends"),),
     (room("handlers"),),
     (room("scheduler"), room("worker"), room("web"), room("users")),
-    (room("build", "lifetimes", "daemon"),),
+    (room("controls", "build", "lifetimes", "daemon"),),
     (room("tune"),),
     (room("__main__", "cli"),),
 )

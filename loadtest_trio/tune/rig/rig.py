@@ -21,7 +21,7 @@ from loadtest_trio.build import Surroundings
 from loadtest_trio.errors import LoadtestError
 from loadtest_trio.jobs.message import Operation
 from loadtest_trio.metrics import logs
-from loadtest_trio.settings import Distribution, SchedulerMode, Settings
+from loadtest_trio.settings import Distribution, SchedulerMode, Settings, Workers
 from loadtest_trio.tune.plan.profiler import Profile, profiling
 from loadtest_trio.tune.plan.readings import Line, observe
 from loadtest_trio.tune.plan.steps import Kind, Observation, Step
@@ -155,7 +155,7 @@ def evolved(settings: Settings, step: Step, expected_rate: float) -> Settings:
         scheduler_target_queue_length=queue,
         precondition_min_objects=objects,
         precondition_max_objects=max(settings.precondition_max_objects, 10 * objects),
-        worker_concurrency=step.workers,
+        worker_concurrency=Workers(step.workers),
         steady_state_distribution=mix or settings.steady_state_distribution,
         health_port=0,
         dashboard=False,

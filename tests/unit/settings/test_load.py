@@ -356,7 +356,7 @@ def test_a_typing_error_is_told_with_the_faults() -> None:
 def test_settings_are_frozen() -> None:
     """Nobody changes the configuration while it is in use."""
     with pytest.raises(attrs.exceptions.FrozenInstanceError):
-        load(NEEDED).settings.worker_concurrency = 5  # type: ignore[misc] # that is the point
+        load(NEEDED).settings.max_retries = 5  # type: ignore[misc] # that is the point
 
 
 values = (

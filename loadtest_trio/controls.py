@@ -1,0 +1,106 @@
+"""What can be changed while the service runs, and what of it stands in every metrics line."""
+
+import signal
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import attrs
+
+from loadtest_trio.scheduler import SchedulerService
+from loadtest_trio.settings import MOST_WORKERS, SchedulerMode
+from loadtest_trio.web.dashboard import Control
+from loadtest_trio.worker import ConcurrencyLimiter, WorkerService
+
+T = TypeVar("T", int, float)
+_FASTEST = 1_000_000.0  # messages a second: a typing error should not fill Redis
+_LIMITER_STARTS_AT_MOST = 64
+
+
+def steered(scheduler: SchedulerService | None, worker: WorkerService | None) -> dict[str, Any]:
+    """Return how things are set now, as fields of a metrics line.
+
+    Args:
+        scheduler: None in a process that does not schedule.
+        worker: None in a process that does no work.
+    """
+    course = scheduler.helm.course if scheduler else None
+    in_rate_mode = course is not None and course.mode is SchedulerMode.RATE
+    return {
+        "scheduler_mode": course.mode.value if course else None,
+        "rate_target": course.rate if course and in_rate_mode else None,
+        "workers": worker.concurrency if worker else None,
+    }
+
+
+def service_controls(scheduler: SchedulerService | None, worker: WorkerService | None) -> Sequence[Control]:
+    """Return the controls of a service; arguments as for `steered`."""
+    controls = [*_scheduling(scheduler)] if scheduler else []
+    if worker:
+        controls.append(_workers(worker))
+    question = "Stop the service? It finishes the work in hand and ends."
+    stop = Control("stop", "Stop the service", "action", lambda _: _stop(), confirm=question)
+    return [*controls, stop]
+
+
+def _scheduling(scheduler: SchedulerService) -> Sequence[Control]:
+    helm = scheduler.helm
+
+    def set_mode(value: str) -> None:
+        if value not in [*SchedulerMode]:
+            raise ValueError(f"one of {', '.join(SchedulerMode)}")
+        helm.steer(attrs.evolve(helm.course, mode=SchedulerMode(value)))
+
+    def set_rate(value: str) -> None:
+        rate = _number(value, float, f"a number above 0, and {_FASTEST:,.0f} at most")
+        if not 0 < rate <= _FASTEST:
+            raise ValueError(f"a number above 0, and {_FASTEST:,.0f} at most")
+        helm.steer(attrs.evolve(helm.course, rate=rate, mode=SchedulerMode.RATE))
+
+    def set_scheduling(value: str) -> None:
+        if value not in ("running", "paused"):
+            raise ValueError("running or paused")
+        helm.steer(attrs.evolve(helm.course, paused=value == "paused"))
+
+    modes = [mode.value for mode in SchedulerMode]
+    return (
+        Control("rate", "Rate, messages a second", "field", set_rate, lambda: f"{helm.course.rate:g}"),
+        Control("mode", "Mode", "choice", set_mode, lambda: helm.course.mode.value, choices=modes),
+        Control(
+            "scheduler",
+            "Scheduler",
+            "choice",
+            set_scheduling,
+            lambda: "paused" if helm.course.paused else "running",
+            choices=("running", "paused"),
+        ),
+    )
+
+
+def _workers(worker: WorkerService) -> Control:
+    allowed = f"a whole number from 1 to {MOST_WORKERS}, or auto"
+
+    def resize(value: str) -> None:
+        if value.lower() == "auto":
+            start = min(worker.concurrency, _LIMITER_STARTS_AT_MOST)
+            worker.resize(start, ConcurrencyLimiter(start))
+            return
+        number = _number(value, int, allowed)
+        if not 1 <= number <= MOST_WORKERS:
+            raise ValueError(allowed)
+        worker.resize(number)
+
+    def read() -> str:
+        return "auto" if worker.adapts else str(worker.concurrency)
+
+    return Control("workers", "Workers, a number or auto", "field", resize, read)
+
+
+def _number(value: str, kind: Callable[[str], T], allowed: str) -> T:
+    try:
+        return kind(value)
+    except ValueError:
+        raise ValueError(allowed) from None
+
+
+def _stop() -> None:
+    signal.raise_signal(signal.SIGTERM)

@@ -1,0 +1,53 @@
+"""A pool of workers whose size can change while they run."""
+
+from collections.abc import Awaitable, Callable
+from typing import Generic, TypeVar
+
+import trio
+
+T = TypeVar("T")
+
+
+class WorkerPool(Generic[T]):
+    """Workers that take work from one channel.
+
+    A smaller pool loses its surplus workers one by one, each after the work it has in hand or takes next:
+    nothing that a worker has begun is cut short.
+
+    Args:
+        handle: Does one piece of work.
+        size: Number of workers to begin with.
+    """
+
+    def __init__(self, handle: Callable[[T], Awaitable[None]], size: int) -> None:
+        self._handle = handle
+        self._running = 0
+        self._nursery: trio.Nursery | None = None
+        self._work: trio.MemoryReceiveChannel[T] | None = None
+        self.size = size
+
+    def open(self, nursery: trio.Nursery, work: trio.MemoryReceiveChannel[T]) -> None:
+        """Start the workers; each ends with the channel."""
+        self._nursery, self._work = nursery, work
+        self.resize(self.size)
+
+    def close(self) -> None:
+        """Start no worker any more."""
+        self._nursery = self._work = None
+
+    def resize(self, size: int) -> None:
+        """Set the number of workers."""
+        self.size = size
+        if self._nursery is None or self._work is None:
+            return
+        while self._running < size:
+            self._running += 1
+            self._nursery.start_soon(self._run, self._work.clone())
+
+    async def _run(self, work: trio.MemoryReceiveChannel[T]) -> None:
+        async with work:
+            async for piece in work:
+                await self._handle(piece)
+                if self._running > self.size:
+                    self._running -= 1  # here, without a checkpoint: others end at the same moment
+                    return
