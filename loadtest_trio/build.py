@@ -232,7 +232,9 @@ class _Parts:
             on_completed=self.inventory.completed if self.schedules else lambda *_: None,
             metrics=self.metrics,
             health_state=self.health_state,
-            concurrency=settings.worker_concurrency,
+            concurrency=int(
+                settings.worker_concurrency
+            ),  # the Redis protocol's encoder takes plain numbers only
             limiter=ConcurrencyLimiter(settings.worker_concurrency)
             if settings.worker_concurrency.adapts
             else None,

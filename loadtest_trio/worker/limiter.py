@@ -61,7 +61,7 @@ class ConcurrencyLimiter:
         self._base: float | None = None
         self._windows = 0
         self._before_probe: int | None = None
-        self.limit = self._bounded(start)
+        self.limit = self._bounded(int(start))
 
     def observe(self, window: Window) -> int:
         """Take a window in that ran with `limit` workers, and return the limit of the next one."""

@@ -137,6 +137,13 @@ async def test_what_cannot_be_is_refused(name: str, value: str, log_lines: LogLi
     assert control.read() == before
 
 
+@pytest.mark.parametrize("setting", ["7", "auto"])
+async def test_the_number_of_workers_is_a_plain_number(setting: str, log_lines: LogLines) -> None:
+    """It reaches Redis as the limit of a claim, whose encoder refuses subclasses of int."""
+    service = (await build_in_memory(settings(WORKER_CONCURRENCY=setting))).service
+    assert type(service.worker.concurrency) is int
+
+
 async def test_a_process_that_only_works_has_no_scheduler_to_steer(log_lines: LogLines) -> None:
     """It offers its workers and the end."""
     service = (await build_in_memory(settings(ROLES="worker"))).service

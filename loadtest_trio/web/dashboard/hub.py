@@ -12,7 +12,7 @@ Protocol: WHATWG HTML, "Server-sent events". Three events: ``history`` (once, on
 
 import secrets
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import attrs
@@ -87,8 +87,17 @@ class Hub:
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Publish every log line meanwhile; every stream ends with it."""
-        end = logs.subscribe(self.publish)
+        """Publish every log line meanwhile, also those of other threads; every stream ends with it."""
+        token = trio.lowlevel.current_trio_token()
+
+        def hear(line: dict[str, Any]) -> None:
+            if trio.lowlevel.in_trio_run():
+                self.publish(line)
+            else:
+                with suppress(trio.RunFinishedError):
+                    token.run_sync_soon(self.publish, line)
+
+        end = logs.subscribe(hear)
         try:
             yield
         finally:

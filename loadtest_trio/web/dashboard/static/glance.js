@@ -3,7 +3,7 @@
 import { count, duration, make, number, uptime } from "./format.js";
 
 const tiles = [
-  ["Phase", (line) => [line.phase]],
+  ["Phase", (line) => [line.phase === "precondition" ? "filling" : line.phase]],
   ["Up", (line) => [uptime(line.uptime_seconds)]],
   ["Done a second", (line) => [number(line.rate_per_second)]],
   ["99 of 100 within", (line) => [duration(line.end_to_end_p99_ms)]],

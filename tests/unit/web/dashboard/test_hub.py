@@ -122,6 +122,16 @@ async def test_it_hears_what_the_log_says(log_lines: LogLines) -> None:
     assert [line["event"] for line in log_lines.all()] == ["before", "within", "after"]
 
 
+async def test_it_hears_other_threads(log_lines: LogLines) -> None:
+    """A line that a thread writes arrives like any other."""
+    hub = Hub()
+    with hub.listening():
+        viewer = join(hub)
+        await viewer.__anext__()
+        await trio.to_thread.run_sync(lambda: logs.event("from_a_thread"))
+        assert event_of(await viewer.__anext__())[2]["event"] == "from_a_thread"
+
+
 async def test_odd_lines_are_published() -> None:
     """Lone surrogates, huge numbers and line breaks make one valid event."""
     hub = Hub()
