@@ -113,12 +113,12 @@ async def factorial(context: dict[str, Any], job_id: str, payload: dict[str, Any
 
 
 async def sha512(context: dict[str, Any], job_id: str, payload: dict[str, Any]) -> None:
-    """Compute a chain of SHA-512, each link the hexadecimal digest of the link before."""
+    """Compute a chain of SHA-512, each link the digest of the link before."""
     await _start(context, job_id)
-    text: str = payload["data"]
+    digest = payload["data"].encode()
     for _ in range(payload["iterations"]):
-        text = hashlib.sha512(text.encode()).hexdigest()
-    await _finish(context, job_id, text)
+        digest = hashlib.sha512(digest).digest()
+    await _finish(context, job_id, digest.hex())
 
 
 async def _start(context: dict[str, Any], job_id: str) -> None:

@@ -55,7 +55,7 @@ func parse(s submission) (work, error) {
 }
 
 // compute returns n! in decimal; or the last digest, in hexadecimal, of the chain of SHA-512 that begins with
-// the data and hashes the hexadecimal digest before; or nothing, having slept.
+// the data and hashes the bytes of the digest before; or nothing, having slept.
 func compute(w work) string {
 	switch w.Type {
 	case "factorial":
@@ -64,12 +64,10 @@ func compute(w work) string {
 		time.Sleep(time.Duration(w.Ms) * time.Millisecond)
 		return ""
 	}
-	text := []byte(w.Data)
-	var digits [2 * sha512.Size]byte
+	digest := []byte(w.Data)
 	for n := 0; n < w.Iterations; n++ {
-		sum := sha512.Sum512(text)
-		hex.Encode(digits[:], sum[:])
-		text = digits[:]
+		sum := sha512.Sum512(digest)
+		digest = sum[:]
 	}
-	return string(text)
+	return hex.EncodeToString(digest)
 }
