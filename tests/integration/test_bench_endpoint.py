@@ -44,7 +44,7 @@ def listing(s3: httpx.Client, **query: str) -> tuple[list[str], list[str], str |
     return contents, prefixes, token
 
 
-def test_put_get_delete(s3: httpx.Client) -> None:
+def test_put_answers_200_with_an_etag_and_delete_answers_204(s3: httpx.Client) -> None:
     """A PUT is answered with 200 and an ETag, new or not; a GET returns it; a DELETE is 204, there or not."""
     for body in (b"first", b"second"):
         put = s3.put("/bench/deep/er/key", content=body)
@@ -59,14 +59,14 @@ def test_put_get_delete(s3: httpx.Client) -> None:
     assert "<Code>NoSuchKey</Code>" in missing.text
 
 
-def test_bucket(s3: httpx.Client) -> None:
+def test_head_says_whether_bucket_exists(s3: httpx.Client) -> None:
     """HEAD says whether the bucket exists."""
     assert s3.head("/bench").status_code == 200
     assert s3.head("/bench/").status_code == 200
     assert s3.head("/nowhere").status_code == 404
 
 
-def test_pages_add_up(s3: httpx.Client) -> None:
+def test_pages_hold_every_key_once_and_in_order(s3: httpx.Client) -> None:
     """Following the tokens, whatever the page's size, gives every key once and in order."""
     for size in ("1", "7", "1000"):
         found: list[str] = []
@@ -80,20 +80,20 @@ def test_pages_add_up(s3: httpx.Client) -> None:
         assert found == sorted(KEYS)
 
 
-def test_prefix_delimiter_start_after(s3: httpx.Client) -> None:
+def test_prefix_filters_delimiter_groups_start_after_skips(s3: httpx.Client) -> None:
     """A prefix filters, a delimiter groups, start-after skips."""
     assert listing(s3, prefix="loadtest/001")[0] == KEYS[10:20]
     assert listing(s3, delimiter="/")[:2] == (["top"], ["loadtest/", "other/"])
     assert listing(s3, prefix="loadtest/", **{"start-after": "loadtest/0022"})[0] == KEYS[23:25]
 
 
-def test_keys_are_escaped(s3: httpx.Client) -> None:
+def test_special_keys_survive_xml_and_urls(s3: httpx.Client) -> None:
     """A key that XML or a URL would misread comes back whole, in both encodings."""
     assert listing(s3, prefix="other/")[0] == ["other/a&b"]
     assert listing(s3, prefix="other/", **{"encoding-type": "url"})[0] == [quote("other/a&b")]
 
 
-def test_delete_objects(s3: httpx.Client, endpoint: NginxS3) -> None:
+def test_post_delete_removes_named_objects_only(s3: httpx.Client, endpoint: NginxS3) -> None:
     """POST ?delete removes what it names and nothing else, and does not leave the bucket."""
     body = "<Delete><Object><Key>top</Key></Object><Object><Key>other/a&amp;b</Key></Object></Delete>"
     assert s3.post("/bench?delete", content=body).status_code == 200
@@ -103,13 +103,13 @@ def test_delete_objects(s3: httpx.Client, endpoint: NginxS3) -> None:
     assert [key for key, _ in endpoint.contents("neighbour")] == ["safe"]
 
 
-def test_framed_bodies_are_refused(s3: httpx.Client) -> None:
+def test_aws_chunked_bodies_are_refused(s3: httpx.Client) -> None:
     """An aws-chunked body would be stored with its frames, so it is refused."""
     put = s3.put("/bench/framed", content=b"x", headers={"content-encoding": "aws-chunked"})
     assert put.status_code == 501
 
 
-def test_https_is_verified_tls_13(endpoint: NginxS3) -> None:
+def test_https_uses_tls_13_with_a_valid_certificate(endpoint: NginxS3) -> None:
     """The HTTPS side speaks TLS 1.3 and its certificate holds for the authority that is handed out."""
     endpoint.reset("bench", [("top", b"body")])
     context = ssl.create_default_context(cafile=str(endpoint.ca_file))

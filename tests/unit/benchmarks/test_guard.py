@@ -33,45 +33,45 @@ def noisy_rounds(dearer: float, rng: Random) -> tuple[list[float], list[float]]:
 
 @pytest.mark.parametrize("seed", range(100))
 @pytest.mark.parametrize(("dearer", "bad"), [(1.26, True), (1.20, False), (1.0, False)])
-def test_a_regression_is_caught_under_noise(dearer: float, bad: bool, seed: int) -> None:
-    """26 % more CPU a message fails, 20 % more passes, whatever the neighbours did to single rounds."""
+def test_regression_is_found_under_noise(dearer: float, bad: bool, seed: int) -> None:
+    """26 % more CPU per message fails and 20 % more passes, whatever load disturbed single rounds."""
     ratio = estimate(*noisy_rounds(dearer, Random(seed)))
     assert regressed(ratio, BASELINE.ratio) is bad
 
 
-def test_a_neighbour_who_stays_on_one_side_is_no_regression() -> None:
-    """When ours is disturbed in most rounds the median is wrong, and the least of each side is not."""
+def test_load_during_most_of_our_rounds_is_no_regression() -> None:
+    """If most of our rounds are disturbed the median is wrong, but the minima are right."""
     ours = [1500.0] * 7 + [1000.0] * 2
     assert estimate(ours, [1000.0] * 9) == 1.0
 
 
-def test_a_lucky_round_of_the_reference_is_no_regression() -> None:
-    """When the machine was fast for one turn of the reference the least is wrong, and the median is not."""
+def test_one_fast_calibration_round_is_no_regression() -> None:
+    """If the machine was fast for one calibration round the minima are wrong, but the median is right."""
     assert estimate([1000.0] * 9, [500.0] + [1000.0] * 8) == 1.0
 
 
-def test_exactly_what_is_allowed_passes() -> None:
-    """25 % is allowed."""
+def test_exactly_25_percent_more_passes() -> None:
+    """The limit itself is allowed."""
     assert not regressed(ALLOWED * BASELINE.ratio, BASELINE.ratio)
 
 
-def test_the_verdict_names_both_ratios_and_the_change() -> None:
-    """The reader of the log sees what was measured, against what, and what it means."""
+def test_verdict_names_both_ratios_and_the_change() -> None:
+    """The log line shows the measured ratio, the baseline and the verdict."""
     bad, text = judge(1.4, BASELINE, "Fast", BASELINE.python)
     assert bad
     assert text == "ratio 1.400, baseline 1.074: +30.4%, 25% allowed: a REGRESSION"
 
 
-def test_another_python_is_mentioned() -> None:
-    """A baseline of another interpreter still judges, and the reader is told that it is another."""
+def test_verdict_mentions_another_python() -> None:
+    """A baseline from another interpreter still decides, and the line says so."""
     bad, text = judge(1.1, BASELINE, "Fast", "3.12.1 of the distribution")
     assert not bad
     assert "this is Fast with Python 3.12.1 of the distribution" in text
     assert "baseline of 2026-11-22 was made on Fast with 3.11.7" in text
 
 
-def test_each_processor_has_its_baseline() -> None:
-    """A known processor is held to its own baseline, an unknown one to the highest, and told so."""
+def test_processor_is_compared_with_its_own_baseline() -> None:
+    """A known processor uses its own baseline, an unknown one the highest, and the line says so."""
     other = attrs.evolve(BASELINE, cpu="Slow", ratio=1.3)
     assert choose([BASELINE, other], "Fast") is BASELINE
     assert choose([BASELINE, other], "Slow") is other
@@ -79,7 +79,7 @@ def test_each_processor_has_its_baseline() -> None:
     assert "this is New" in judge(1.3, other, "New", other.python)[1]
 
 
-def test_the_committed_baselines_can_be_read() -> None:
-    """There is at least one, each with a processor of its own."""
+def test_committed_baselines_can_be_read() -> None:
+    """There is at least one, and at most one per processor."""
     known = read_baselines()
     assert len({each.cpu for each in known}) == len(known) >= 1

@@ -22,14 +22,14 @@ def requests() -> dict[str, list[Round]]:
 
 
 def test_ratios_are_taken_within_a_round(requests: dict[str, list[Round]]) -> None:
-    """A slow round slows both sides; a round in which one side is missing has no ratio."""
+    """A slow round slows both sides; a round without one of them has no ratio."""
     (rounds,) = requests.values()
     assert ratios(rounds, "S3Service", "wrk") == [2.0, 1.9, 2.5]
     assert ratios(rounds, "S3Service", "obstore") == [0.5, pytest.approx(190 / 180)]
 
 
-def test_every_target_of_the_goal_has_a_row() -> None:
-    """Two for each kind of request, one each for signing, CREATE, UPDATE, metrics; Redis at both sizes."""
+def test_every_target_has_a_row() -> None:
+    """Two per kind of request; one each for signing, CREATE, UPDATE and metrics; two for Redis."""
     queue = {FEW: [50.0], MANY: [30.0]}
     everything = figures([PART], queue, {kind: [] for kind in kinds()})
     targets = [each.row()[1] for each in everything]
@@ -38,8 +38,8 @@ def test_every_target_of_the_goal_has_a_row() -> None:
     assert [each.met for each in everything] == ["not measured"] * 8 + ["yes"] * 6
 
 
-def test_the_text_shows_targets_ratios_and_where_it_was_taken(requests: dict[str, list[Round]]) -> None:
-    """Target, measured, met in one row; ratios with their spread; machine, Python, commit, date, rounds."""
+def test_text_shows_targets_ratios_and_machine(requests: dict[str, list[Round]]) -> None:
+    """A row has target, measurement and verdict; ratios have a spread; the heading names the machine."""
     text = render(ABOUT, figures([PART], {}, requests), requests)
     assert "| sign one request | < 25 µs | 6.0 (6.0–6.0) µs | yes |" in text
     assert "| S3Service: GET of 203 KB over HTTP | ≤ 2 × wrk | 2.00 (1.90–2.50) × wrk | yes |" in text

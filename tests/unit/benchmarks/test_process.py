@@ -14,14 +14,14 @@ def spawn(code: str, folder: Path) -> Child:
     return Child([sys.executable, "-c", code], core=0, log=folder / "log")
 
 
-def test_cpu_of_an_ended_child_is_what_it_used(tmp_path: Path) -> None:
-    """wait4 counts at least the CPU that the child counted itself, and not ours."""
+def test_rusage_of_ended_child_is_its_own_cpu(tmp_path: Path) -> None:
+    """wait4 counts at least the CPU that the child counted, and not ours."""
     usage = spawn(SPIN.format(0.3), tmp_path).wait()
     assert 0.3 <= usage.total < 2.0
 
 
-def test_the_clock_of_a_live_child_runs(tmp_path: Path) -> None:
-    """The CPU clock of a busy child goes forward while it lives; stopping ends it by its pid."""
+def test_clock_of_live_child_advances(tmp_path: Path) -> None:
+    """The CPU clock of a busy child advances while it lives; `stop` ends it."""
     child = spawn(SPIN.format(60), tmp_path)
     first = child.cpu_seconds()
     while child.cpu_seconds() <= first + 0.05:
@@ -31,8 +31,8 @@ def test_the_clock_of_a_live_child_runs(tmp_path: Path) -> None:
     assert child.process.returncode == -15
 
 
-def test_stopping_an_ended_child_still_gives_its_cpu(tmp_path: Path) -> None:
-    """A child that crashed before it was stopped has its exit code and its rusage."""
+def test_stopping_an_ended_child_returns_its_cpu(tmp_path: Path) -> None:
+    """A child that crashed before `stop` keeps its exit code and its rusage."""
     child = spawn(SPIN.format(0.1) + "raise SystemExit(3)", tmp_path)
     while child.running:
         pass
@@ -40,8 +40,8 @@ def test_stopping_an_ended_child_still_gives_its_cpu(tmp_path: Path) -> None:
     assert child.process.returncode == 3
 
 
-def test_a_server_that_dies_at_start_says_why(tmp_path: Path) -> None:
-    """Waiting for a port ends at once with the child's own words when the child is gone."""
+def test_server_that_dies_at_start_reports_its_error(tmp_path: Path) -> None:
+    """Waiting for a port fails immediately, with the child's output, when the child has ended."""
     child = spawn("raise SystemExit('no such option')", tmp_path)
     with pytest.raises(RuntimeError, match="no such option"):
         wait_for_port(free_ports(1)[0], child)

@@ -31,17 +31,17 @@ def report() -> Report:
 
 
 def test_ratios_are_taken_within_a_round(report: Report) -> None:
-    """A slow round slows both sides of its ratio; a round without one side has no ratio."""
+    """A slow round slows both sides; a round without one of them has no ratio."""
     assert report.ratios("worker", "go-expert") == [0.5, 0.45]
 
 
-def test_the_cheapest_comes_first(report: Report) -> None:
-    """Rows are in the order of median CPU a message."""
+def test_cheapest_contender_comes_first(report: Report) -> None:
+    """Rows are ordered by median CPU per message."""
     assert report.contenders == ["worker", "go-expert"]
 
 
-def test_table_has_everybody_and_the_reasons(report: Report) -> None:
-    """Who was measured has a row; who was not has a reason, in one line."""
+def test_table_has_every_contender_and_reasons_for_the_missing(report: Report) -> None:
+    """A measured contender has a row; a missing one has a reason in one line."""
     text = table(report)
     assert "| loadtest_trio: ROLES=worker | 1,667 (1,111–2,000) | 600 (500–900) |" in text
     assert text.endswith("Left out: threads: boto3 is not installed")

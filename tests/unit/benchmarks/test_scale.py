@@ -32,7 +32,7 @@ def rounds() -> Rounds:
 
 
 def test_ratios_are_taken_within_a_round(rounds: Rounds) -> None:
-    """The second round was twice as slow, and its ratios are not."""
+    """The second round was twice as slow; its ratios are the same."""
     assert ratios(rounds, 8) == [1.0, 1.0]
     assert ratios(rounds, 512) == [1.2, 1.3]
 
@@ -45,25 +45,25 @@ def test_ratios_are_taken_within_a_round(rounds: Rounds) -> None:
         ([0.86, 0.84, 0.5], "no, cheaper"),
     ],
 )
-def test_flat_is_within_fifteen_percent_to_both_sides(values: list[float], expected: str) -> None:
-    """The median decides, and what is not flat says to which side."""
+def test_flat_is_within_15_percent_in_both_directions(values: list[float], expected: str) -> None:
+    """The median decides; otherwise the verdict names the direction."""
     assert verdict(values) == expected
 
 
-def test_memory_of_a_further_worker_is_the_slope_above_the_base(rounds: Rounds) -> None:
-    """224 MB over 448 workers are half a megabyte each; without a larger size there is no slope."""
+def test_memory_per_worker_is_the_slope_above_the_base(rounds: Rounds) -> None:
+    """224 MB over 448 workers are 0.5 MB each; without a larger size there is no slope."""
     assert memory(rounds) == (81.0, 0.5)
     assert memory([{8: SAMPLE, 64: SAMPLE}]) is None
 
 
-def test_a_listing_is_priced_by_its_keys(rounds: Rounds) -> None:
-    """One CPU second more for 504 keys more."""
+def test_listing_has_a_cost_per_key(rounds: Rounds) -> None:
+    """504 more keys cost one CPU second more."""
     assert listing(rounds) == pytest.approx(1e6 / 504)
     assert listing([{100: SAMPLE}]) is None
 
 
-def test_the_text_has_every_size_and_every_verdict(rounds: Rounds) -> None:
-    """Sizes, ratios and limits stand in the tables; what was not measured has none."""
+def test_text_has_every_size_and_verdict(rounds: Rounds) -> None:
+    """Tables show sizes, ratios and limits of the sweeps that were measured."""
     machine: dict[str, str | int] = {"cpu": "C", "cores": 2, "python": "3", "commit": "abc"}
     starts = {start.title: [1.4, 1.6, 1.7] for start in STARTS}
     text = render(Scale(RunInfo(machine, "now", 2), 100, {"workers": rounds}, starts))
@@ -73,16 +73,16 @@ def test_the_text_has_every_size_and_every_verdict(rounds: Rounds) -> None:
     assert "Known objects" not in text
 
 
-def test_throughput_has_a_table_of_its_own(rounds: Rounds) -> None:
-    """What more workers bring is not judged by flatness; latencies stand beside throughput."""
+def test_throughput_has_its_own_table(rounds: Rounds) -> None:
+    """Throughput has no flatness verdict; latencies are in the same row."""
     machine: dict[str, str | int] = {"cpu": "C", "cores": 2, "python": "3", "commit": "abc"}
     text = render(Scale(RunInfo(machine, "now", 2), 100, {"throughput": rounds}, {}))
     assert "| 64 | 1,000 (1,000–1,000) | 50.0 (50.0–50.0) | 775 (550–1,000) | 40.0 (40.0–40.0) |" in text
     assert "flat" not in text
 
 
-def test_service_times_leave_connecting_out() -> None:
-    """Only intervals that began after the first mark count, and of them only the S3 work."""
+def test_service_times_exclude_connecting() -> None:
+    """Only intervals that began after the first mark count, and only the S3 work in them."""
 
     def line(done: int, milliseconds: int) -> dict[str, Any]:
         latencies = Latencies()
@@ -96,8 +96,8 @@ def test_service_times_leave_connecting_out() -> None:
     assert service_times(newest_first[2:], after=100)["p50_ms"] == pytest.approx(900, rel=0.01)
 
 
-def test_the_stub_lists_every_key_once() -> None:
-    """Page after page, as our own parser reads them, with the last page shorter and without a token."""
+def test_stub_lists_every_key_once() -> None:
+    """Our own parser reads page after page; the last one is shorter and has no token."""
     target, keys = b"/bench?list-type=2", []
     while True:
         page = parse_listing(list_page(target, 2500))

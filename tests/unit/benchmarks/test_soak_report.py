@@ -19,16 +19,16 @@ def samples() -> Samples:
 
 
 def test_every_fitted_series_has_a_panel() -> None:
-    """What stands in the table of slopes can be looked at, CPU included."""
+    """Every series in the table of slopes is drawn, CPU included."""
     assert FITTED.keys() <= PANELS.keys()
 
 
-def test_the_title_says_how_long_how_much_and_with_how_many(samples: Samples) -> None:
-    """A picture by itself says what it shows."""
+def test_title_names_duration_rate_and_workers(samples: Samples) -> None:
+    """A chart explains itself."""
     assert _title(RUN, samples) == "Soak: 30 minutes at 60 messages a second, 10 workers"
 
 
-def test_the_picture_is_drawn(samples: Samples, tmp_path: Path) -> None:
-    """Seven panels and a legend become a file."""
+def test_chart_is_drawn(samples: Samples, tmp_path: Path) -> None:
+    """Seven panels and a legend are written to a file."""
     _plot(tmp_path / "soak.png", "title", samples, fit_all(samples, 300.0), 300.0)
     assert (tmp_path / "soak.png").read_bytes().startswith(b"\x89PNG")

@@ -11,21 +11,21 @@ from benchmarks.soak.slopes import fit
 SECONDS = [10.0 * i for i in range(270)]  # 45 minutes
 
 
-def test_a_constant_is_flat_and_certain() -> None:
-    """A number that never changes has slope 0, and no doubt about it."""
+def test_constant_is_flat_with_certainty() -> None:
+    """A value that never changes has slope 0 and an interval of width 0."""
     slope = fit(SECONDS, [24.0] * len(SECONDS))
     assert (slope.per_hour, slope.low, slope.high, slope.verdict) == (0.0, 0.0, 0.0, "flat")
 
 
 def test_growth_under_noise_is_found() -> None:
-    """Six MB an hour under noise of one MB: the interval holds the truth and excludes zero."""
+    """6 MB per hour under 1 MB of noise: the interval contains the truth and excludes zero."""
     rng = Random(1)
     slope = fit(SECONDS, [60 + 6 * at / 3600 + rng.gauss(0, 1) for at in SECONDS])
     assert slope.low < 6 < slope.high
     assert slope.verdict == "grows"
 
 
-def test_waves_are_seldom_taken_for_growth() -> None:
+def test_waves_are_rarely_reported_as_growth() -> None:
     """Without growth but with waves of minutes (an AR(1) process), far fewer than one in five is misjudged.
 
     Least squares on all samples misjudges most of these series.
@@ -34,8 +34,8 @@ def test_waves_are_seldom_taken_for_growth() -> None:
     assert misjudged < 200 / 8
 
 
-def test_too_short_a_run_is_refused() -> None:
-    """Three blocks say nothing about a slope."""
+def test_too_short_run_is_refused() -> None:
+    """Three blocks are too few for a slope."""
     with pytest.raises(ValueError, match="too few"):
         fit(SECONDS[:50], SECONDS[:50])
 
