@@ -6,6 +6,7 @@ OK = 0
 FAILED = 1
 BAD_CONFIGURATION = 2
 NO_BACKEND = 3
+THRESHOLD_CROSSED = 99
 
 
 def complain(code: int, *lines: str) -> int:

@@ -10,6 +10,7 @@ from loadtest_trio.report.markdown import Cell, duration, table
 from loadtest_trio.report.reader import read
 from loadtest_trio.report.runs import Run
 from loadtest_trio.report.splitting import split
+from loadtest_trio.report.users_report import chapter, is_users, shared
 
 Picture = Callable[[Run, Path, str], str]
 
@@ -32,9 +33,12 @@ def write_report(places: Sequence[Path], folder: Path) -> Path:
     runs = split(reading.lines)
     folder.mkdir(parents=True, exist_ok=True)
     damaged = [each for run in runs for each in merge(run.metrics).values()]
-    parts = ["# Load test report", _history(runs)]
-    for number, run in enumerate(runs, 1):
-        parts += _run(run, folder, f"run{number}" if len(runs) > 1 else "run", number)
+    parts = ["# Load test report", _history([run for run in runs if not is_users(run)])]
+    others = [run for run in runs if not is_users(run)]
+    for number, run in enumerate(others, 1):
+        parts += _run(run, folder, f"run{number}" if len(others) > 1 else "run", number)
+    for number, crowd in enumerate(shared([run for run in runs if is_users(run)]), 1):
+        parts += chapter(crowd, folder, f"users{number}", number)
     parts += ["## The log lines", sections.quality(reading, damaged)]
     target = folder / "REPORT.md"
     target.write_text("\n\n".join(part for part in parts if part) + "\n", encoding="utf-8")

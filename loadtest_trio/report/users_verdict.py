@@ -40,7 +40,7 @@ def _sentences(found: Findings, unit: str) -> Iterator[str]:
     if found.optimum is not None and found.optimum is not knee:
         yield f"Its best conditions are {_level(found.optimum)} {unit}: {_figures(found.optimum)}."
     if found.limit is not None and found.gave_in is not None:
-        yield f"The most that it did was {found.limit.rate:,.3g} requests/s, {_at(found.limit, unit)}."
+        yield f"The most that it did was {plain(found.limit.rate)} requests/s, {_at(found.limit, unit)}."
     yield from _beyond(found.beyond[1:], unit)
     yield from _recovery(found)
     yield from _leaks(found)
@@ -111,8 +111,13 @@ def _leaks(found: Findings) -> Iterator[str]:
             yield f"The target leaks {each.what}: {each.per_hour:,.3g}{unit} an hour{share}."
 
 
+def plain(value: float) -> str:
+    """Return a number without an exponent: three significant figures below 100, whole ones above."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
 def _level(step: Step) -> str:
-    return f"{step.level:,.4g}"
+    return plain(step.level)
 
 
 def _at(step: Step, unit: str) -> str:
@@ -120,6 +125,6 @@ def _at(step: Step, unit: str) -> str:
 
 
 def _figures(step: Step) -> str:
-    jobs = f", {step.finish_rate:,.3g} jobs/s" if step.total("finished") else ""
-    p95 = "" if step.p95_ms is None else f", p95 {step.p95_ms:,.3g} ms"
-    return f"{step.rate:,.3g} requests/s{jobs}{p95}, {100 * step.failed_share:.2g} % failed"
+    jobs = f", {plain(step.finish_rate)} jobs/s" if step.total("finished") else ""
+    p95 = "" if step.p95_ms is None else f", p95 {plain(step.p95_ms)} ms"
+    return f"{plain(step.rate)} requests/s{jobs}{p95}, {100 * step.failed_share:.2g} % failed"

@@ -1,19 +1,13 @@
-"""The log lines of a run of users: one `users` line an interval, its routes in `users_routes` lines. Pure.
+"""The log lines of a run of users: one `users` line an interval, its routes in `users_routes`. Pure."""
 
-A line stays under 16 KiB: container runtimes cut longer ones. So the routes, of which there may be many,
-are dealt out over as many lines as they need.
-"""
-
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from loadtest_trio.metrics.latencies import histogram
 from loadtest_trio.report.users_steps import DUE, DURATION, QUEUED, SENT, Step
 from loadtest_trio.users.tally import Counts, RouteCounts, percentiles
 
-_MOST_BYTES = 12_000
 _MOST_ERRORS = 8
-_ROUTE_BYTES = 400
 
 
 def encoded(counts: Mapping[int, int]) -> str:
@@ -55,22 +49,18 @@ def interval_line(counts: Counts, seconds: float) -> dict[str, Any]:
     }
 
 
-def route_lines(counts: Counts) -> Iterator[dict[str, Any]]:
-    """Yield the fields of the interval's `users_routes` lines."""
-    routes: dict[str, Any] = {}
-    histograms: dict[str, str] = {}
-    size = 0
-    for name, each in sorted(counts.routes.items()):
-        own = {f"{name}.{which}_ms": encoded(values) for which, values in _times(each) if values}
-        length = _ROUTE_BYTES + sum(len(path) + len(text) for path, text in own.items())
-        if routes and size + length > _MOST_BYTES:
-            yield {"routes": routes, "histograms": histograms}
-            routes, histograms, size = {}, {}, 0
-        routes[name] = _route(each)
-        histograms |= own
-        size += length
-    if routes:
-        yield {"routes": routes, "histograms": histograms}
+def route_line(counts: Counts) -> dict[str, Any]:
+    """Return the fields of the interval's `users_routes` line; empty when nothing was requested."""
+    if not counts.routes:
+        return {}
+    histograms = {
+        f"{name}.{which}_ms": encoded(values)
+        for name, each in counts.routes.items()
+        for which, values in _times(each)
+        if values
+    }
+    routes = {name: _route(each) for name, each in sorted(counts.routes.items())}
+    return {"routes": routes, "histograms": histograms}
 
 
 def _times(counts: RouteCounts) -> tuple[tuple[str, Mapping[int, int]], ...]:

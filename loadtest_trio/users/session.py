@@ -21,7 +21,7 @@ from loadtest_trio.report.users_steps import Steps
 from loadtest_trio.report.users_verdict import sentences
 from loadtest_trio.users.course import Course, Phase, Rules
 from loadtest_trio.users.generator import GeneratorHealth, limits_reached
-from loadtest_trio.users.lines import interval_line, route_lines, step_fields
+from loadtest_trio.users.lines import interval_line, route_line, step_fields
 from loadtest_trio.users.population import Crowd, Population
 from loadtest_trio.users.profile import Profile
 from loadtest_trio.users.tally import Counts
@@ -184,10 +184,9 @@ class Session:
         profile = course.profile
         moment = course.steps.add([line])
         logs.event("users", **line)
-        for routes in route_lines(counts):
+        if routes := route_line(counts):
             shown = {name: line[name] for name in ("uptime_seconds", "seconds", "step", "share")}
             logs.event("users_routes", **shown, **routes)
-            await trio.lowlevel.checkpoint()
         logs.summarise_floods()
         self._view.show(line, self._counts)
         for breach in course.decide(moment, elapsed, self._counts):

@@ -1,0 +1,89 @@
+"""``users``: simulated users of an HTTP service, in ramps and steps."""
+
+import argparse
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import trio
+from rich.console import Console
+
+from loadtest_trio.cli.exits import OK, THRESHOLD_CROSSED
+from loadtest_trio.cli.users.options import make_run, pairs
+from loadtest_trio.metrics import logs
+from loadtest_trio.report import write_report
+from loadtest_trio.report.extras import MissingExtraError
+from loadtest_trio.report.page import write_page
+from loadtest_trio.users.durations import bad_flag, seconds
+from loadtest_trio.users.exports import write_csv, write_junit, write_summary
+from loadtest_trio.users.launch import Address, launch
+from loadtest_trio.users.session import Outcome
+from loadtest_trio.users.tables import LiveTable, PlainLines, print_outcome
+
+_WIDTH = 140  # of the tables, where there is no terminal to ask
+MEANING = "Simulate users of an HTTP service: how many does it take, and what gives in?"
+
+
+def execute(options: argparse.Namespace, _: Mapping[str, str]) -> int:
+    """Run the users, print and write what came of it; 99 when a threshold was crossed."""
+    run = make_run(options)
+    folder = None if options.output == "none" else Path(options.output)
+    seen = sys.stdout.isatty() and not options.headless
+    console = Console(stderr=not seen, width=None if seen else _WIDTH)
+    with _service(options) as address, _log(folder, console, options.headless):
+        live = console.is_terminal and not options.headless
+        with LiveTable(console) if live else PlainLines(console) as view:
+            outcome = trio.run(launch, run, address, pairs(options.param, "-P", "="), view)
+    print_outcome(console, outcome)
+    _export(outcome, options)
+    _report(folder, options.html, console)
+    return OK if outcome.held else THRESHOLD_CROSSED
+
+
+@contextmanager
+def _service(options: argparse.Namespace) -> Iterator[Address]:
+    headers = pairs(options.header, "--header", ":")
+    timeout = seconds(options.timeout, "--timeout")
+    if not options.host:
+        raise bad_flag("--host", "", "the service's address, such as http://127.0.0.1:8000")
+    yield Address(
+        url=options.host, timeout=timeout, insecure=options.insecure, headers=headers, pid=options.target_pid
+    )
+
+
+@contextmanager
+def _log(folder: Path | None, console: Console, headless: bool) -> Iterator[None]:
+    """Send the lines to the report's folder, and to standard output where no table is drawn."""
+    streams = [] if console.is_terminal and not headless else [sys.stdout]
+    if folder is None:
+        logs.configure(json=True, stream=logs.Tee(*streams))
+        yield
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "users.jsonl").open("w", encoding="utf-8") as file:
+        logs.configure(json=True, stream=logs.Tee(file, *streams))
+        yield
+    logs.configure(json=True)
+
+
+def _export(outcome: Outcome, options: argparse.Namespace) -> None:
+    if options.summary_export:
+        write_summary(outcome, options.summary_export)
+    if options.junit:
+        write_junit(outcome, options.junit)
+    if options.csv:
+        write_csv(outcome, options.csv)
+
+
+def _report(folder: Path | None, page: Path | None, console: Console) -> None:
+    if folder is None:
+        return
+    try:
+        path = write_report([folder / "users.jsonl"], folder)
+    except MissingExtraError as error:
+        console.print(f"no report: {error}", highlight=False, markup=False)
+        return
+    console.print(f"report: {path}", highlight=False, markup=False)
+    if page is not None:
+        console.print(f"report: {write_page(path, page)}", highlight=False, markup=False)

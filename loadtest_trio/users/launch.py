@@ -1,0 +1,131 @@
+"""A session against a real address: sockets, the target's readings, signals."""
+
+import signal
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import attrs
+import trio
+
+from loadtest_trio.metrics import logs, machine
+from loadtest_trio.users.clock import Sleepers
+from loadtest_trio.users.generator import ports_warning, raise_descriptor_limit
+from loadtest_trio.users.session import Outcome, Run, Session, View
+from loadtest_trio.users.tally import Recorder
+from loadtest_trio.users.target import Both, LocalProcess, Scraped, Target, listening_process
+from loadtest_trio.users.user import Surroundings
+from loadtest_trio.users.wire import HttpWire, Origin, SocketWatch, resolve
+
+_PORT_RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
+_AGENT = "User-Agent: loadtest_trio\r\nAccept: */*\r\n"
+
+
+@attrs.frozen(kw_only=True)
+class Address:
+    """Where the service is, and how it is asked.
+
+    Attributes:
+        url: Such as ``http://127.0.0.1:8000``.
+        timeout: Seconds that a request may take.
+        insecure: Do not check the certificate.
+        headers: Name -> value, on every request.
+        pid: Its process on this machine; None: whoever listens on the port, where that can be known.
+    """
+
+    url: str
+    timeout: float = 60.0
+    insecure: bool = False
+    headers: Mapping[str, str] = attrs.field(factory=dict)
+    pid: int | None = None
+
+
+async def launch(run: Run, address: Address, options: Mapping[str, str], view: View) -> Outcome:
+    """Run users against an address until the course ends, or a signal does.
+
+    Args:
+        run: What to run.
+        address: Where to.
+        options: Of the scenario.
+        view: Shows how it goes.
+
+    Raises:
+        ConfigurationError: The address cannot be used.
+    """
+    origin = await resolve(address.url, timeout=address.timeout, insecure=address.insecure)
+    for warning in _warnings(run, origin):
+        logs.event("users_limit", "WARNING", warning=warning)
+        view.say(warning)
+    watch = SocketWatch()
+    headers = _headers(origin, address.headers)
+    around = Surroundings(Recorder(), Sleepers(), headers, options)
+    probe = HttpWire(origin, watch)
+    target = _target(address, origin, probe, headers)
+    session = Session(run, around, lambda: HttpWire(origin, watch), target, view)
+    logs.event("users_started", **_started(run, address, options))
+    try:
+        async with trio.open_nursery() as nursery:
+            await nursery.start(watch.run)
+            await nursery.start(_watch_signals, session)
+            outcome = await session.run()
+            probe.close()
+            nursery.cancel_scope.cancel()
+    finally:
+        probe.close()
+        watch.close()
+    return outcome
+
+
+def _started(run: Run, address: Address, options: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        "versions": machine.versions(),
+        "machine": machine.describe(),
+        "host": address.url,
+        "scenario": run.crowd.scenario.name,
+        "options": dict(options),
+        "profile": run.profile.text,
+        "open": run.profile.open,
+        "share": f"{run.crowd.share.part}/{run.crowd.share.parts}",
+        "interval": run.interval,
+        "seed": run.crowd.seed,
+        "conditions": sorted(run.rules.conditions),
+        "limits": attrs.asdict(run.rules.limits),
+        "thresholds": [each.text for each in run.rules.thresholds],
+    }
+
+
+def _warnings(run: Run, origin: Origin) -> list[str]:
+    peak = run.crowd.most if run.profile.open else min(run.profile.peak, 1e6)
+    users = run.crowd.share.of(peak)
+    text = _PORT_RANGE.read_text(encoding="ascii") if _PORT_RANGE.exists() else ""
+    found = (raise_descriptor_limit(users), ports_warning(users, f"{origin.host}:{origin.port}", text))
+    return [] if run.profile.stepped and run.profile.peak > 20_000 else [each for each in found if each]
+
+
+def _headers(origin: Origin, more: Mapping[str, str]) -> bytes:
+    plain = origin.port == (443 if origin.tls else 80)
+    host = f"[{origin.host}]" if ":" in origin.host else origin.host
+    lines = f"Host: {host}{'' if plain else f':{origin.port}'}\r\n{_AGENT}"
+    return (lines + "".join(f"{name}: {value}\r\n" for name, value in more.items())).encode()
+
+
+def _target(address: Address, origin: Origin, wire: HttpWire, headers: bytes) -> Target:
+    pid = address.pid or listening_process(origin.host, origin.port)
+    scraped = Scraped(wire, headers)
+    return Both(LocalProcess(pid), scraped) if pid else scraped
+
+
+async def _watch_signals(
+    session: Session,
+    *,
+    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """The first signal lets the users end their stories; the second does not."""
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        task_status.started()
+        first = True
+        async for number in signals:
+            if not first:
+                raise KeyboardInterrupt
+            first = False
+            session.stop(f"signal {signal.Signals(number).name}")
