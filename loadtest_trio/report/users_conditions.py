@@ -28,6 +28,7 @@ ERRORS, TARGET_CPU, THROUGHPUT, RESPONSE_TIME, QUEUE = (
 NAMES = (ERRORS, TARGET_CPU, THROUGHPUT, RESPONSE_TIME, QUEUE)
 _FEWEST_MOMENTS = 4
 _FEWEST_REQUESTS = 50
+_MORE_USERS = 1.05
 _SURE = 2.33  # standard errors: one-sided 99 %
 _REFERENCE_STEPS = 3
 
@@ -192,6 +193,8 @@ def _still_seconds(step: Step) -> float:
 
 def _growing(step: Step, limits: Limits) -> Iterator[str]:
     moments = step.moments
+    if moments[-1].users > _MORE_USERS * moments[0].users:  # their number explains it
+        return
     growth = [each.growth for each in moments]
     submitted = step.per_second("submitted")
     sure = fmean(growth) - _SURE * stdev(growth) / len(growth) ** 0.5

@@ -3,7 +3,7 @@
 import argparse
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import trio
@@ -21,6 +21,7 @@ from loadtest_trio.users.launch import Address, launch
 from loadtest_trio.users.session import Outcome
 from loadtest_trio.users.tables import LiveTable, PlainLines, print_outcome
 
+_LINES = "users.jsonl"
 _WIDTH = 140  # of the tables, where there is no terminal to ask
 MEANING = "Simulate users of an HTTP service: how many does it take, and what gives in?"
 
@@ -55,16 +56,14 @@ def _service(options: argparse.Namespace) -> Iterator[Address]:
 @contextmanager
 def _log(folder: Path | None, console: Console, headless: bool) -> Iterator[None]:
     """Send the lines to the report's folder, and to standard output where no table is drawn."""
-    streams = [] if console.is_terminal and not headless else [sys.stdout]
-    if folder is None:
-        logs.configure(json=True, stream=logs.Tee(*streams))
-        yield
-        return
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "users.jsonl").open("w", encoding="utf-8") as file:
-        logs.configure(json=True, stream=logs.Tee(file, *streams))
-        yield
-    logs.configure(json=True)
+    with ExitStack() as files:
+        descriptors = [] if console.is_terminal and not headless else [sys.stdout.fileno()]
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+            lines = files.enter_context((folder / _LINES).open("w", encoding="utf-8"))
+            descriptors.append(lines.fileno())
+        with logs.writing(*descriptors, json=True):
+            yield
 
 
 def _export(outcome: Outcome, options: argparse.Namespace) -> None:
@@ -80,7 +79,7 @@ def _report(folder: Path | None, page: Path | None, console: Console) -> None:
     if folder is None:
         return
     try:
-        path = write_report([folder / "users.jsonl"], folder)
+        path = write_report([folder / _LINES], folder)
     except MissingExtraError as error:
         console.print(f"no report: {error}", highlight=False, markup=False)
         return

@@ -141,6 +141,18 @@ def test_a_sound_service_meets_no_condition() -> None:
     right_in_95(check)
 
 
+def test_a_ramp_is_no_growing_queue() -> None:
+    """More users have more open jobs: that is not the queue's doing."""
+
+    def check(seed: int) -> bool:
+        course = play(
+            Model(capacity=lambda state: 0.7 * state.open), stages(["1m:400", "1m:400"]), RULES, seed
+        )
+        return not course.breaches
+
+    right_in_95(check)
+
+
 @pytest.mark.parametrize(("leak", "expected"), [(0.0, False), (0.002, True), (0.05, True)])
 def test_a_leak_of_descriptors_is_told_from_connections(leak: float, expected: bool) -> None:
     model = Model(capacity=lambda state: state.open, leak=leak)
