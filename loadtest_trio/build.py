@@ -11,6 +11,7 @@ import attrs
 import trio
 from quart_trio import QuartTrio
 
+from loadtest_trio.backends.archive import S3Archive
 from loadtest_trio.backends.opening import Clients, Delays, Opener
 from loadtest_trio.backends.redis import RedisService
 from loadtest_trio.backends.s3 import S3Service
@@ -24,6 +25,7 @@ from loadtest_trio.handlers.http_fetch.fetch import Fetcher, FetchLimits, fetch_
 from loadtest_trio.handlers.objects import object_handlers
 from loadtest_trio.handlers.registry import Registry
 from loadtest_trio.handlers.sleep import sleep_handler
+from loadtest_trio.http.server import HypercornServer, LeanServer, ServerLimits
 from loadtest_trio.jobs.message import Message
 from loadtest_trio.jobs.retry import JOB_PUT_BACK, RetryPolicy
 from loadtest_trio.metrics import logs
@@ -32,9 +34,11 @@ from loadtest_trio.metrics.ecs import read_task_limits
 from loadtest_trio.metrics.health_state import HealthState
 from loadtest_trio.metrics.service import MetricsService
 from loadtest_trio.scheduler import FileSizes, Inventory, Mix, Planner, SchedulerService
-from loadtest_trio.settings import Role, Settings
+from loadtest_trio.settings import ApiServer, ArchiveMode, Role, Settings
 from loadtest_trio.web import HealthService, create_app
+from loadtest_trio.web.api import ApiOptions, ApiService, JobApi
 from loadtest_trio.web.dashboard import Access, Hub, add_dashboard, is_loopback_host
+from loadtest_trio.web.listening import listening
 from loadtest_trio.worker import ConcurrencyLimiter, Runner, WorkerService
 
 _CLOSE_SECONDS = 5.0
@@ -55,6 +59,7 @@ class Service:
     worker: WorkerService
     metrics_service: MetricsService
     health: HealthService
+    api: ApiService | None
 
 
 @attrs.frozen
@@ -110,7 +115,11 @@ async def build_service(settings: Settings, surroundings: Surroundings, closing:
     closing.push_async_callback(_close, s3)
     pool = await closing.enter_async_context(open_compute_pool(compute_limits(settings)))
     registry = parts.registry(s3, pool)
-    scheduler, worker = parts.scheduler(redis, s3), parts.worker(redis, registry)
+    archive = parts.archive(s3)
+    api = parts.api(redis, registry, archive) if Role.API in settings.roles else None
+    if api:
+        closing.callback(api.close)
+    scheduler, worker = parts.scheduler(redis, s3), parts.worker(redis, registry, archive)
     parts.add_dashboard(redis, scheduler, worker)
     return Service(
         settings=settings,
@@ -122,8 +131,9 @@ async def build_service(settings: Settings, surroundings: Surroundings, closing:
         scheduler=scheduler,
         registry=registry,
         worker=worker,
-        metrics_service=await parts.metrics_service(redis, scheduler, worker),
+        metrics_service=await parts.metrics_service(redis, scheduler, worker, api),
         health=health,
+        api=api,
     )
 
 
@@ -220,13 +230,45 @@ class _Parts:
             ]
         )
 
-    def worker(self, redis: RedisService, registry: Registry) -> WorkerService:
+    def archive(self, s3: S3Service) -> S3Archive:
+        settings = self.settings
+        return S3Archive(
+            s3,
+            settings.s3_prefix,
+            keeps_jobs=settings.job_archive is ArchiveMode.S3,
+            inline_bytes=settings.job_inline_result_bytes,
+        )
+
+    def api(self, redis: RedisService, registry: Registry, archive: S3Archive) -> ApiService:
+        settings = self.settings
+        app = JobApi(
+            redis.jobs,
+            registry,
+            archive,
+            ApiOptions(settings.api_token, settings.api_max_body_bytes),
+            self.metrics.observe_request,
+            self.surroundings.clock,
+        )
+        limits = ServerLimits(
+            body_bytes=settings.api_max_body_bytes, connections=settings.api_max_connections
+        )
+        server = LeanServer if settings.api_server is ApiServer.LEAN else HypercornServer
+        with listening("API_HOST and API_PORT", settings.api_host, settings.api_port):
+            serving = server(app, settings.api_host, settings.api_port, limits=limits)
+        return ApiService(app, serving, redis.jobs)
+
+    def worker(self, redis: RedisService, registry: Registry, archive: S3Archive) -> WorkerService:
         settings, clock, unix_clock = self.settings, self.surroundings.clock, self.surroundings.unix_clock
         return WorkerService(
             queue=redis,
             registry=registry,
             runner=Runner(
-                self.rng, self.health_state.outage_since, log_failure(self.metrics), unix_clock, clock=clock
+                self.rng,
+                self.health_state.outage_since,
+                log_failure(self.metrics),
+                unix_clock,
+                archive.keep_result,
+                clock=clock,
             ),
             # Where nobody schedules, an inventory would only grow.
             on_completed=self.inventory.completed if self.schedules else lambda *_: None,
@@ -243,7 +285,7 @@ class _Parts:
         )
 
     async def metrics_service(
-        self, redis: RedisService, scheduler: SchedulerService, worker: WorkerService
+        self, redis: RedisService, scheduler: SchedulerService, worker: WorkerService, api: ApiService | None
     ) -> MetricsService:
         return MetricsService(
             settings=self.settings,
@@ -256,6 +298,7 @@ class _Parts:
             schedule_lag=scheduler.lag,
             steered=lambda: steered(*self.active(scheduler, worker)),
             unix_clock=self.surroundings.unix_clock,
+            measure_jobs=api.measure if api else None,
         )
 
 

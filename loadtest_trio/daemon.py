@@ -2,12 +2,14 @@
 
     signals, health ─────────────────────────────────────────────── until everything else has ended
       └─ observers: metrics, deadline watch ─────────────────────── until the last line is written
-           └─ load: worker, scheduler ───────────────────────────── until the reason to stop
+           └─ job API ───────────────────────────────────────────── until the work in hand has ended
+                └─ load: worker, scheduler ──────────────────────── until the reason to stop
 
 A signal, the end of the duration and a crash of any task all do the same: they set the reason to stop.
-Then, in this order: the scheduler ends; the worker claims no more, releases what nobody started and gets
-the grace period; what is left returns to the queue; the last line is written; the health endpoint closes;
-the clients are closed. A second signal skips the waiting.
+Then, in this order: the job API refuses new work and still answers the rest; the scheduler ends; the worker
+claims no more, releases what nobody started and gets the grace period; what is left returns to the queue;
+the job API ends; the last line is written; the health endpoint closes; the clients are closed. A second
+signal skips the waiting.
 """
 
 import math
@@ -72,7 +74,7 @@ class Daemon:
                 logs.event("setting_unknown", "WARNING", message=warning)
             await outer.start(self._supervise, "health", service.health.run, name="health")
             if await self._ready():
-                await self._run_load()
+                await self._run_observed()
             service.health.stop()
             outer.cancel_scope.deadline = trio.current_time() + _CLOSE_SECONDS
             self._watching.cancel()
@@ -89,6 +91,8 @@ class Daemon:
         self._stopping.set()
         self._starting.cancel()
         logs.event("service_stopping", reason=reason)
+        if self._service.api:
+            self._service.api.drain()
         self._load.stop(self._service.settings.shutdown_grace_seconds)
 
     async def _ready(self) -> bool:
@@ -101,21 +105,29 @@ class Daemon:
                 return False
         return not self._stopping.is_set()
 
-    async def _run_load(self) -> None:
-        service, duration = self._service, self._service.settings.run_duration_seconds
+    async def _run_observed(self) -> None:
+        service = self._service
         self._log_started(service.settings)
         async with trio.open_nursery() as observers:
             await observers.start(self._supervise, "metrics", service.metrics_service.run, name="metrics")
             await observers.start(self._supervise, "deadline watch", service.s3.run, name="deadline watch")
-            async with trio.open_nursery() as load:
-                with trio.move_on_after(duration or math.inf):
-                    await load.start(self._load.run, self._supervise, name="load")
-                    await self._stopping.wait()
-                if not self._stopping.is_set():
-                    self.stop("the run's duration is over")
+            async with trio.open_nursery() as serving:
+                if service.api:
+                    await serving.start(self._supervise, "api", service.api.run, name="api")
+                await self._run_load()
+                if service.api:
+                    service.api.stop(_CLOSE_SECONDS)
             observers.cancel_scope.cancel()
         await self._supervise("metrics", self._write_last_line)
         logs.event("service_stopped", reason=self._reason, **service.metrics_service.totals())
+
+    async def _run_load(self) -> None:
+        async with trio.open_nursery() as load:
+            with trio.move_on_after(self._service.settings.run_duration_seconds or math.inf):
+                await load.start(self._load.run, self._supervise, name="load")
+                await self._stopping.wait()
+            if not self._stopping.is_set():
+                self.stop("the run's duration is over")
 
     async def _write_last_line(self, *, task_status: trio.TaskStatus[None]) -> None:
         task_status.started()
@@ -149,6 +161,7 @@ class Daemon:
             "service_started",
             health=f"{url}{settings.health_endpoint_path}",
             **({"dashboard": f"{url}/"} if settings.dashboard else {}),
+            **({"api": self._service.api.url} if self._service.api else {}),
             versions=machine.versions(),
             machine=machine.describe(),
             settings={info.name: info.shown(getattr(settings, info.name.lower())) for info in SETTINGS},

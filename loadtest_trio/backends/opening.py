@@ -22,6 +22,7 @@ from loadtest_trio.errors import (
 from loadtest_trio.http.client.deadline_watch import DeadlineWatch
 from loadtest_trio.http.client.transport import open_transport
 from loadtest_trio.jobs.retry import RECONNECT
+from loadtest_trio.jobs.store import JobLimits
 from loadtest_trio.metrics import logs
 from loadtest_trio.metrics.counters import Metrics
 from loadtest_trio.metrics.health_state import HealthState
@@ -100,6 +101,13 @@ class Opener:
             on_outage=lambda error: note_backend(self.health_state, "redis", error),
             on_data_loss=on_data_loss,
             delay_seconds=self.delays.redis,
+            job_limits=JobLimits(
+                per_minute=self.settings.job_rate_limit_per_minute,
+                max_queue_length=self.settings.max_queue_length,
+                ttl=self.settings.job_ttl_seconds,
+                idempotency_ttl=self.settings.job_ttl_seconds,
+                replicas=self.settings.job_wait_replicas,
+            ),
         )
 
     async def s3(self) -> S3Service:

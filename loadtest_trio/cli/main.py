@@ -10,7 +10,7 @@ from pathlib import Path
 from loadtest_trio import __version__
 from loadtest_trio.cli.exits import BAD_CONFIGURATION, FAILED, NO_BACKEND, OK, complain
 
-_COMMANDS = ("run", "check", "config", "preflight", "dead", "tune", "users", "report", "compare")
+_COMMANDS = ("run", "jobs", "users", "tune", "report", "compare", "check", "preflight", "dead", "config")
 _OWN_OPTIONS = ("-h", "--help", "--version")
 
 

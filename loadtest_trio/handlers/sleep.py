@@ -15,7 +15,7 @@ from loadtest_trio.jobs.retry import RetryPolicy
 def sleep_handler(max_seconds: float, retry: RetryPolicy) -> Handler:
     """Return the handler of ``sleep``; `max_seconds` is `JOB_MAX_SECONDS`."""
     check = partial(check_params, max_seconds=max_seconds)
-    return Handler("sleep", sleep, retry, check=check, max_seconds=max_seconds)
+    return Handler("sleep", sleep, retry, check=check, max_seconds=max_seconds, public=True)
 
 
 def check_params(params: Mapping[str, Any], max_seconds: float) -> None:

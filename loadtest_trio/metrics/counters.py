@@ -63,6 +63,14 @@ class OperationStats:
     end_to_end_ms: Latencies = attrs.field(factory=Latencies)
 
 
+@attrs.define
+class RequestStats:
+    """One route of the job API: running counts of answers by status, and this interval's latencies."""
+
+    statuses: Counter[int] = attrs.field(factory=Counter)
+    latency_ms: Latencies = attrs.field(factory=Latencies)
+
+
 class Metrics:
     """Everything this process counts. Each recorder is a few dictionary and integer operations."""
 
@@ -70,6 +78,7 @@ class Metrics:
         self.operations: defaultdict[str, OperationStats] = defaultdict(OperationStats)
         self.s3: dict[str, CallStats] = {}
         self.redis: dict[str, CallStats] = {}
+        self.requests: dict[str, RequestStats] = {}
         self.end_to_end = Latencies()
         self.enqueue_wait = Latencies()
         self.settle_wait = Latencies()
@@ -92,6 +101,14 @@ class Metrics:
     def observe_redis(self, kind: str, seconds: float, size: int, error: LoadtestError | None) -> None:
         """Record one Redis call (an `Observer`)."""
         self.redis.setdefault(kind, CallStats()).record(seconds, size, error)
+
+    def observe_request(self, route: str, status: int, seconds: float) -> None:
+        """Record one answer of the job API."""
+        stats = self.requests.get(route)
+        if stats is None:
+            stats = self.requests[route] = RequestStats()
+        stats.statuses[status] += 1
+        stats.latency_ms.record(seconds)
 
     def scheduled(self, message: Message) -> None:
         """Count a message that reached the queue."""
@@ -129,9 +146,9 @@ class Metrics:
             shares: The nominal share of each operation of the mix, in percent; others have none.
 
         Returns:
-            `by_operation`, `s3`, `redis`, `end_to_end_p99_ms`, `enqueue_wait_ms`, `settle_wait_ms`,
-            `redis_latency_ms` and `histograms`, the interval's distributions in HdrHistogram's compressed
-            V2 form, keyed by path.
+            `by_operation`, `s3`, `redis`, `requests` (where a job API is served), `end_to_end_p99_ms`,
+            `enqueue_wait_ms`, `settle_wait_ms`, `redis_latency_ms` and `histograms`, the interval's
+            distributions in HdrHistogram's compressed V2 form, keyed by path.
         """
         self._histograms: dict[str, str] = {}
         line = {
@@ -145,6 +162,8 @@ class Metrics:
         p99 = [
             calls["latency_ms"]["p99"] for calls in redis.values() if calls["latency_ms"]["p99"] is not None
         ]
+        if self.requests:
+            line["requests"] = {route: self._requests(route, stats) for route, stats in self.requests.items()}
         return line | {
             "redis": redis,
             "redis_latency_ms": max(p99, default=None),
@@ -178,6 +197,10 @@ class Metrics:
         if stats.first_byte_ms is not None:
             calls["first_byte_ms"] = self._latencies(f"{path}.first_byte_ms", stats.first_byte_ms)
         return calls
+
+    def _requests(self, route: str, stats: RequestStats) -> dict[str, Any]:
+        statuses = {str(status): count for status, count in sorted(stats.statuses.items())}
+        return {"statuses": statuses, "latency_ms": self._latencies(f"requests.{route}", stats.latency_ms)}
 
     def _latencies(self, path: str, latencies: Latencies) -> dict[str, float | None]:
         counts = latencies.collect()

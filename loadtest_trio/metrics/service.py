@@ -1,6 +1,6 @@
 """MetricsService: one metrics line every interval, by a schedule that does not drift."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol
 
 import attrs
@@ -56,6 +56,7 @@ class MetricsService:
         schedule_lag: How late the scheduler is now, in seconds.
         steered: How the parts are set now, as fields of a line.
         unix_clock: Unix seconds.
+        measure_jobs: Returns what the line says of jobs; None where no job API is served.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class MetricsService:
         schedule_lag: Callable[[], float],
         steered: Callable[[], Mapping[str, Any]],
         unix_clock: Callable[[], float],
+        measure_jobs: Callable[[], Awaitable[dict[str, Any]]] | None = None,
     ) -> None:
         self._settings = settings
         self._queue = queue
@@ -82,6 +84,7 @@ class MetricsService:
         self._schedule_lag = schedule_lag
         self._steered = steered
         self._unix_clock = unix_clock
+        self._measure_jobs = measure_jobs
         self._meter = ProcessMeter()
         self._started = trio.current_time()
         self._snapshot = _NOTHING
@@ -121,8 +124,9 @@ class MetricsService:
         with trio.move_on_after(_SNAPSHOT_SECONDS):
             self._snapshot = await self._queue.snapshot()
             self._snapshot_at = trio.current_time()
+        jobs = await self._measure_jobs() if self._measure_jobs else {}
         logs.summarise_floods()
-        return self._line()
+        return self._line() | jobs
 
     def totals(self) -> dict[str, Any]:
         """Return the totals and the ledger as of the last line, for the end."""

@@ -3,6 +3,8 @@
 from loadtest_trio.settings.load import Loaded, Survey, load, look
 from loadtest_trio.settings.model import MOST_WORKERS, SETTINGS, SettingInfo, Settings
 from loadtest_trio.settings.values import (
+    ApiServer,
+    ArchiveMode,
     Distribution,
     LogFormat,
     LogLevel,
@@ -17,6 +19,8 @@ from loadtest_trio.settings.values import (
 __all__ = [
     "MOST_WORKERS",
     "SETTINGS",
+    "ApiServer",
+    "ArchiveMode",
     "Distribution",
     "Loaded",
     "LogFormat",

@@ -8,6 +8,8 @@ from attrs import validators as v
 
 from loadtest_trio.settings.allow_list import AllowList
 from loadtest_trio.settings.values import (
+    ApiServer,
+    ArchiveMode,
     Distribution,
     LogFormat,
     LogLevel,
@@ -177,7 +179,9 @@ class Settings:
 
     # Work
     roles: frozenset[Role] = option(
-        frozenset(Role), "What this process does.", allowed="scheduler, worker or scheduler,worker"
+        frozenset([Role.SCHEDULER, Role.WORKER]),
+        "What this process does; api serves jobs over HTTP.",
+        allowed="one or more of scheduler, worker, api, separated by commas",
     )
     queue_name: str = option(
         "loadtest",
@@ -226,6 +230,33 @@ class Settings:
         10.0, "The longest that an http-fetch job may take, redirects included.", least=0.1
     )
     http_fetch_max_redirects: int = whole(5, "The most redirects of an http-fetch job.", most=50)
+
+    # Jobs over HTTP
+    api_host: str = option(
+        "127.0.0.1",
+        "The address the job API listens on (ROLES with api).",
+        allowed="an address",
+        check=v.min_len(1),
+    )
+    api_port: int = whole(8000, "The port of the job API; 0: any free one.", most=65_535)
+    api_server: ApiServer = choice(ApiServer.LEAN, "What serves the job API: our own server, or Hypercorn.")
+    api_token: str = token("The bearer token that requests to the job API need; empty: none.")
+    api_max_connections: int = whole(10_000, "Connections of the job API at the same time.", least=1)
+    api_max_body_bytes: int = whole(1_048_576, "The largest body of a request, in bytes.", least=1024)
+    job_rate_limit_per_minute: int = whole(100, "Jobs that one client may submit a minute; 0: no limit.")
+    job_ttl_seconds: float = seconds(
+        86_400.0, "How long a job's record is kept after its end, and an idempotency key.", least=1
+    )
+    job_archive: ArchiveMode = choice(
+        ArchiveMode.NONE,
+        "s3: finished jobs are kept under S3_PREFIX and found there after they expire.",
+    )
+    job_inline_result_bytes: int = whole(
+        16_384, "Results of at most this size stay in Redis; larger ones go to S3.", most=1_048_576
+    )
+    job_wait_replicas: int = whole(
+        0, "Redis replicas that must have a job before it is answered 202 (WAIT).", most=10
+    )
 
     # Life
     run_duration_seconds: float = seconds(86_400.0, "End after this long; 0: no end.")

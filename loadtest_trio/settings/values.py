@@ -56,6 +56,21 @@ class Role(StrEnum):
 
     SCHEDULER = "scheduler"
     WORKER = "worker"
+    API = "api"
+
+
+class ApiServer(StrEnum):
+    """What serves the job API."""
+
+    LEAN = "lean"
+    HYPERCORN = "hypercorn"
+
+
+class ArchiveMode(StrEnum):
+    """Where finished jobs stay once their records have expired."""
+
+    NONE = "none"
+    S3 = "s3"
 
 
 class Workers(int):
@@ -171,7 +186,7 @@ def make_converter() -> Converter:
     converter.register_structure_hook(Distribution, parse_distribution)
     converter.register_structure_hook(AllowList, parse_allow_list)
     converter.register_structure_hook_func(lambda t: t == frozenset[Role], _parse_roles)
-    for enum in (SchedulerMode, LogFormat, MetricsFormat, Transport):
+    for enum in (SchedulerMode, LogFormat, MetricsFormat, Transport, ApiServer, ArchiveMode):
         converter.register_structure_hook(enum, lambda raw, kind: kind(str(raw).strip().lower()))
     converter.register_structure_hook(LogLevel, lambda raw, _: LogLevel(str(raw).strip().upper()))
     return converter

@@ -1,15 +1,13 @@
 """HealthService: the application under Hypercorn."""
 
-import errno
 from contextlib import nullcontext
 
 import trio
 from quart_trio import QuartTrio
 
-from loadtest_trio.errors import ConfigurationError, SettingFault
-from loadtest_trio.http.address import authority
 from loadtest_trio.http.server import HypercornServer
 from loadtest_trio.web.dashboard import Hub
+from loadtest_trio.web.listening import listening
 
 _GRACE_SECONDS = 2.0
 
@@ -32,13 +30,8 @@ class HealthService:
     """
 
     def __init__(self, app: QuartTrio, host: str, port: int, hub: Hub | None = None) -> None:
-        try:
+        with listening("HEALTH_HOST and HEALTH_PORT", host, port):
             self._server = HypercornServer(app, host, port, has_lifespan=True)  # type: ignore[arg-type]
-        except OSError as error:
-            hints = {errno.EADDRINUSE: "a port that is free", errno.EACCES: "a port above 1023"}
-            allowed = hints.get(error.errno or 0, f"an address that can be listened on ({error.strerror})")
-            names, value = "HEALTH_HOST and HEALTH_PORT", authority(host, port)
-            raise ConfigurationError([SettingFault(names, value, allowed, "health endpoint")]) from error
         self._hub = hub
         self.port = self._server.port
         self.url = self._server.url

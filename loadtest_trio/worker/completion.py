@@ -22,6 +22,7 @@ class Completion:
         retries: How often it has been put back, this time included, for a retry.
         delay: Seconds until it is due again, for a retry.
         result: What the work returned, if anything.
+        result_ref: Where the result is kept instead, if it is too large for a job's record.
     """
 
     delivery: Delivery
@@ -33,18 +34,19 @@ class Completion:
     retries: int = 0
     delay: float = 0.0
     result: bytes | None = None
+    result_ref: str = ""
 
     def settlement(self) -> Settlement:
         """Return what to tell Redis."""
         token = self.delivery.token
         match self.outcome:
             case Outcome.PROCESSED:
-                return Settlement.processed(token)
+                return Settlement.processed(token, self.result, self.result_ref)
             case Outcome.MISSED:
                 return Settlement.missed(token)
             case Outcome.RETRY if self.message:
                 again = self.message.put_back(retries=self.retries, attempts=self.attempts)
-                return Settlement.retry(token, again.encode(), self.delay)
+                return Settlement.retry(token, again.encode(), self.delay, str(self.error or ""))
         record = dead_record(
             self.delivery.element, error=str(self.error), attempts=self.attempts, time=self.at
         )

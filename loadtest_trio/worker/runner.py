@@ -48,6 +48,12 @@ class Claimed:
         return self.message.key if self.handler.ordered else ""
 
 
+async def _keep_in_record(job_id: str, result: bytes) -> str:
+    """Keep every result in its record."""
+    del job_id, result
+    return ""
+
+
 @attrs.frozen
 class Runner:
     """Makes the attempts at one message.
@@ -57,6 +63,8 @@ class Runner:
         out_since: Backend -> since when it answers nobody, in `clock`'s seconds; None while it answers.
         on_failure: Called with every failed attempt: message, number of the attempt, error.
         unix_clock: Unix seconds.
+        keep_result: Stores a job's result that is too large for its record, before it is settled; returns
+            where, or "" for one that stays in the record.
         sleep: Waits, in seconds.
         clock: Monotonic seconds.
     """
@@ -65,6 +73,7 @@ class Runner:
     out_since: Callable[[str], float | None]
     on_failure: Callable[[Message, int, LoadtestError], None]
     unix_clock: Callable[[], float]
+    keep_result: Callable[[str, bytes], Awaitable[str]] = _keep_in_record
     sleep: Callable[[float], Awaitable[object]] = trio.sleep
     clock: Callable[[], float] = trio.current_time
 
@@ -82,11 +91,11 @@ class Runner:
         while True:
             attempt += 1
             began = self.clock()
-            result, error = await _attempt(claimed.handler, message)
+            result, ref, error = await self._attempt(claimed.handler, message)
             if error is None or isinstance(error, ObjectMissingError):
                 outcome = Outcome.MISSED if error else Outcome.PROCESSED
                 attempts = message.attempts + counted + 1
-                return self._end(claimed, outcome, attempts, error=error, result=result)
+                return self._end(claimed, outcome, attempts, error=error, result=result, result_ref=ref)
             self.on_failure(message, attempt, error)
             counted += not self._excused(error, began)
             if not error.retryable or counted >= policy.attempts_in_place or attempt >= policy.most_in_place:
@@ -111,11 +120,14 @@ class Runner:
     def _end(self, claimed: Claimed, outcome: Outcome, attempts: int, **facts: Any) -> Completion:
         return Completion(claimed.delivery, claimed.message, outcome, self.unix_clock(), attempts, **facts)
 
-
-async def _attempt(handler: Handler, message: Message) -> tuple[bytes | None, LoadtestError | None]:
-    try:
-        return await handler.run(message), None
-    except LoadtestError as error:
-        return None, error
-    except Exception as error:  # one message's surprise must not end the others' work
-        return None, LoadtestError(f"{type(error).__name__}: {error}")
+    async def _attempt(
+        self, handler: Handler, message: Message
+    ) -> tuple[bytes | None, str, LoadtestError | None]:
+        try:
+            result = await handler.run(message)
+            ref = await self.keep_result(message.id, result) if message.job and result else ""
+        except LoadtestError as error:
+            return None, "", error
+        except Exception as error:  # one message's surprise must not end the others' work
+            return None, "", LoadtestError(f"{type(error).__name__}: {error}")
+        return (None if ref else result), ref, None

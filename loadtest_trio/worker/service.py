@@ -34,6 +34,7 @@ from loadtest_trio.worker.runner import Claimed, Runner
 
 _CLEANUP_SECONDS = 5.0
 _WINDOW_SECONDS = 1.0  # between two choices of the number of workers
+_REVOCATION_SECONDS = 0.5
 
 
 class Queue(Protocol):
@@ -61,6 +62,10 @@ class Queue(Protocol):
 
     async def reap(self) -> ReapResult:
         """Put back what dead consumers had claimed."""
+        ...
+
+    async def revoked(self) -> set[str]:
+        """Return the tokens of claimed messages that were taken away: cancelled, or reaped."""
         ...
 
 
@@ -108,6 +113,7 @@ class WorkerService:
         self._claimer = Claimer(queue, registry, self._key_order, concurrency, self._refuse, health_state)
         self._claimer_scope = trio.CancelScope()
         self._workers_scope = trio.CancelScope()
+        self._jobs: dict[str, trio.CancelScope] = {}  # token -> the scope of a job in work
 
     @property
     def concurrency(self) -> int:
@@ -143,7 +149,7 @@ class WorkerService:
             RedisRejectedError: Redis refuses the queue for good.
         """
         async with trio.open_nursery() as upkeep:
-            upkeep.start_soon(self._acknowledger.run)
+            upkeep.start_soon(self._acknowledger.run, name="acknowledger")
             try:
                 await self._run_with_heartbeat(task_status)
             finally:
@@ -156,9 +162,10 @@ class WorkerService:
     async def _run_with_heartbeat(self, task_status: trio.TaskStatus[None]) -> None:
         # Heartbeats have stopped before the consumer signs off: a late one would sign it on again.
         async with trio.open_nursery() as membership:
-            membership.start_soon(self._beat)
-            membership.start_soon(self._reap)
-            membership.start_soon(self._adapt)
+            membership.start_soon(self._beat, name="heartbeat")
+            membership.start_soon(self._reap, name="reaper")
+            membership.start_soon(self._cancel_revoked, name="revocation")
+            membership.start_soon(self._adapt, name="concurrency")
             with self._workers_scope:
                 await self._work(task_status)
             membership.cancel_scope.cancel()
@@ -180,9 +187,19 @@ class WorkerService:
         """Do one message's work, and then what waits for its key."""
         following: Claimed | None = claimed
         while following:
-            await self._handle(following)
+            await (self._handle_job if following.message.job else self._handle)(following)
             key = following.order_key
             following = self._key_order.leave(key) if key else None
+
+    async def _handle_job(self, claimed: Claimed) -> None:
+        """Work on a job, which can be cancelled meanwhile: then nobody waits for its completion."""
+        token = claimed.delivery.token
+        with trio.CancelScope() as scope:
+            self._jobs[token] = scope
+            try:
+                await self._handle(claimed)
+            finally:
+                del self._jobs[token]
 
     async def _handle(self, claimed: Claimed) -> None:
         message = claimed.message
@@ -204,6 +221,13 @@ class WorkerService:
         self._metrics.totals["errors"] += 1
         logs.failure("message_malformed", "malformed", error=str(error), size=len(delivery.element))
         self._acknowledger.put(Completion(delivery, None, Outcome.DEAD, self._unix_clock(), error=error))
+
+    async def _cancel_revoked(self) -> None:
+        while True:
+            await trio.sleep(_REVOCATION_SECONDS)
+            for token in await self._queue.revoked() if self._jobs else ():
+                if token in self._jobs:
+                    self._jobs[token].cancel()
 
     async def _beat(self) -> None:
         while True:

@@ -20,7 +20,13 @@ def factorial_handler(pool: ComputePool, retry: RetryPolicy) -> Handler:
     """Return the handler of ``factorial``."""
     check = partial(check_params, max_n=pool.limits.factorial_max_n)
     return Handler(
-        "factorial", partial(factorial, pool=pool), retry, check=check, max_seconds=pool.limits.max_seconds
+        "factorial",
+        partial(factorial, pool=pool),
+        retry,
+        check=check,
+        max_seconds=pool.limits.max_seconds,
+        public=True,
+        content_type="text/plain; charset=utf-8",
     )
 
 

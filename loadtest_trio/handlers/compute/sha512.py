@@ -24,7 +24,13 @@ def sha512_handler(pool: ComputePool, retry: RetryPolicy) -> Handler:
     """Return the handler of ``sha512``."""
     check = partial(check_params, max_iterations=pool.limits.sha512_max_iterations)
     return Handler(
-        "sha512", partial(sha512, pool=pool), retry, check=check, max_seconds=pool.limits.max_seconds
+        "sha512",
+        partial(sha512, pool=pool),
+        retry,
+        check=check,
+        max_seconds=pool.limits.max_seconds,
+        public=True,
+        content_type="text/plain; charset=utf-8",
     )
 
 

@@ -47,7 +47,15 @@ class FetchLimits:
 
 def fetch_handler(fetcher: "Fetcher", retry: RetryPolicy) -> Handler:
     """Return the handler of ``http-fetch``."""
-    return Handler("http-fetch", fetcher.fetch, retry, check=check_params, max_seconds=fetcher.max_seconds)
+    return Handler(
+        "http-fetch",
+        fetcher.fetch,
+        retry,
+        check=check_params,
+        max_seconds=fetcher.max_seconds,
+        public=True,
+        content_type="application/json",
+    )
 
 
 def parse_url(text: str) -> httpx.URL:

@@ -31,30 +31,15 @@ class StatsRoutes:
 
     async def stats(self, request: Request) -> Answer:
         """GET /api/jobs/stats."""
-        return Answer.json(200, self._view(await self._store.stats()))
-
-    def _view(self, stats: Stats) -> dict[str, Any]:
-        asked = self._results.hits + self._results.misses
-        return {
-            "byStatus": by_status(stats),
-            "byType": {name: attrs.asdict(counts) for name, counts in stats.by_type.items()},
-            "queue": attrs.asdict(stats.queue),
-            "oldestSeconds": None if stats.oldest_at is None else max(0.0, stats.now - stats.oldest_at),
-            "lanes": stats.lanes,
-            "completedToPull": stats.completed,
-            "cache": {
-                "hits": self._results.hits,
-                "misses": self._results.misses,
-                "hitRate": round(self._results.hits / asked, 4) if asked else None,
-            },
-        }
+        stats = await self._store.stats()
+        view = stats_view(stats, self._results) | {"queue": attrs.asdict(stats.queue)}
+        return Answer.json(200, view)
 
     async def health(self, request: Request) -> Answer:
         """GET /api/jobs/health: 200 when this process may be sent requests, else 503; it lives either way."""
         if self._draining():
             return self._unready("the service is shutting down")
         try:
-            await self._store.get([])
             await self._store.stats()
         except RedisError as error:
             return self._unready(f"Redis: {error}")
@@ -65,11 +50,28 @@ class StatsRoutes:
         return Answer.json(503, view, [retry_after(_RETRY_SECONDS)])
 
 
+def stats_view(stats: Stats, results: Results) -> dict[str, Any]:
+    """Return how the queue stands, as ``/api/jobs/stats`` and the metrics line show it."""
+    asked = results.hits + results.misses
+    return {
+        "byStatus": by_status(stats),
+        "byType": {name: attrs.asdict(counts) for name, counts in stats.by_type.items()},
+        "oldestSeconds": None if stats.oldest_at is None else round(max(0.0, stats.now - stats.oldest_at), 3),
+        "lanes": stats.lanes,
+        "completedToPull": stats.completed,
+        "cache": {
+            "hits": results.hits,
+            "misses": results.misses,
+            "hitRate": round(results.hits / asked, 4) if asked else None,
+        },
+    }
+
+
 def by_status(stats: Stats) -> dict[str, int]:
     """Return how many messages stand how, in the words of ``/api/jobs``."""
     queue, ended = stats.queue, stats.by_type.values()
     counts = {
-        Status.QUEUED: queue.queued + getattr(queue, "waiting", 0),
+        Status.QUEUED: queue.queued + queue.waiting,
         Status.RUNNING: queue.in_flight,
         Status.RETRYING: queue.delayed,
         Status.SUCCEEDED: sum(each.succeeded for each in ended),

@@ -69,6 +69,16 @@ BAD: dict[str, tuple[str, ...]] = {
     "MAX_RETRIES": ("-1", "101"),
     "MAX_DELIVERIES": ("0", "101"),
     "CONSUMER_TTL_SECONDS": ("0", "0.9"),
+    "API_PORT": ("-1", "65536"),
+    "API_SERVER": ("uvicorn",),
+    "API_TOKEN": ("***",),
+    "API_MAX_CONNECTIONS": ("0",),
+    "API_MAX_BODY_BYTES": ("100", "1MB"),
+    "JOB_RATE_LIMIT_PER_MINUTE": ("-1", "many"),
+    "JOB_TTL_SECONDS": ("0", "day"),
+    "JOB_ARCHIVE": ("disk",),
+    "JOB_INLINE_RESULT_BYTES": ("-1", "1048577"),
+    "JOB_WAIT_REPLICAS": ("-1", "11"),
     "JOB_MAX_SECONDS": ("0", "long"),
     "COMPUTE_PROCESSES": ("0", "257", "auto"),
     "FACTORIAL_MAX_N": ("0", "1000001"),
@@ -91,7 +101,7 @@ BAD: dict[str, tuple[str, ...]] = {
     "METRICS_FORMAT": ("prometheus",),
     "METRICS_NAMESPACE": ("with space", "x" * 256),
 }
-ANYTHING_GOES = {"HEALTH_HOST"}
+ANYTHING_GOES = {"API_HOST", "HEALTH_HOST"}
 
 
 def test_a_token_is_never_shown() -> None:

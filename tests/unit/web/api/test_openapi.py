@@ -26,7 +26,9 @@ def test_every_route_is_documented_and_nothing_else() -> None:
     assert documented | PAGES == {route.name for route in make_api().routes}
 
 
-@pytest.mark.parametrize("route", [each for each in make_api().routes if each.name not in PAGES], ids=str)
+@pytest.mark.parametrize(
+    "route", [each for each in make_api().routes if each.name not in PAGES], ids=lambda route: route.name
+)
 def test_documented_answers_follow_from_the_route(route: Any) -> None:
     """What needs the token can answer 401; what takes on work can answer 503."""
     operation = read_document()["paths"][route.template][route.method.lower()]

@@ -1,0 +1,29 @@
+"""An address that cannot be listened on is the user's to change: one clear line names the settings."""
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from loadtest_trio.errors import ConfigurationError, SettingFault
+from loadtest_trio.http.address import authority
+
+_HINTS = {errno.EADDRINUSE: "a port that is free", errno.EACCES: "a port above 1023"}
+
+
+@contextmanager
+def listening(names: str, host: str, port: int) -> Iterator[None]:
+    """Turn the failure to open an address into a fault of its settings.
+
+    Args:
+        names: Of the settings, such as ``HEALTH_HOST and HEALTH_PORT``.
+        host: The address.
+        port: The port.
+
+    Raises:
+        ConfigurationError: The address cannot be listened on.
+    """
+    try:
+        yield
+    except OSError as error:
+        allowed = _HINTS.get(error.errno or 0, f"an address that can be listened on ({error.strerror})")
+        raise ConfigurationError([SettingFault(names, authority(host, port), allowed, "settings")]) from error
