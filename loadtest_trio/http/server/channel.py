@@ -37,6 +37,7 @@ class Channel:
         read_deadline: When the present wait for bytes has taken too long, in Trio's clock.
         write_deadline: When the present wait to send has taken too long.
         idle: It waits for a request of which no byte has arrived.
+        used: It has carried a request.
         broken: An answer was cut short.
     """
 
@@ -49,6 +50,7 @@ class Channel:
         "idle",
         "read_deadline",
         "shared",
+        "used",
         "write_deadline",
     )
 
@@ -59,7 +61,7 @@ class Channel:
         self.shared = shared
         self.buffer = b""
         self.read_deadline = self.write_deadline = NEVER
-        self.idle = self.broken = False
+        self.idle = self.used = self.broken = False
 
     async def wait_for_request(self) -> bool:
         """Wait for the first bytes of a request; return whether there are any."""
@@ -67,9 +69,9 @@ class Channel:
         self.read_deadline = self.shared.idle_deadline
         try:
             while not self.buffer:
-                if not self.shared.closing:
+                if not self.shared.draining:
                     await wait_readable(self._fd)
-                if not self.receive_nowait() and self.shared.closing:
+                if not self.receive_nowait() and self.shared.draining:
                     return False
                 if self.buffer.startswith(b"\r\n"):  # an empty line may precede a request (RFC 9112, 2.2)
                     self.buffer = self.buffer[2:]

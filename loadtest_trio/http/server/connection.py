@@ -56,6 +56,7 @@ async def _serve_requests(channel: Channel) -> None:
             raise RefusedError(431, f"the head is longer than {limits.head_bytes} bytes")
         request = parse_head(channel.buffer[:size], limits)
         channel.buffer = channel.buffer[size:]
+        channel.used = True
         exchange = Exchange(channel, request)
         if not await exchange.run():
             if not channel.broken and (channel.buffer or not exchange.request_is_read):

@@ -198,12 +198,15 @@ class Exchange:
             raise self._refusal
         if not (self._disconnected or self._channel.broken):
             await self._app_failed(scope, AppError("the application returned without a whole answer"))
-        self._channel.broken = self._response.begun and not self._response.complete
+        if self._response.begun and not self._response.complete:
+            self._channel.broken = True
         self._response.close = True
 
     async def _app_failed(self, scope: Scope, error: Exception) -> None:
         """Report an error of the application; answer 500 unless an answer has begun."""
         report(self._shared.on_error, scope, error)
+        if self._response.begun and not self._response.complete:
+            self._channel.broken = True
         if self._response.begun or self._disconnected or self._channel.broken:
             return
         self._response = Response(self._request.method, self._request.version)

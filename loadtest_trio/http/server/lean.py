@@ -82,7 +82,7 @@ class LeanServer:
         if self._stopping.is_set():
             self._serving.deadline = min(self._serving.deadline, trio.current_time() + grace_seconds)
         self._grace = grace_seconds
-        self._shared.closing = True
+        self._shared.draining = self._shared.closing = True
         self._stopping.set()
 
     def close(self) -> None:
@@ -134,10 +134,10 @@ class LeanServer:
                 await self._make_room()
 
     def _accept_waiting(self, connections: trio.Nursery) -> bool:
-        """Accept the clients that wait; return False when there is no room for one."""
-        for _ in range(_ACCEPTED_AT_ONCE):
+        """Accept clients that wait; return False when there is no room for the first of them."""
+        for number in range(_ACCEPTED_AT_ONCE):
             if len(self._channels) >= self._limits.connections:
-                return False
+                return number > 0
             try:
                 sock, client = accept(self._listening)
             except BlockingIOError:
@@ -151,12 +151,12 @@ class LeanServer:
         """Wait for a connection to end; as long as clients wait outside, none is kept for a later request."""
         self._shared.closing = True
         for channel in self._channels:
-            if channel.idle:
+            if channel.idle and channel.used:
                 channel.wake()
                 break
         with trio.move_on_after(_FULL_SECONDS):
             await self._room.park()
-        self._shared.closing = self._stopping.is_set()
+        self._shared.closing = self._shared.draining
 
     async def _connection(self, channel: Channel) -> None:
         try:

@@ -13,7 +13,7 @@ from loadtest_trio.http.server.asgi import App, Message
 async def lifespan(app: App) -> AsyncIterator[dict[str, object]]:
     """Start an application and, at the end of the block, let it shut down.
 
-    Cancelled, the block cancels the application, which then hears of no shutdown.
+    A block that is cancelled cancels the application, which then hears of no shutdown.
 
     Args:
         app: An application that knows the lifespan protocol.
@@ -22,32 +22,43 @@ async def lifespan(app: App) -> AsyncIterator[dict[str, object]]:
         The state that the application gives to its requests.
 
     Raises:
-        AppError: It could not start or shut down.
+        AppError: It could not start, or not shut down.
     """
-    life = _Life()
-    async with trio.open_nursery(strict_exception_groups=False) as nursery:
-        nursery.start_soon(life.run, app)
-        await life.phase("startup")
-        yield life.state
-        await life.phase("shutdown")
+    life = _Life(app)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(life.run)
+        if await life.complete("startup"):
+            yield life.state
+            await life.complete("shutdown")
+        nursery.cancel_scope.cancel()
+    if life.fault:
+        raise AppError(life.fault)
 
 
 class _Life:
-    def __init__(self) -> None:
+    def __init__(self, app: App) -> None:
         self.state: dict[str, object] = {}
+        self.fault = ""
+        self._app = app
         self._to_app, self._from_server = trio.open_memory_channel[Message](1)
         self._to_server, self._from_app = trio.open_memory_channel[Message](1)
 
-    async def run(self, app: App) -> None:
+    async def run(self) -> None:
         scope = {"type": "lifespan", "asgi": {"version": "3.0", "spec_version": "2.0"}, "state": self.state}
         with self._to_server:
-            await app(scope, self._from_server.receive, self._to_server.send)
+            try:
+                await self._app(scope, self._from_server.receive, self._to_server.send)
+            except Exception as error:
+                self.fault = f"the application failed: {type(error).__name__}: {error}"
 
-    async def phase(self, name: str) -> None:
-        await self._to_app.send({"type": f"lifespan.{name}"})
+    async def complete(self, phase: str) -> bool:
+        """Let the application pass a phase; return whether it has."""
+        await self._to_app.send({"type": f"lifespan.{phase}"})
         try:
             answer = await self._from_app.receive()
         except trio.EndOfChannel:
-            raise AppError(f"the application ended before its {name} was complete") from None
-        if answer["type"] != f"lifespan.{name}.complete":
-            raise AppError(f"{name} of the application failed: {answer.get('message', '')}")
+            self.fault = self.fault or f"the application ended before its {phase} was complete"
+            return False
+        if answer["type"] != f"lifespan.{phase}.complete":
+            self.fault = f"{phase} of the application failed: {answer.get('message', '')}"
+        return not self.fault

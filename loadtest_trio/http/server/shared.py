@@ -28,7 +28,8 @@ class Shared:
             clock for every wait costs more than the half second by which they may come late is worth.
         date: The header line with the date, without its end.
         idle_deadline: When a connection that falls idle now has been so for too long.
-        closing: No connection stays open after its answer: the server drains, or is full while others wait.
+        draining: No further requests are waited for.
+        closing: No connection is kept after its answer: the server drains, or is full and others wait.
         state: What the application's lifespan left for its requests.
     """
 
@@ -38,6 +39,7 @@ class Shared:
         "app",
         "closing",
         "date",
+        "draining",
         "idle_deadline",
         "limits",
         "on_error",
@@ -50,7 +52,7 @@ class Shared:
         self.limits = limits
         self.on_error = on_error
         self.address = address
-        self.closing = False
+        self.draining = self.closing = False
         self.state: dict[str, object] = {}
         self.soon = self.idle_deadline = 0.0
         self.date = b""
