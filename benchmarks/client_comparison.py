@@ -5,7 +5,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import wrk
+from benchmarks import rounds, wrk
 from benchmarks.calibration import SIZE
 from benchmarks.clients import ASYNCIO, KEY, TRIO
 from benchmarks.contenders import CONTENDERS, ROOT
@@ -32,11 +32,11 @@ def kinds() -> dict[str, tuple[str, bool]]:
     }
 
 
-def compare_clients(rounds: int, requests: int) -> dict[str, list[Round]]:
+def compare_clients(count: int, requests: int) -> dict[str, list[Round]]:
     """Measure every client with every kind of request, round after round.
 
     Args:
-        rounds: Number of rounds.
+        count: Number of rounds.
         requests: Requests per measurement; slow clients make a fifth of them.
 
     Raises:
@@ -44,7 +44,7 @@ def compare_clients(rounds: int, requests: int) -> dict[str, list[Round]]:
     """
     results: dict[str, list[Round]] = {title: [] for title in kinds()}
     with NginxS3() as endpoint, RedisServer() as redis:
-        for number in range(rounds):
+        for number in range(count):
             for title, (method, tls) in kinds().items():
                 testbed = Testbed(endpoint, redis, tls=tls, messages=0)
                 endpoint.reset(BUCKET, [(KEY, b"a" * SIZE)])
@@ -76,26 +76,25 @@ def one_client(name: str, method: str, count: int, testbed: Testbed) -> float:
     command = [sys.executable, "-m", "benchmarks.clients", name, method.lower(), str(count), str(TASKS)]
     with tempfile.TemporaryDirectory(prefix="bench-micro-") as folder:
         output = Path(folder) / "stdout"
-        with output.open("wb") as stdout:
-            child = Child(
-                command,
-                core=CLIENT_CORE,
-                env=testbed.environment(CONTENDERS[0], 0),
-                stdout=stdout.fileno(),
-                log=Path(folder) / "stderr",
-                cwd=ROOT,
-            )
+        child = Child(
+            command,
+            core=CLIENT_CORE,
+            env=testbed.environment(CONTENDERS[0], 0),
+            output=output,
+            log=Path(folder) / "stderr",
+            cwd=ROOT,
+        )
         child.wait(timeout=120.0)
         if child.process.returncode != 0:
             raise RuntimeError(f"exit {child.process.returncode} {child.stderr_tail()}")
         return float(json.loads(output.read_text().splitlines()[-1])["cpu_us"])
 
 
-def ratios(rounds: list[Round], client: str, other: str) -> list[float]:
-    """Return the CPU of one client over that of the other *in the same round*, for rounds that have both."""
-    return [each[client] / each[other] for each in rounds if {client, other} <= each.keys()]
+def ratios(measured: list[Round], client: str, other: str) -> list[float]:
+    """Return the CPU of one client over that of another *in the same round*."""
+    return rounds.ratios(measured, client, other, float)
 
 
-def costs(rounds: list[Round], client: str) -> list[float]:
+def costs(measured: list[Round], client: str) -> list[float]:
     """Return a client's CPU µs per request, one value per round."""
-    return [each[client] for each in rounds if client in each]
+    return rounds.values(measured, client, float)

@@ -88,15 +88,14 @@ def measure(contender: Contender, testbed: Testbed, *, check_bucket: bool = True
     testbed.redis.fill(LIST, [] if contender.scheduled else work.elements)
     with tempfile.TemporaryDirectory(prefix="bench-run-") as folder:
         output = Path(folder) / "stdout"
-        with output.open("wb") as stdout:
-            child = Child(
-                command,
-                core=CLIENT_CORE,
-                env=testbed.environment(contender, total),
-                stdout=stdout.fileno(),
-                log=Path(folder) / "stderr",
-                cwd=ROOT,
-            )
+        child = Child(
+            command,
+            core=CLIENT_CORE,
+            env=testbed.environment(contender, total),
+            output=output,
+            log=Path(folder) / "stderr",
+            cwd=ROOT,
+        )
         try:
             progress = (
                 _scheduled(output) if contender.scheduled else lambda: total - testbed.redis.waiting(LIST)

@@ -5,7 +5,7 @@ import json
 import statistics
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -51,6 +51,20 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of every benchmark: ``--rounds`` and ``--results``."""
     parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"number of rounds ({ROUNDS})")
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder for JSON, tables and charts")
+
+
+def add_only(parser: argparse.ArgumentParser, known: Sequence[str]) -> None:
+    """Add the option ``--only NAME,NAME``; its value is a list of known names, empty without the option."""
+
+    def names(text: str) -> list[str]:
+        given = [name for name in text.split(",") if name]
+        if unknown := sorted(set(given) - set(known)):
+            raise argparse.ArgumentTypeError(f"unknown {', '.join(unknown)}; there are {', '.join(known)}")
+        return given
+
+    parser.add_argument(
+        "--only", type=names, default=[], metavar="NAMES", help=f"comma-separated, of {', '.join(known)}"
+    )
 
 
 def report_progress(text: str) -> None:

@@ -50,7 +50,7 @@ class Child:
         command: The command line.
         core: The core to run on; ignored where the system cannot pin processes.
         env: The complete environment; None inherits ours.
-        stdout: Destination of standard output: a file descriptor, subprocess.PIPE or DEVNULL.
+        output: File that receives standard output; None discards it.
         log: File that receives standard error, shown when the process fails.
     """
 
@@ -61,12 +61,12 @@ class Child:
         core: int,
         log: Path,
         env: Mapping[str, str] | None = None,
-        stdout: int = subprocess.DEVNULL,
+        output: Path | None = None,
         cwd: Path | None = None,
     ) -> None:
         self.log = log
         self.name = Path(command[0]).name
-        with log.open("ab") as errors:
+        with log.open("ab") as errors, (output or Path(os.devnull)).open("wb") as stdout:
             self.process = subprocess.Popen(
                 list(map(str, command)),
                 env=env,

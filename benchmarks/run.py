@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from benchmarks.contenders import CONTENDERS, Contender
 from benchmarks.endpoint import NginxS3
 from benchmarks.measure import Failed, Result, measure
-from benchmarks.output import RunInfo, add_options, report_progress
+from benchmarks.output import RunInfo, add_only, add_options, report_progress
 from benchmarks.process import SERVER_CORE, Unavailable, pin
 from benchmarks.redis_server import RedisServer
 from benchmarks.report import Report, write_all
@@ -16,26 +16,21 @@ from benchmarks.testbed import Endpoint, Testbed
 
 def parse(arguments: list[str]) -> argparse.Namespace:
     """Read the command line."""
-    names = [each.name for each in CONTENDERS]
     parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
     add_options(parser)
     parser.add_argument("--messages", type=int, default=20_000, help="messages of the fast ones (20000)")
-    parser.add_argument("--only", default="", help=f"comma-separated, of {', '.join(names)}")
+    add_only(parser, [each.name for each in CONTENDERS])
     parser.add_argument("--endpoint", choices=("nginx", "seaweedfs"), default="nginx", help="the S3 server")
     parser.add_argument("--tls", action="store_true", help="HTTPS (TLS 1.3) to the endpoint")
     options = parser.parse_args(arguments)
-    unknown = set(filter(None, options.only.split(","))) - set(names)
-    if unknown:
-        parser.error(f"--only: unknown {', '.join(sorted(unknown))}; there are {', '.join(names)}")
     if options.tls and options.endpoint != "nginx":
         parser.error("--tls works with --endpoint nginx only")
     return options
 
 
-def chosen(only: str) -> list[Contender]:
-    """Return the contenders named by ``--only``; without names, all that are not optional."""
-    wanted = set(filter(None, only.split(",")))
-    return [each for each in CONTENDERS if (each.name in wanted if wanted else not each.optional)]
+def chosen(only: list[str]) -> list[Contender]:
+    """Return the contenders of these names; without names, all that are not optional."""
+    return [each for each in CONTENDERS if (each.name in only if only else not each.optional)]
 
 
 def open_endpoint(name: str) -> Endpoint:

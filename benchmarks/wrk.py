@@ -35,8 +35,7 @@ def cpu_us(url: str, method: str, *, requests: int, tasks: int) -> float:
         script = ["-s", str(folder / "put.lua")] if method == "PUT" else []
         seconds = max(1, requests // _REQUESTS_A_SECOND)
         command = ["wrk", "-t1", f"-c{tasks}", f"-d{seconds}s", *script, url]
-        with (folder / "out").open("wb") as output:
-            child = Child(command, core=CLIENT_CORE, log=folder / "log", stdout=output.fileno())
+        child = Child(command, core=CLIENT_CORE, log=folder / "log", output=folder / "out")
         usage = child.wait(timeout=seconds + 30.0)
         done = re.search(r"(\d+) requests in", (folder / "out").read_text())
         if not done or not int(done[1]):

@@ -13,17 +13,16 @@ from benchmarks.jobs.load import LoadError
 from benchmarks.jobs.report import write_all
 from benchmarks.jobs.services import OURS, SERVICES
 from benchmarks.jobs.sweeps import SWEEPS
-from benchmarks.output import add_options, report_progress
+from benchmarks.output import add_only, add_options, report_progress
 from benchmarks.process import SERVER_CORE, Unavailable, pin
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
     """Read the command line."""
-    names = [each.name for each in SERVICES]
     parser = argparse.ArgumentParser(prog="scripts/bench jobs", description=__doc__)
     add_options(parser)
     parser.add_argument("--seconds", type=int, default=6, help="how long each load lasts (6)")
-    parser.add_argument("--only", default="", help=f"comma-separated, of {', '.join(names)}")
+    add_only(parser, [each.name for each in SERVICES])
     parser.add_argument("--submit", type=int, default=30, help="submissions in a hundred requests (30)")
     parser.add_argument("--clients", type=int, default=100_000, help="size of the set of client ids (100000)")
     parser.add_argument(
@@ -42,10 +41,6 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         "--ttl", type=int, default=600, help="of --sweep memory: seconds records are kept (600)"
     )
     options = parser.parse_args(arguments)
-    options.only = [name for name in options.only.split(",") if name]
-    unknown = set(options.only) - set(names)
-    if unknown:
-        parser.error(f"--only: unknown {', '.join(sorted(unknown))}; there are {', '.join(names)}")
     if not all("=" in each for each in options.setting):
         parser.error("--setting: NAME=VALUE expected")
     options.settings = dict(each.split("=", 1) for each in options.setting)

@@ -176,6 +176,7 @@ class Deployment:
             "AWS_REGION": "us-east-1",
             "AWS_EC2_METADATA_DISABLED": "true",
             "LOG_FORMAT": "json",
+            "WORKER_CONCURRENCY": "64",
             **self.service.env,
             **self._settings,
         }

@@ -100,13 +100,12 @@ def run_wrk(url: str, mix: Mix, *, connections: int, seconds: float) -> LoadResu
     command += ["-s", str(SCRIPT), url, "--", *mix.arguments()]
     with tempfile.TemporaryDirectory(prefix="bench-jobs-wrk-") as folder:
         output = Path(folder) / "stdout"
-        with output.open("wb") as stdout:
-            child = Child(
-                command,
-                core=SERVER_CORE,
-                log=Path(folder) / "stderr",
-                stdout=stdout.fileno(),
-            )
+        child = Child(
+            command,
+            core=SERVER_CORE,
+            log=Path(folder) / "stderr",
+            output=output,
+        )
         child.wait(timeout=duration + _GRACE_SECONDS)
         return parse_summary(output.read_text(), child.stderr_tail())
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import attrs
 
+from benchmarks import rounds
 from benchmarks.jobs.services import FASTAPI, GIN, OURS, SERVICES
 from benchmarks.jobs.trial import Sample
 from benchmarks.output import RunInfo, spread, table, write
@@ -52,18 +53,12 @@ class Comparison:
     versions: Mapping[str, str] = attrs.field(factory=dict)
 
     def values(self, service: str, connections: int, figure: Figure) -> list[float]:
-        """Return one figure of one service, a value a round."""
-        key = (service, connections)
-        return [figure(samples[key]) for samples in self.rounds if key in samples]
+        """Return one figure of one service, one value per round."""
+        return rounds.values(self.rounds, (service, connections), figure)
 
     def ratios(self, service: str, other: str, connections: int, figure: Figure) -> list[float]:
-        """Return a figure of one service over that of the other *in the same round*, a value a round."""
-        ours, theirs = (service, connections), (other, connections)
-        return [
-            figure(samples[ours]) / figure(samples[theirs])
-            for samples in self.rounds
-            if {ours, theirs} <= samples.keys()
-        ]
+        """Return a figure of one service over that of another *in the same round*."""
+        return rounds.ratios(self.rounds, (service, connections), (other, connections), figure)
 
     def services(self, connections: int) -> list[str]:
         """Return the services with results, the least CPU a request first."""
@@ -129,7 +124,7 @@ def render(comparison: Comparison) -> str:
 def write_all(comparison: Comparison, folder: Path) -> str:
     """Write jobs.json and jobs.md; return the Markdown."""
     text = render(comparison)
-    rounds = [
+    all_samples = [
         [
             {"service": name, "connections": count, **attrs.asdict(sample)}
             for (name, count), sample in samples.items()
@@ -143,7 +138,7 @@ def write_all(comparison: Comparison, folder: Path) -> str:
         "versions": dict(comparison.versions),
         "left_out": dict(comparison.left_out),
         "targets": [attrs.asdict(each) | {"met": each.met} for each in targets(comparison)],
-        "samples": rounds,
+        "samples": all_samples,
     }
     write(folder, "jobs", text, facts)
     return text

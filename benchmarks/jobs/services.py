@@ -66,21 +66,21 @@ def arq_length(client: "redis.Redis") -> int:
 
 
 @functools.cache
-def our_commands() -> Sequence[Command]:
-    """Return the command of the service itself.
+def our_command(name: str) -> Command:
+    """Return the beginning of a command line of ours: `python -m loadtest_trio NAME`.
 
     Raises:
-        Unavailable: The command `jobs` does not run here; its own words say why.
+        Unavailable: There is no such command, or it does not run here; the message is its own.
     """
-    command = [sys.executable, "-m", "loadtest_trio", "jobs"]
+    command = [sys.executable, "-m", "loadtest_trio", name]
     probe = subprocess.run(
         [*command, "--help"], cwd=ROOT, capture_output=True, text=True, check=False, timeout=60
     )
     if probe.returncode:
-        said = (probe.stderr.strip() or probe.stdout.strip()).splitlines()
-        reason = said[-1] if said else f"exit code {probe.returncode}"
-        raise Unavailable(f"`python -m loadtest_trio jobs` does not run: {reason}")
-    return [command]
+        lines = (probe.stderr.strip() or probe.stdout.strip()).splitlines()
+        reason = lines[-1] if lines else f"exit code {probe.returncode}"
+        raise Unavailable(f"`python -m loadtest_trio {name}` does not run: {reason}")
+    return command
 
 
 def fastapi_commands() -> Sequence[Command]:
@@ -120,7 +120,7 @@ SERVICES = (
     JobService(
         OURS,
         "loadtest_trio jobs",
-        our_commands,
+        lambda: [our_command("jobs")],
         ledger_difference,
         # No peer has a rate limit; and the load of a hundred thousand clients comes from one program.
         env={

@@ -5,7 +5,7 @@ import sys
 
 from benchmarks.endpoint import NginxS3
 from benchmarks.measure import Failed
-from benchmarks.output import RunInfo, add_options, report_progress
+from benchmarks.output import RunInfo, add_only, add_options, report_progress
 from benchmarks.process import SERVER_CORE, Unavailable, pin
 from benchmarks.redis_server import RedisServer
 from benchmarks.scale.report import Scale, write_all
@@ -24,14 +24,11 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--messages", type=int, default=20_000, help="messages per trial (20000)")
     parser.add_argument("--starts", type=int, default=5, help="number of starts of each kind (5)")
     parser.add_argument("--most", type=int, default=sys.maxsize, help="leave out larger sizes")
-    parser.add_argument("--only", default="", help=f"comma-separated, of {', '.join(SWEEP_NAMES)}")
+    add_only(parser, SWEEP_NAMES)
     options = parser.parse_args(arguments)
-    options.selected = options.only.split(",") if options.only else list(SWEEP_NAMES)
-    unknown = set(options.selected) - set(SWEEP_NAMES)
+    options.selected = options.only or list(SWEEP_NAMES)
     if options.messages < LEAST_MESSAGES:
         parser.error(f"--messages: {LEAST_MESSAGES} or more, or 512 workers have too little to do")
-    if unknown:
-        parser.error(f"--only: unknown {', '.join(sorted(unknown))}; there are {', '.join(SWEEP_NAMES)}")
     return options
 
 

@@ -144,15 +144,14 @@ def _running(contender: Contender, testbed: Testbed) -> Iterator[tuple[Child, Pa
     """Run the daemon until the block ends; yields the process and the file of its log lines."""
     with tempfile.TemporaryDirectory(prefix="bench-scale-") as folder:
         output = Path(folder) / "stdout"
-        with output.open("wb") as stdout:
-            child = Child(
-                contender.command(),
-                core=CLIENT_CORE,
-                env=testbed.environment(contender, testbed.messages),
-                stdout=stdout.fileno(),
-                log=Path(folder) / "stderr",
-                cwd=ROOT,
-            )
+        child = Child(
+            contender.command(),
+            core=CLIENT_CORE,
+            env=testbed.environment(contender, testbed.messages),
+            output=output,
+            log=Path(folder) / "stderr",
+            cwd=ROOT,
+        )
         try:
             yield child, output
         finally:

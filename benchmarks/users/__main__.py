@@ -8,7 +8,7 @@ import argparse
 import sys
 
 from benchmarks.jobs.deployment import ServiceError
-from benchmarks.output import RunInfo, add_options, report_progress
+from benchmarks.output import RunInfo, add_only, add_options, report_progress
 from benchmarks.process import SERVER_CORE, Unavailable, pin
 from benchmarks.users.generators import GENERATORS, OURS, Generator, find_generators
 from benchmarks.users.report import FEW, MANY, Comparison, Round, write_all
@@ -23,23 +23,17 @@ _LONG_JOB = {"type": "sleep", "payload": {"ms": 30_000}}
 
 def parse(arguments: list[str]) -> argparse.Namespace:
     """Read the command line."""
-    names = [each.name for each in GENERATORS]
     parser = argparse.ArgumentParser(prog="scripts/bench users", description=__doc__)
     add_options(parser)
     parser.add_argument("--seconds", type=float, default=6, help="how long each trial is measured (6)")
-    parser.add_argument("--only", default="", help=f"comma-separated, of {', '.join(names)}")
+    add_only(parser, [each.name for each in GENERATORS])
     parser.add_argument(
         "--held", type=int, default=15_000, help="users that ours has to hold (15000; 0: none)"
     )
     parser.add_argument("--held-seconds", type=float, default=20, help="how long they are measured (20)")
     parser.add_argument("--held-rounds", type=int, default=1, help="how often they are (1)")
     parser.add_argument("--few-only", action="store_true", help=f"leave out {MANY} users: no memory a user")
-    options = parser.parse_args(arguments)
-    options.only = [name for name in options.only.split(",") if name]
-    unknown = set(options.only) - set(names)
-    if unknown:
-        parser.error(f"--only: unknown {', '.join(sorted(unknown))}; there are {', '.join(names)}")
-    return options
+    return parser.parse_args(arguments)
 
 
 def compare(options: argparse.Namespace) -> tuple[Comparison, bool]:

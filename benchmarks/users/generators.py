@@ -2,16 +2,12 @@
 
 import functools
 import json
-import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import attrs
 
-from benchmarks.contenders import ROOT
-from benchmarks.jobs.services import PEERS_VENV, peer_program
-from benchmarks.process import Unavailable
+from benchmarks.jobs.services import PEERS_VENV, our_command, peer_program
 from tests.clients import launch
 from tests.clients.launch import ClientLoad
 
@@ -33,28 +29,12 @@ class Generator:
     command: Callable[[str, ClientLoad], list[str]]
 
 
-@functools.cache
-def probe_ours() -> None:
-    """See that our own command runs.
-
-    Raises:
-        Unavailable: It does not; its own words say why.
-    """
-    command = [sys.executable, "-m", "loadtest_trio", "users", "--help"]
-    probe = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
-    if probe.returncode:
-        said = (probe.stderr.strip() or probe.stdout.strip()).splitlines()
-        reason = said[-1] if said else f"exit code {probe.returncode}"
-        raise Unavailable(f"`python -m loadtest_trio users` does not run: {reason}")
-
-
-def our_command(url: str, load: ClientLoad) -> list[str]:
+def users_command(url: str, load: ClientLoad) -> list[str]:
     """Return the command of our own simulated users, with the scenario of brief 001.
 
     Raises:
         Unavailable: The command `users` does not run here.
     """
-    probe_ours()
     flags = ["-H", url, "-u", f"{load.users}", "-r", f"{load.spawn_rate:g}", "-t", f"{load.seconds:g}s"]
     options = {
         "jobs": load.jobs,
@@ -63,7 +43,7 @@ def our_command(url: str, load: ClientLoad) -> list[str]:
         "payload": json.dumps(load.job["payload"]),
     }
     scenario = [word for name, value in options.items() for word in ("-P", f"{name}={value}")]
-    return [sys.executable, "-m", "loadtest_trio", "users", *flags, "--headless", *scenario]
+    return [*our_command("users"), *flags, "--headless", *scenario]
 
 
 def foreign_command(client: str, url: str, load: ClientLoad) -> list[str]:
@@ -77,7 +57,7 @@ def foreign_command(client: str, url: str, load: ClientLoad) -> list[str]:
 
 
 GENERATORS = (
-    Generator(OURS, "loadtest_trio users", our_command),
+    Generator(OURS, "loadtest_trio users", users_command),
     Generator(K6, "k6", functools.partial(foreign_command, K6)),
     Generator(LOCUST, "Locust, FastHttpUser", functools.partial(foreign_command, LOCUST)),
 )

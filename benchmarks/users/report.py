@@ -6,6 +6,7 @@ from pathlib import Path
 
 import attrs
 
+from benchmarks import rounds
 from benchmarks.output import RunInfo, spread, table, write
 from benchmarks.targets import HEADS, Target
 from benchmarks.users.generators import GENERATORS, K6, LOCUST, OURS
@@ -43,18 +44,12 @@ class Comparison:
     left_out: Mapping[str, str]
 
     def values(self, generator: str, users: int, figure: Figure) -> list[float]:
-        """Return one figure of one generator, a value a round."""
-        key = (generator, users)
-        return [figure(samples[key]) for samples in self.rounds if key in samples]
+        """Return one figure of one generator, one value per round."""
+        return rounds.values(self.rounds, (generator, users), figure)
 
     def ratios(self, generator: str, other: str, users: int) -> list[float]:
-        """Return CPU a request over that of the other *in the same round*, a value a round."""
-        ours, theirs = (generator, users), (other, users)
-        return [
-            samples[ours].cpu_us / samples[theirs].cpu_us
-            for samples in self.rounds
-            if {ours, theirs} <= samples.keys()
-        ]
+        """Return CPU per request over that of another generator *in the same round*."""
+        return rounds.ratios(self.rounds, (generator, users), (other, users), cpu_us)
 
     def kb_a_user(self, generator: str) -> list[float]:
         """Return KB of memory that a further user takes, between `FEW` and `MANY`, a value a round."""
@@ -112,7 +107,7 @@ def render(comparison: Comparison) -> str:
 def write_all(comparison: Comparison, folder: Path) -> str:
     """Write users.json and users.md; return the Markdown."""
     text = render(comparison)
-    rounds = [
+    all_samples = [
         [{"generator": name, **attrs.asdict(sample)} for (name, _), sample in samples.items()]
         for samples in comparison.rounds
     ]
@@ -120,7 +115,7 @@ def write_all(comparison: Comparison, folder: Path) -> str:
         **attrs.asdict(comparison.info),
         "left_out": dict(comparison.left_out),
         "targets": [attrs.asdict(each) | {"met": each.met} for each in targets(comparison)],
-        "samples": rounds,
+        "samples": all_samples,
         "held": [attrs.asdict(sample) for sample in comparison.held],
     }
     write(folder, "users", text, facts)

@@ -98,15 +98,14 @@ def run_trial(generator: Generator, load: ClientLoad, schedule: Schedule) -> Sam
         environment = {name: os.environ[name] for name in _KEPT if name in os.environ}
         environment |= {"PYTHONPATH": str(ROOT)} | variables(server.url, load)
         output = Path(folder) / "stdout"
-        with output.open("wb") as stdout:
-            child = Child(
-                generator.command(server.url, load),
-                core=CLIENT_CORE,
-                env=environment,
-                stdout=stdout.fileno(),
-                log=Path(folder) / "stderr",
-                cwd=Path(folder),
-            )
+        child = Child(
+            generator.command(server.url, load),
+            core=CLIENT_CORE,
+            env=environment,
+            output=output,
+            log=Path(folder) / "stderr",
+            cwd=Path(folder),
+        )
         try:
             return measure(child, server, load, schedule)
         except GeneratorError as error:

@@ -114,7 +114,7 @@ def test_generator_runs_longer_than_it_is_measured() -> None:
 
 
 def test_our_command_plays_the_same_script(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(generators, "probe_ours", lambda: None)
+    monkeypatch.setattr(generators, "our_command", lambda name: ["python", "-m", "loadtest_trio", name])
     (ours,) = find_generators([OURS])
     words = ours.command("http://127.0.0.1:1", LOAD)[3:]
     assert words[:8] == ["users", "-H", "http://127.0.0.1:1", "-u", "500", "-r", "100", "-t"]
