@@ -1,28 +1,23 @@
-"""Log lines from wherever they ended up: files, folders, gzip, CloudWatch's wrappings; damage is counted.
+"""Reads log lines from files and folders; what is damaged, repeated or skipped is counted and named.
 
-Only lines of this service count: a JSON object with a text ``event`` and ``timestamp``. They are looked
-for in anything that carries them: plain lines, lines behind a prefix (``aws logs tail``, exports to S3),
-and events with the line as text in ``message`` (``filter-log-events``, Insights). Nothing here raises
-because of what a file contains.
+Nothing here raises because of what a file contains.
 """
 
-import gzip
-import re
-import zlib
 from collections.abc import Iterable, Iterator
-from datetime import datetime
+from itertools import chain
 from pathlib import Path
-from typing import IO
 
 import attrs
 import orjson
 
 from loadtest_trio.errors import LoadtestError
 from loadtest_trio.report.details import LogLine, join_details
+from loadtest_trio.report.files import DAMAGE, NotALogFileError, lines_of
 from loadtest_trio.report.shapes import well_formed
+from loadtest_trio.report.wrappings import LineFinder
 
-SUFFIXES = (".jsonl", ".json", ".log", ".txt")
-_WRAPPED = re.compile(rb'"@?message"\s*:\s*("(?:[^"\\]|\\.)*")')
+_NAMED_AT_MOST = 5
+_LONGEST_DOCUMENT_BYTES = 2**28
 
 
 class UnreadableRunError(LoadtestError):
@@ -34,12 +29,14 @@ class Reading:
     """What was found.
 
     Attributes:
-        lines: The service's lines by time, each with ``_at`` (Unix seconds).
-        files: How many files were read.
-        damaged: Lines that look like the service's and cannot be read.
-        foreign: Other lines that are not empty.
-        duplicates: Lines that were there before, byte by byte.
-        faults: What was wrong with whole files, one sentence each.
+        lines: The service's lines by time, each with ``_at`` (Unix seconds), ``_source`` (number of the file)
+            and ``_order`` (in its file).
+        files: How many files with lines of the service were read.
+        damaged: Lines that look like the service's and cannot be read, in any file.
+        foreign: Other lines of these files that are not empty.
+        duplicates: Lines that were there before.
+        skipped: Files without a line of the service, each with the reason.
+        faults: What was wrong with files that have some, one sentence each.
     """
 
     lines: list[LogLine] = attrs.field(factory=list)
@@ -47,15 +44,15 @@ class Reading:
     damaged: int = 0
     foreign: int = 0
     duplicates: int = 0
+    skipped: list[str] = attrs.field(factory=list)
     faults: list[str] = attrs.field(factory=list)
 
 
 def read(paths: Iterable[Path]) -> Reading:
-    """Read every log line under the given files and folders.
+    """Read every log line in the given files and folders.
 
     Args:
-        paths: Files (by content, ``.gz`` decompressed), and folders, whose ``.jsonl``, ``.json``,
-            ``.log`` and ``.txt`` files (also with ``.gz``) are read.
+        paths: Files, and folders with all files under them. Names do not matter (see `lines_of`).
 
     Returns:
         The lines by time, and what else was there.
@@ -65,17 +62,16 @@ def read(paths: Iterable[Path]) -> Reading:
     """
     reading, seen = Reading(), set[int]()
     for path in _files(paths):
-        reading.files += 1
-        for raw in _raw_lines(path, reading):
-            _take(raw, reading, seen)
+        _read_file(path, reading, seen)
+    if not reading.lines:
+        named = "; ".join(reading.skipped[:_NAMED_AT_MOST]) or "no file"
+        raise UnreadableRunError(
+            f"no log line of the service in {len(reading.skipped)} files ({named}): give logs that were "
+            "written with LOG_FORMAT=json"
+        )
     whole = join_details(reading.lines)
     reading.lines = [line for line in whole if well_formed(line)]
     reading.damaged += len(whole) - len(reading.lines)
-    if not reading.lines:
-        raise UnreadableRunError(
-            f"no log line of the service in {reading.files} files ({reading.foreign} other lines, "
-            f"{reading.damaged} damaged): give files of JSON lines, as LOG_FORMAT=json writes them"
-        )
     reading.lines.sort(key=lambda line: line["_at"])  # stable: lines of one millisecond keep their order
     return reading
 
@@ -83,66 +79,64 @@ def read(paths: Iterable[Path]) -> Reading:
 def _files(paths: Iterable[Path]) -> Iterator[Path]:
     for path in paths:
         if path.is_dir():
-            found = (file for file in sorted(path.rglob("*")) if file.is_file())
-            yield from (file for file in found if file.name.removesuffix(".gz").endswith(SUFFIXES))
+            yield from (file for file in sorted(path.rglob("*")) if file.is_file())
         elif path.exists():
             yield path
         else:
             raise UnreadableRunError(f"{path} does not exist")
 
 
-def _raw_lines(path: Path, reading: Reading) -> Iterator[bytes]:
+def _read_file(path: Path, reading: Reading, seen: set[int]) -> None:
+    finder, count, fault = LineFinder(), 0, ""
     try:
-        with _open(path) as file:
-            for raw in file:
-                yield raw.strip()
-    except (OSError, EOFError, zlib.error) as error:  # gzip.BadGzipFile is an OSError
-        reading.faults.append(f"{path.name}: cut short or damaged ({error})")
+        for count, line in enumerate(_found(path, finder), 1):
+            _add(line, count, reading, seen)
+    except NotALogFileError as error:
+        fault = str(error)
+    except DAMAGE as error:
+        fault = f"cut short or damaged ({error})"
+    finder.finish()
+    reading.damaged += finder.damaged
+    if count:
+        reading.files += 1
+        reading.foreign += finder.foreign
+        reading.faults += [f"{path.name}: {fault}"] if fault else []
+    else:
+        reading.skipped.append(f"{path.name}: {fault or 'no log line of the service'}")
 
 
-def _open(path: Path) -> IO[bytes]:
-    with path.open("rb") as file:
-        compressed = file.read(2) == b"\x1f\x8b"
-    return gzip.open(path) if compressed else path.open("rb")  # type: ignore[return-value] # GzipFile is one
+def _found(path: Path, finder: LineFinder) -> Iterator[LogLine]:
+    """Yield the service's lines in a file; a JSON document on many lines is read as a whole."""
+    lines = lines_of(path)
+    first = next((line for line in map(bytes.strip, lines) if line), b"")
+    rest: Iterable[bytes] = lines
+    if first[:1] in (b"{", b"[") and first[-1:] in (b"{", b"[", b","):
+        head, complete = _head_of(lines)
+        document = b"\n".join([first, *head])
+        found = finder.find_in_document(document) if complete else None
+        if found is not None:
+            yield from found
+            return
+        rest = chain(head, lines)
+    for raw in chain([first], rest):
+        yield from finder.find(raw)
 
 
-def _take(raw: bytes, reading: Reading, seen: set[int]) -> None:
-    if not raw:
-        return
-    found = [(candidate, _parse(candidate)) for candidate in _candidates(raw)]
-    if not any(line for _, line in found):
-        ours = b'"event"' in raw or b'\\"event\\"' in raw
-        reading.damaged += ours
-        reading.foreign += not ours
-    for candidate, line in found:
-        fingerprint = hash(candidate)
-        if line is None:
-            continue
-        if fingerprint in seen:
-            reading.duplicates += 1
-        else:
-            seen.add(fingerprint)
-            reading.lines.append(line | {"_source": reading.files, "_order": len(reading.lines)})
+def _head_of(lines: Iterator[bytes]) -> tuple[list[bytes], bool]:
+    """Return lines up to the length of the longest document, and whether these are all."""
+    head, size = [], 0
+    for line in lines:
+        head.append(line)
+        size += len(line)
+        if size > _LONGEST_DOCUMENT_BYTES:
+            return head, False
+    return head, True
 
 
-def _candidates(raw: bytes) -> Iterator[bytes]:
-    """Yield what may be the JSON text of one line of the service."""
-    wrapped = _WRAPPED.findall(raw)
-    for text in wrapped:
-        try:
-            yield orjson.loads(text).encode()
-        except ValueError:
-            continue
-    start = raw.find(b"{")
-    if not wrapped and start >= 0:
-        yield raw[start:]
-
-
-def _parse(text: bytes) -> LogLine | None:
-    try:
-        line = orjson.loads(text)
-        if not isinstance(line, dict) or not isinstance(line["event"], str):
-            return None
-        return line | {"_at": datetime.fromisoformat(line["timestamp"]).timestamp()}
-    except (ValueError, KeyError, TypeError):
-        return None
+def _add(line: LogLine, order: int, reading: Reading, seen: set[int]) -> None:
+    fingerprint = hash(orjson.dumps(line, default=str, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS))
+    if fingerprint in seen:
+        reading.duplicates += 1
+    else:
+        seen.add(fingerprint)
+        reading.lines.append(line | {"_source": reading.files, "_order": order})

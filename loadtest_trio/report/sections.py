@@ -8,6 +8,7 @@ from loadtest_trio.report.markdown import Cell, duration, facts, table
 from loadtest_trio.report.reader import Reading
 from loadtest_trio.report.runs import Run, ledger, mapping, number, totals, unbalanced
 
+_NAMED_FILES = 20
 _PERCENTILES = (50.0, 90.0, 99.0, 99.9, 100.0)
 
 
@@ -121,10 +122,13 @@ def quality(reading: Reading, distributions: Sequence[MergedLatencies]) -> str:
     broken = sum(each.damaged for each in distributions)
     lines: list[tuple[str, Cell]] = [
         ("Files", reading.files),
+        ("Skipped files", len(reading.skipped)),
         ("Lines of the service", len(reading.lines)),
         ("Damaged lines, left out", reading.damaged),
         ("Damaged histograms, left out", broken),
         ("Repeated lines, left out", reading.duplicates),
         ("Other lines, left out", reading.foreign),
     ]
-    return "\n".join([facts(lines), *(f"- {fault}" for fault in reading.faults)])
+    named = [f"- {each}" for each in (*reading.faults, *reading.skipped[:_NAMED_FILES])]
+    more = len(reading.skipped) - _NAMED_FILES
+    return "\n".join([facts(lines), *named, *([f"- and {more} more skipped files"] if more > 0 else [])])

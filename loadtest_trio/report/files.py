@@ -1,0 +1,89 @@
+"""Opens log files by their content: compression, encoding, and holes. Names and suffixes say nothing.
+
+Log rotation renames files (``run.log.1``, ``run.log-20260101``), CloudWatch exports them as ``000000.gz``,
+and PowerShell's ``>`` writes UTF-16, so only the first bytes tell what a file is.
+"""
+
+import bz2
+import codecs
+import gzip
+import io
+import lzma
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+_HEAD_BYTES = 4096
+_CHUNK_BYTES = 2**20
+_COMPRESSED = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\x00": lzma.open}
+_REFUSED = {
+    b"\x28\xb5\x2f\xfd": "compressed with zstd: decompress it (zstd -d)",
+    b"PK\x03\x04": "a zip archive: unpack it",
+    b"\x04\x22\x4d\x18": "compressed with lz4: decompress it",
+}
+_TAR_AT, _TAR = 257, b"ustar"
+_LINE_ENDS = b"\r\n\x00"
+_MARKS = {
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+    b"{\x00": "utf-16-le",
+    b"[\x00": "utf-16-le",
+    b"\x00{": "utf-16-be",
+    b"\x00[": "utf-16-be",
+}
+
+
+class NotALogFileError(Exception):
+    """The file holds no text; the reason is for people."""
+
+
+def lines_of(path: Path) -> Iterator[bytes]:
+    """Yield the lines of a text file as UTF-8, decompressed, without line breaks.
+
+    Raises:
+        NotALogFileError: It is no text, or compressed in a way that cannot be read here.
+        OSError: It cannot be read.
+        EOFError: The compressed data ends too early.
+        zlib.error, lzma.LZMAError, UnicodeError: The data are damaged.
+    """
+    with path.open("rb") as raw:
+        head = raw.read(_HEAD_BYTES)
+        raw.seek(0)
+        with _decompressed(raw, head) as file:
+            yield from (line.strip(_LINE_ENDS) for line in _text(file))
+
+
+DAMAGE = (OSError, EOFError, zlib.error, lzma.LZMAError, UnicodeError)
+"""What `lines_of` raises when a file cannot be read to its end; gzip.BadGzipFile is an OSError."""
+
+
+def _decompressed(raw: IO[bytes], head: bytes) -> IO[bytes]:
+    for mark, reason in _REFUSED.items():
+        if head.startswith(mark):
+            raise NotALogFileError(reason)
+    for mark, opener in _COMPRESSED.items():
+        if head.startswith(mark):
+            return opener(raw)  # type: ignore[no-any-return, operator] # all three give binary files
+    return raw
+
+
+def _text(file: IO[bytes]) -> Iterator[bytes]:
+    head = file.read(_HEAD_BYTES)
+    encoding = next((name for mark, name in _MARKS.items() if head.startswith(mark)), None)
+    if encoding:
+        file.seek(0)
+        return (line.encode(errors="replace") for line in io.TextIOWrapper(file, encoding, newline="\n"))
+    begin = 0
+    while head and not head.strip(b"\x00"):  # copytruncate leaves a hole where the old lines were
+        begin += len(head)
+        head = file.read(_CHUNK_BYTES)
+    head = head.lstrip(b"\x00")
+    if head[_TAR_AT:].startswith(_TAR):
+        raise NotALogFileError("a tar archive: unpack it")
+    if b"\x00" in head[:_HEAD_BYTES]:
+        raise NotALogFileError("binary")
+    file.seek(begin)
+    return iter(file)

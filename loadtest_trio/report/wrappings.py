@@ -1,0 +1,246 @@
+r"""Finds log lines of the service in whatever a log pipeline made of them.
+
+    docker json-file  {"log": "{\"timestamp\": …}\n", "stream": "stdout", "time": …}
+    CRI               2026-01-01T00:00:00.0Z stdout F {"timestamp": …}
+    journald          {"MESSAGE": "{\"timestamp\": …}", "_PID": …}
+    FireLens          {"log": "{\"timestamp\": …}", "container_id": …}
+    CloudWatch        {"events": [{"message": "{\"timestamp\": …}"}]}, also printed on many lines
+    Insights          …,"{""timestamp"": …}"        as CSV
+    a prefix          main/main/1 {"timestamp": …}
+
+None of them is looked for by name. A line of the service is a JSON object with a text ``event`` and a
+``timestamp``; it may stand anywhere inside another JSON value, as an object or as a text, and behind any
+prefix. Docker and CRI split long lines; the beginning of a line is kept until its rest has come.
+"""
+
+import csv
+import re
+from collections.abc import Iterator
+from datetime import datetime
+from json import JSONDecoder
+from typing import Any
+
+import attrs
+import orjson
+
+from loadtest_trio.report.details import LogLine
+
+_CRI = re.compile(r"\d{4}-\d\d-\d\dT\S+ (stdout|stderr) ([FP])\S*(?: (.*))?", re.DOTALL)
+_BEGINNING = re.compile(r'\{\s*"timestamp"')
+_JSON_TEXT = re.compile(r'"(?:[^"\\]|\\.)*"')
+_SIGNS = ('"event"', r"\"event\"", '""event""')
+_STREAM_FIELDS = ("stream", "source", "container_id", "partial_id", "_PID", "logStreamName")
+_SHORTEST_FRAGMENT = 4000  # characters; nothing splits shorter lines: what is cut before was cut by a crash
+_LONGEST_JOINED = 4_000_000
+_DEEPEST = 20
+_DECODER = JSONDecoder()
+
+_Key = tuple[object, ...]
+
+
+class LineFinder:
+    """Takes the lines of one file and finds the service's lines in them.
+
+    Attributes:
+        damaged: Lines that look like the service's and cannot be read.
+        foreign: Other lines that are not empty.
+    """
+
+    def __init__(self) -> None:
+        self.damaged = 0
+        self.foreign = 0
+        self._begun: dict[_Key, _Begun] = {}
+        self._parts: dict[str, str] = {}  # of CRI's streams
+        self._accounted = False  # something of the present line was kept for later, or is counted as damaged
+
+    def find(self, raw: bytes) -> list[LogLine]:
+        """Return the service's lines in one line of a file."""
+        if not raw.strip():
+            return []
+        line = _ours(_parsed(raw))
+        if line is not None and not self._begun:
+            return [line]
+        text = raw.decode(errors="replace")
+        self._accounted = False
+        found = list(self._in_line(text))
+        if not found and not self._accounted:
+            looks_ours = any(sign in text for sign in _SIGNS)
+            self.damaged += looks_ours
+            self.foreign += not looks_ours
+        return found
+
+    def find_in_document(self, document: bytes) -> list[LogLine] | None:
+        """Return the service's lines in JSON values that stand on many lines; None where it is no JSON."""
+        values = _values_in(document.decode(errors="replace"))
+        return None if values is None else [line for value in values for line in self._in_value(value)]
+
+    def finish(self) -> None:
+        """Count the lines whose rest never came."""
+        self.damaged += len(self._begun) + len(self._parts)
+        self._begun.clear()
+        self._parts.clear()
+
+    def _in_line(self, text: str) -> Iterator[LogLine]:
+        cri = _CRI.fullmatch(text)
+        if not cri:
+            yield from self._in_text(text, ("plain",))
+            return
+        stream, tag, rest = cri[1], cri[2], cri[3] or ""
+        whole = self._parts.pop(stream, "") + rest
+        if tag == "F":
+            yield from self._in_text(whole, ("cri", stream))
+        elif len(whole) <= _LONGEST_JOINED:
+            self._parts[stream] = whole
+            self._accounted = True
+
+    def _in_text(self, text: str, key: _Key) -> Iterator[LogLine]:
+        begun = self._begun.pop(key, None)
+        if begun and not _stands_alone(text):
+            text = begun.joined(text)
+        elif begun:
+            self._count_damaged(1)
+        objects, broken, unfinished = _objects_in(text)
+        for value in objects:
+            yield from self._in_value(value)
+        if unfinished is not None and _SHORTEST_FRAGMENT < len(text) - unfinished < _LONGEST_JOINED:
+            self._begun[key] = _Begun(text[:unfinished] if not objects else "", text[unfinished:])
+            self._accounted = True
+        elif not objects:
+            for inner in _texts_in(text):
+                yield from self._in_text(inner, (*key, "inner"))
+        self._count_damaged(broken)
+
+    def _count_damaged(self, count: int) -> None:
+        self.damaged += count
+        self._accounted |= count > 0
+
+    def _in_value(self, value: Any, depth: int = 0) -> Iterator[LogLine]:
+        line = _ours(value)
+        if line is not None:
+            yield line
+        elif depth > _DEEPEST:
+            return
+        elif isinstance(value, dict):
+            stream = tuple(str(value[name]) for name in _STREAM_FIELDS if name in value)
+            for name, each in value.items():
+                yield from self._in_member(each, ("json", name, *stream), depth)
+        elif isinstance(value, list):
+            for each in value:
+                yield from self._in_member(each, ("json",), depth)
+
+    def _in_member(self, value: Any, key: _Key, depth: int) -> Iterator[LogLine]:
+        text = _as_text(value)
+        if text is None:
+            yield from self._in_value(value, depth + 1)
+        elif '"event"' in text or key in self._begun:
+            yield from self._in_text(text, key)
+
+
+@attrs.frozen
+class _Begun:
+    """The beginning of a line that was split, and what stood before it."""
+
+    prefix: str
+    text: str
+
+    def joined(self, text: str) -> str:
+        """Return the line with its next part, of whose prefix only the first part's is kept."""
+        length = len(self.prefix)
+        if not length or text[length - 1 : length] == self.prefix[-1:]:
+            rest = text[length:]
+        else:
+            rest = text.split(None, len(self.prefix.split()))[-1]
+        return self.prefix + self.text + rest
+
+
+def _parsed(text: str | bytes) -> Any:
+    """Return a JSON object or array; None for anything else."""
+    try:
+        value = orjson.loads(text)
+    except ValueError:
+        return None
+    return value if isinstance(value, dict | list) else None
+
+
+def _stands_alone(text: str) -> bool:
+    """Whether a text is more than the rest of a line that was split."""
+    return bool(_BEGINNING.search(text)) or isinstance(_parsed(text), dict)
+
+
+def _objects_in(text: str) -> tuple[list[Any], int, int | None]:
+    """Find the JSON objects in a text.
+
+    Returns:
+        All of the text, where it is one value, or else each object that begins like a line of ours, or else
+        the first object; how many of ours are broken; where the last one begins, if it has no end.
+    """
+    whole = _parsed(text)
+    if whole is not None:
+        return [whole], 0, None
+    objects, broken, unfinished = [], 0, None
+    match = _BEGINNING.search(text) or re.search(r"\{", text)
+    while match:
+        value, end = _decoded(text, match.start())
+        if value is not None:
+            objects.append(value)
+        broken += unfinished is not None
+        unfinished = match.start() if value is None and match[0] != "{" else None
+        match = _BEGINNING.search(text, end)
+    return objects, broken, unfinished
+
+
+def _decoded(text: str, start: int) -> tuple[Any, int]:
+    try:
+        return _DECODER.raw_decode(text, start)
+    except (ValueError, RecursionError):
+        return None, start + 1
+
+
+def _values_in(document: str) -> list[Any] | None:
+    """Return the JSON values of a document, one after the other; None when any of it is no JSON."""
+    text, at, values = document.strip(), 0, []
+    while at < len(text):
+        value, end = _decoded(text, at)
+        if value is None:
+            return None
+        values.append(value)
+        at = end
+        while at < len(text) and text[at].isspace():
+            at += 1
+    return values
+
+
+def _texts_in(text: str) -> Iterator[str]:
+    """Yield quoted texts in a line that may hold a line of ours: JSON's, and those of a CSV row."""
+    for quoted in _JSON_TEXT.findall(text):
+        if r"\"event\"" in quoted:
+            try:
+                yield str(orjson.loads(quoted))
+            except ValueError:
+                continue
+    if '""event""' in text:
+        before = text.find('"{""') - 1
+        try:
+            rows = list(csv.reader([text], delimiter=text[before] if before >= 0 else ","))
+        except (csv.Error, TypeError, ValueError):
+            return
+        yield from (cell for row in rows for cell in row if '"event"' in cell)
+
+
+def _as_text(value: Any) -> str | None:
+    """Return a text, or the bytes that journald writes as a list of numbers; None for anything else."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list) and value and all(isinstance(each, int) and 0 <= each < 256 for each in value):
+        return bytes(value).decode(errors="replace")
+    return None
+
+
+def _ours(value: Any) -> LogLine | None:
+    """Return a line of the service with ``_at``, its time in Unix seconds; None for anything else."""
+    try:
+        if not isinstance(value["event"], str):
+            return None
+        return {**value, "_at": datetime.fromisoformat(value["timestamp"]).timestamp()}
+    except (ValueError, KeyError, TypeError, OverflowError):
+        return None
