@@ -294,7 +294,7 @@ def test_deeply_nested_foreign_json_is_foreign() -> None:
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_damage_in_any_wrapping_never_raises(write: Write, lines: list[str], data: st.DataObject) -> None:
-    """Whatever bytes are overwritten, what is read are lines of ours."""
+    """Whatever bytes are overwritten, reading ends with lines or the one error, never another."""
     wrap = data.draw(st.sampled_from(WRAPPINGS))
     content = bytearray("\n".join(piece for line in lines for piece in wrap(line)).encode())
     for _ in range(data.draw(st.integers(1, 5))):
@@ -304,4 +304,4 @@ def test_damage_in_any_wrapping_never_raises(write: Write, lines: list[str], dat
         reading = read([write(bytes(content))])
     except UnreadableRunError:
         return
-    assert {line["event"] for line in reading.lines} <= {"service_started", "metrics", "service_stopped"}
+    assert all(isinstance(line["event"], str) and isinstance(line["_at"], float) for line in reading.lines)
