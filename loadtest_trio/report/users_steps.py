@@ -44,6 +44,9 @@ class Moment:
         open: Jobs not seen to end, at its end.
         statuses: Open jobs by state, at its end.
         target_cpu: Of the target, in % of a core; None where it is not known.
+        target_wait: The target was ready to run and got no CPU, in % of the time.
+        redis_cpu: Of the target's Redis, in % of a core.
+        redis_ms: How much longer the target takes for an answer that needs Redis than for one that does not.
         load: Load average of the target's machine.
         fds: Descriptors of the target.
         memory_mb: Resident memory of the target.
@@ -70,6 +73,9 @@ class Moment:
     open: int = 0
     statuses: Mapping[str, int] = attrs.field(factory=dict)
     target_cpu: float | None = None
+    target_wait: float | None = None
+    redis_cpu: float | None = None
+    redis_ms: float | None = None
     load: float | None = None
     fds: float | None = None
     memory_mb: float | None = None
@@ -269,6 +275,9 @@ def together(lines: Sequence[Line]) -> Moment:
         open=whole("jobs", "open"),
         statuses=statuses,
         target_cpu=most("target", "cpu_percent"),
+        target_wait=most("target", "cpu_wait_percent"),
+        redis_cpu=most("target", "redis_cpu_percent"),
+        redis_ms=_difference(most("target", "stats_ms"), most("target", "nothing_ms")),
         load=most("target", "load1"),
         fds=most("target", "open_fds"),
         memory_mb=most("target", "memory_mb"),
@@ -276,6 +285,10 @@ def together(lines: Sequence[Line]) -> Moment:
         lag_ms=most("generator", "lag_p95_ms"),
         limited=tuple(str(why) for line in lines for why in line.get("limited") or ()),
     )
+
+
+def _difference(whole: float | None, part: float | None) -> float | None:
+    return None if whole is None or part is None else max(0.0, whole - part)
 
 
 def _number(line: Line, *path: str) -> float | None:

@@ -5,7 +5,6 @@ from collections.abc import Iterator, Sequence
 from loadtest_trio.report.users_conditions import (
     ERRORS,
     QUEUE,
-    RESPONSE_TIME,
     TARGET_CPU,
     THROUGHPUT,
     Breach,
@@ -13,8 +12,10 @@ from loadtest_trio.report.users_conditions import (
 from loadtest_trio.report.users_findings import Findings
 from loadtest_trio.report.users_steps import Step
 
-CPU, WORKERS, GENERATOR, UNKNOWN = "the target's CPU", "its workers", "the generator", "not known"
-_BUSY, _IDLE = 85.0, 60.0  # % of a core
+CPU, REDIS, WORKERS = "the target's CPU", "its Redis", "its workers"
+GENERATOR, UNKNOWN = "the generator", "not known"
+_BUSY, _IDLE = 85.0, 70.0  # % of a core
+_SLOW_REDIS_MS = 20.0
 
 
 def sentences(found: Findings, unit: str = "users") -> list[str]:
@@ -63,27 +64,47 @@ def _gave_in(breaches: Sequence[Breach], step: Step, unit: str) -> Iterator[str]
     yield f"It gave in {_at(step, unit)} ({named})."
     cause = cause_of(breaches, step)
     if cause != UNKNOWN:
-        yield f"What gave in: {cause}{_cpu(step)}."
+        yield f"What gave in: {cause}{_evidence(step)}."
 
 
 def cause_of(breaches: Sequence[Breach], step: Step) -> str:
-    """Return what gave in: CPU, WORKERS, GENERATOR, or UNKNOWN where the evidence is not enough."""
+    """Return what gave in, as far as the evidence says.
+
+    A CPU that is used up, or that others hold, counts first: what waits for it is slow in everything. Then
+    Redis, whose answers take long or whose one thread is busy. Jobs that pile up beside idle CPUs are left
+    to the workers.
+
+    Args:
+        breaches: The stop conditions that the step met.
+        step: The step that the service did not keep up with.
+
+    Returns:
+        CPU, REDIS, WORKERS, GENERATOR, or UNKNOWN.
+    """
     names = {each.condition for each in breaches}
-    cpu = step.mean("target_cpu")
+    cpu, wait = step.mean("target_cpu"), step.mean("target_wait") or 0.0
     if step.limited and not names & {QUEUE, TARGET_CPU, ERRORS}:
         return GENERATOR
-    if TARGET_CPU in names or (cpu is not None and cpu >= _BUSY):
+    if TARGET_CPU in names or (cpu is not None and cpu + wait >= _BUSY):
         return CPU
-    if QUEUE in names and cpu is not None and cpu < _IDLE:
-        return WORKERS
-    if {THROUGHPUT, RESPONSE_TIME} & names and QUEUE in names and cpu is None:
+    if (step.mean("redis_cpu") or 0.0) >= _BUSY or (step.mean("redis_ms") or 0.0) >= _SLOW_REDIS_MS:
+        return REDIS
+    idle = cpu is None or cpu + wait < _IDLE
+    if idle and (QUEUE in names or THROUGHPUT in names):
         return WORKERS
     return UNKNOWN
 
 
-def _cpu(step: Step) -> str:
-    cpu = step.mean("target_cpu")
-    return "" if cpu is None else f" (its CPU was busy {cpu:.0f} %)"
+def _evidence(step: Step) -> str:
+    """Return what is known of the target's resources, in brackets."""
+    known = (
+        ("its CPU was busy {:.0f} %", step.mean("target_cpu")),
+        ("it waited for a CPU {:.0f} %", step.mean("target_wait")),
+        ("its Redis was busy {:.0f} %", step.mean("redis_cpu")),
+        ("Redis added {:.3g} ms to an answer", step.mean("redis_ms")),
+    )
+    shown = [text.format(value) for text, value in known if value is not None]
+    return f" ({', '.join(shown)})" if shown else ""
 
 
 def _beyond(steps: Sequence[Step], unit: str) -> Iterator[str]:

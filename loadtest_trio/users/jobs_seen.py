@@ -70,12 +70,13 @@ class Job:
         """Whether it was seen to have ended."""
         return self.state in ENDED
 
-    def saw(self, word: str, now: float) -> bool:
+    def saw(self, word: str, now: float, queued: float | None = None) -> bool:
         """Take note of a state.
 
         Args:
             word: As the service says it.
             now: In Trio's clock.
+            queued: Seconds that it was queued, by the service's own word; None: until it was seen to run.
 
         Returns:
             Whether the job has ended.
@@ -87,7 +88,7 @@ class Job:
         recorder = self._recorder
         self._leave(before)
         if before == QUEUED:
-            recorder.queued.record(now - self.due)
+            recorder.queued.record(now - self.due if queued is None else queued)
         if seen not in ENDED:
             recorder.statuses[seen] += 1
             return False

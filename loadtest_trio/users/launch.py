@@ -58,7 +58,7 @@ async def launch(run: Run, address: Address, options: Mapping[str, str], view: V
         view.say(warning)
     watch = SocketWatch()
     headers = _headers(origin, address.headers)
-    around = Surroundings(Recorder(), Sleepers(), headers, options)
+    around = Surroundings(Recorder(), Sleepers(), headers, options, url=address.url)
     probe = HttpWire(origin, watch)
     target = _target(address, origin, probe, headers)
     session = Session(run, around, lambda: HttpWire(origin, watch), target, view)

@@ -11,6 +11,7 @@ Every source may be missing; then its fields are.
 import os
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Protocol
 
 import orjson
@@ -21,6 +22,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from loadtest_trio.users.wire import ExchangeError, HttpWire, Reply
 
 _PROBE_SECONDS = 2.0
+_NOWHERE = b"/loadtest-trio-asks-for-nothing"
+_SERVERS = {"valkey-server": "redis", "redis-server": "redis", "weed": "s3"}
 _LOOPBACK = ("127.", "::1", "localhost")
 
 
@@ -35,13 +38,17 @@ class Target(Protocol):
 class LocalProcess:
     """A process of this machine, with its children.
 
+    Servers that it brought along (an embedded Redis or S3) are told apart by their names: they are what it
+    stands on, and not the target.
+
     Args:
         pid: Its id.
     """
 
     def __init__(self, pid: int) -> None:
         self._process = psutil.Process(pid)
-        self._last: tuple[float, float] | None = None
+        self._last: dict[int, float] = {}
+        self._last_at = self._last_waited = 0.0
 
     async def read(self) -> dict[str, Any]:
         """See `Target.read`."""
@@ -51,26 +58,45 @@ class LocalProcess:
             return {}
 
     def _read(self) -> dict[str, Any]:
-        family = [self._process, *self._process.children(recursive=True)]
-        now, spent, memory, fds = time.monotonic(), 0.0, 0, 0
-        for each in family:
+        now, waited, spent, memory, fds = time.monotonic(), _waited(self._process.pid), {}, 0, 0
+        shares: dict[str, list[float]] = {}
+        elapsed = now - self._last_at if self._last_at else 0.0
+        for each in [self._process, *self._process.children(recursive=True)]:
             try:
-                times = each.cpu_times()
-                spent += times.user + times.system
-                memory += each.memory_info().rss
-                fds += each.num_fds()
+                name, times = _SERVERS.get(each.name(), "target"), each.cpu_times()
+                if name == "target":
+                    memory += each.memory_info().rss
+                    fds += each.num_fds()
             except psutil.Error:
                 continue
-        before, self._last = self._last, (now, spent)
-        cpu = None
-        if before is not None and now > before[0]:
-            cpu = round(max(0.0, 100 * (spent - before[1]) / (now - before[0])), 1)
+            spent[each.pid] = times.user + times.system
+            if elapsed and each.pid in self._last:
+                share = 100 * (spent[each.pid] - self._last[each.pid]) / elapsed
+                shares.setdefault(name, []).append(max(0.0, share))
+        wait = 100 * (waited - self._last_waited) / elapsed if elapsed else None
+        self._last, self._last_at, self._last_waited = spent, now, waited
         return {
-            "cpu_percent": cpu,
+            "cpu_percent": _rounded(max(shares.get("target", ()), default=None)),
+            "cpu_wait_percent": _rounded(wait),
+            "processes_cpu_percent": _rounded(sum(shares.get("target", ()))),
+            "redis_cpu_percent": _rounded(max(shares.get("redis", ()), default=None)),
+            "s3_cpu_percent": _rounded(max(shares.get("s3", ()), default=None)),
             "memory_mb": round(memory / 2**20, 1),
             "open_fds": fds,
             "load1": round(os.getloadavg()[0], 2),
         }
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 1)
+
+
+def _waited(pid: int) -> float:
+    """Return how long the main thread was ready to run without a CPU (Linux, sched-stats.rst); else 0."""
+    try:
+        return int(Path(f"/proc/{pid}/schedstat").read_text(encoding="ascii").split()[1]) / 1e9
+    except (OSError, IndexError, ValueError):
+        return 0.0
 
 
 class Scraped:
@@ -92,11 +118,17 @@ class Scraped:
         read: dict[str, Any] = {}
         if (reply := await self._get(b"/metrics")) is not None:
             read |= self._from_metrics(bytes(reply.body).decode(errors="replace"))
+        began = trio.current_time()
         if (reply := await self._get(b"/api/jobs/stats")) is not None:
             read["stats"] = stats_of(bytes(reply.body))
+            asked = trio.current_time()
+            await self._get(_NOWHERE, once=False)  # the same server, without its Redis
+            answered = trio.current_time()
+            read["stats_ms"] = round(1000 * (asked - began), 3)
+            read["nothing_ms"] = round(1000 * (answered - asked), 3)
         return read
 
-    async def _get(self, target: bytes) -> Reply | None:
+    async def _get(self, target: bytes, *, once: bool = True) -> Reply | None:
         if target in self._absent:
             return None
         with trio.move_on_after(_PROBE_SECONDS):
@@ -106,7 +138,8 @@ class Scraped:
                 return None
             if reply.status == 200:
                 return reply
-            self._absent.add(target)
+            if once:
+                self._absent.add(target)
         return None
 
     def _from_metrics(self, text: str) -> dict[str, Any]:

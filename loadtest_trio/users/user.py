@@ -88,6 +88,7 @@ class Surroundings:
         headers: Lines that every request carries, Host among them, each with its line end.
         options: Of the scenario, by name, as given on the command line.
         shared: For scenarios whose users know of each other.
+        url: Of the service.
     """
 
     recorder: Recorder
@@ -95,6 +96,7 @@ class Surroundings:
     headers: bytes
     options: Mapping[str, str] = attrs.field(factory=dict)
     shared: dict[str, Any] = attrs.field(factory=dict)
+    url: str = ""
 
 
 class User:
@@ -135,6 +137,11 @@ class User:
     def shared(self) -> dict[str, Any]:
         """What the users of a scenario share."""
         return self._around.shared
+
+    @property
+    def url(self) -> str:
+        """The service's address, as it was given."""
+        return self._around.url
 
     def set_header(self, name: str, value: str) -> None:
         """Send a header with every further request of this user."""
@@ -259,9 +266,16 @@ class User:
         self.jobs.append(job)
         return job
 
-    def saw(self, job: Job, word: str, response: Response) -> bool:
-        """Take note of a job's state, in the service's own word; return whether it has ended."""
-        ended = job.saw(word, response.done)
+    def saw(self, job: Job, word: str, response: Response, queued: float | None = None) -> bool:
+        """Take note of a job's state, in the service's own word; return whether it has ended.
+
+        Args:
+            job: One of this user's.
+            word: Its state.
+            response: The reply that told it.
+            queued: Seconds that it was queued, where the reply tells that, too.
+        """
+        ended = job.saw(word, response.done, queued)
         if ended and job in self.jobs:
             self.jobs.remove(job)
         return ended

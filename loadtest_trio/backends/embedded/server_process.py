@@ -66,6 +66,14 @@ class ServerProcess(ABC):
     def _secrets(self) -> list[str]:
         """Return what must not appear in an error."""
 
+    def _environment(self) -> dict[str, str]:
+        """Return a bare environment: servers would read AWS_* and S3_* variables that are meant for us."""
+        return {
+            "PATH": os.environ.get("PATH", os.defpath),
+            "HOME": str(self.folder),
+            "TMPDIR": str(self.folder),
+        }
+
     @property
     def port(self) -> int:
         """The port for clients, on 127.0.0.1."""
@@ -155,18 +163,12 @@ class ServerProcess(ABC):
             self._process.send_signal(number)
 
     def _launch(self) -> None:
-        # A bare environment: the servers would read AWS_* and S3_* variables that are meant for us.
-        environment = {
-            "PATH": os.environ.get("PATH", os.defpath),
-            "HOME": str(self.folder),
-            "TMPDIR": str(self.folder),
-        }
         try:
             with (self.folder / "server.log").open("ab") as log:
                 self._process = subprocess.Popen(  # noqa: S603 (a binary of an installed package)
                     [str(self.binary), *self._arguments()],
                     cwd=self.folder,
-                    env=environment,
+                    env=self._environment(),
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=subprocess.STDOUT,

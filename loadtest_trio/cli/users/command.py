@@ -15,7 +15,8 @@ from loadtest_trio.metrics import logs
 from loadtest_trio.report import write_report
 from loadtest_trio.report.extras import MissingExtraError
 from loadtest_trio.report.page import write_page
-from loadtest_trio.users.durations import bad_flag, seconds
+from loadtest_trio.users.durations import seconds
+from loadtest_trio.users.embedded import JobService
 from loadtest_trio.users.exports import write_csv, write_junit, write_summary
 from loadtest_trio.users.launch import Address, launch
 from loadtest_trio.users.session import Outcome
@@ -26,13 +27,13 @@ _WIDTH = 140  # of the tables, where there is no terminal to ask
 MEANING = "Simulate users of an HTTP service: how many does it take, and what gives in?"
 
 
-def execute(options: argparse.Namespace, _: Mapping[str, str]) -> int:
+def execute(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
     """Run the users, print and write what came of it; 99 when a threshold was crossed."""
     run = make_run(options)
     folder = None if options.output == "none" else Path(options.output)
     seen = sys.stdout.isatty() and not options.headless
     console = Console(stderr=not seen, width=None if seen else _WIDTH)
-    with _service(options) as address, _log(folder, console, options.headless):
+    with _service(options, environ) as address, _log(folder, console, options.headless):
         live = console.is_terminal and not options.headless
         with LiveTable(console) if live else PlainLines(console) as view:
             outcome = trio.run(launch, run, address, pairs(options.param, "-P", "="), view)
@@ -43,14 +44,20 @@ def execute(options: argparse.Namespace, _: Mapping[str, str]) -> int:
 
 
 @contextmanager
-def _service(options: argparse.Namespace) -> Iterator[Address]:
-    headers = pairs(options.header, "--header", ":")
-    timeout = seconds(options.timeout, "--timeout")
-    if not options.host:
-        raise bad_flag("--host", "", "the service's address, such as http://127.0.0.1:8000")
-    yield Address(
-        url=options.host, timeout=timeout, insecure=options.insecure, headers=headers, pid=options.target_pid
-    )
+def _service(options: argparse.Namespace, environ: Mapping[str, str]) -> Iterator[Address]:
+    """Yield where the service is; without ``--host``, start one that ends with the block."""
+    with ExitStack() as started:
+        url, pid = options.host, options.target_pid
+        if not url:
+            service = started.enter_context(JobService.start(environ))
+            url, pid = service.url, service.pid
+        yield Address(
+            url=url,
+            timeout=seconds(options.timeout, "--timeout"),
+            insecure=options.insecure,
+            headers=pairs(options.header, "--header", ":"),
+            pid=pid,
+        )
 
 
 @contextmanager

@@ -34,14 +34,20 @@ async def create_and_poll(user: User) -> None:
         elif response.status in (429, 503):
             await refused(user, response)
 
-    async def poll(job: Job) -> tuple[Response, str]:
+    async def poll(job: Job) -> tuple[Response, str, float | None]:
         response = await user.get("/api/jobs/{id}", id=job.id)
-        return response, status_of(response)
+        return response, *told(response)
 
     await until_done(user, poll)
 
 
-def status_of(response: Response) -> str:
-    """Return the status that a reply tells; "" when it tells none."""
+def told(response: Response) -> tuple[str, float | None]:
+    """Return the status that a reply tells, "" when it tells none, and for how many seconds it was queued."""
     body: Any = response.json() if response.ok else None
-    return str(body.get("status", "")) if isinstance(body, dict) else ""
+    if not isinstance(body, dict):
+        return "", None
+    submitted, started = body.get("submittedAt"), body.get("startedAt")
+    queued = None
+    if isinstance(submitted, int | float) and isinstance(started, int | float):
+        queued = max(0.0, started - submitted)
+    return str(body.get("status", "")), queued

@@ -5,8 +5,9 @@ from collections.abc import Awaitable, Callable
 from loadtest_trio.users.jobs_seen import Job
 from loadtest_trio.users.user import Response, User
 
-Poll = Callable[[Job], Awaitable[tuple[Response, str]]]
-"""Asks for one job; returns the reply and the state in the service's word, "" when the reply has none."""
+Poll = Callable[[Job], Awaitable[tuple[Response, str, float | None]]]
+"""Asks for one job; returns the reply, the state in the service's word ("" when the reply has none), and the
+seconds that it was queued where the service tells."""
 
 
 async def until_done(user: User, poll: Poll) -> list[tuple[Job, Response]]:
@@ -25,8 +26,8 @@ async def until_done(user: User, poll: Poll) -> list[tuple[Job, Response]]:
         await user.wait(interval)
         waited += interval
         for job in list(user.jobs):
-            response, word = await poll(job)
-            if word and user.saw(job, word, response):
+            response, word, queued = await poll(job)
+            if word and user.saw(job, word, response, queued):
                 ended.append((job, response))
     user.give_up()
     return ended

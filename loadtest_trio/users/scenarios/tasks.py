@@ -1,7 +1,7 @@
 """Brief 003's client on ``/tasks``: http-fetch and factorial, five to one; status until final; the result.
 
-A task that FAILED is a failure although the answer is 200. Options: ``url`` (what http-fetch fetches,
-http://127.0.0.1:8000/api/jobs/health), ``n`` (of factorial, 1000), ``poll``, ``patience``, ``pause``
+A task that FAILED is a failure although the answer is 200. Options: ``url`` (what http-fetch fetches:
+the service's own ``/api/jobs/health``), ``n`` (of factorial, 1000), ``poll``, ``patience``, ``pause``
 (seconds between two tasks; 0).
 """
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from loadtest_trio.users.jobs_seen import SUCCEEDED, Job
 from loadtest_trio.users.scenario import scenario
-from loadtest_trio.users.scenarios.jobs import status_of
+from loadtest_trio.users.scenarios.jobs import told
 from loadtest_trio.users.scenarios.polling import refused, until_done
 from loadtest_trio.users.user import Response, User
 
@@ -17,7 +17,7 @@ from loadtest_trio.users.user import Response, User
 @scenario(weight=5)
 async def http_fetch(user: User) -> None:
     """Have a URL fetched."""
-    url = user.option("url", "http://127.0.0.1:8000/api/jobs/health")
+    url = user.option("url", f"{user.url}/api/jobs/health")
     await submit_and_wait(user, {"type": "http-fetch", "url": url})
 
 
@@ -45,10 +45,10 @@ async def submit_and_wait(user: User, task: dict[str, Any]) -> None:
         await user.wait(pause)
 
 
-async def poll(user: User, job: Job) -> tuple[Response, str]:
+async def poll(user: User, job: Job) -> tuple[Response, str, float | None]:
     """Ask for a task's status."""
     response = await user.get("/tasks/submissions/{id}", id=job.id)
-    word = status_of(response)
+    word, queued = told(response)
     if word == "FAILED":
         response.fail("the task FAILED")
-    return response, word
+    return response, word, queued
