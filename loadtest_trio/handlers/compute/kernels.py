@@ -24,6 +24,9 @@ _EXACT = decimal.Context(
 )
 """Multiplies without rounding, or raises."""
 
+_SERVICE_GONE = 70
+"""Exit code of a worker process whose service has ended: nobody is left to read it."""
+
 _NICENESS = 5
 """Below the event loop, which only ever needs moments: its lag is what users wait for."""
 
@@ -81,4 +84,4 @@ def _end_with_service() -> None:
     service = multiprocessing.parent_process()
     if service is not None:
         wait([service.sentinel])
-        os._exit(1)
+        os._exit(_SERVICE_GONE)

@@ -15,6 +15,7 @@ for each job costs its start (about 100 ms) each time, a kept one 0.1 ms.
 
 import math
 import os
+import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import TYPE_CHECKING, TypeVarTuple
@@ -33,6 +34,10 @@ Ts = TypeVarTuple("Ts")
 INLINE_SECONDS = 0.001
 """Work estimated below it runs on the event loop: a worker process would cost a tenth of that in overhead."""
 
+_EXITS_AT_START = (-signal.SIGINT, -signal.SIGTERM, 1)
+"""How a process ends that a signal hits before `set_up_worker` ignores it; no later end looks like this."""
+
+_STARTS = 3
 _IDLE_SECONDS = 60.0
 _CLOSE_SECONDS = 2.0
 
@@ -101,21 +106,30 @@ class ComputePool:
         return int(counts.idle_workers + counts.running_workers)
 
     async def _run_in_process(self, compute: Callable[[*Ts], bytes], *args: *Ts) -> bytes:
-        from trio_parallel import BrokenWorkerError  # late, as in _open_workers
-
-        workers = self._workers or await self._open_workers()
         try:
             with trio.fail_after(self.limits.max_seconds):
-                result: bytes = await workers.run_sync(
-                    compute, *args, kill_on_cancel=True, limiter=self._unlimited
-                )
-                return result
+                for _ in range(_STARTS - 1):
+                    with suppress(WorkerNotStartedError):
+                        return await self._attempt(compute, *args)
+                return await self._attempt(compute, *args)
         except trio.TooSlowError:
             raise JobTimeoutError(
                 f"the computation ran longer than JOB_MAX_SECONDS={self.limits.max_seconds:g}"
             ) from None
+
+    async def _attempt(self, compute: Callable[[*Ts], bytes], *args: *Ts) -> bytes:
+        from trio_parallel import BrokenWorkerError  # late, as in _open_workers
+
+        workers = self._workers or await self._open_workers()
+        try:
+            result: bytes = await workers.run_sync(
+                compute, *args, kill_on_cancel=True, limiter=self._unlimited
+            )
         except BrokenWorkerError as error:
-            raise WorkerProcessError(f"a worker process died: {_fate(error)}") from error
+            code = getattr(error.args[-1], "exitcode", None)
+            fault = WorkerNotStartedError if code in _EXITS_AT_START else WorkerProcessError
+            raise fault(f"a worker process died: {_fate(code)}") from error
+        return result
 
     async def _open_workers(self) -> "trio_parallel.WorkerContext":
         """Open what keeps the processes, with the first job: a service that computes nothing pays nothing.
@@ -132,8 +146,11 @@ class ComputePool:
         return self._workers
 
 
-def _fate(error: "trio_parallel.BrokenWorkerError") -> str:
-    code = getattr(error.args[-1], "exitcode", None)
+class WorkerNotStartedError(WorkerProcessError):
+    """The process died before it was set up: the job had no part in it."""
+
+
+def _fate(code: int | None) -> str:
     return f"exit code {code}" if code is None or code >= 0 else f"signal {-code}"
 
 
