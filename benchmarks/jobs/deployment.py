@@ -17,7 +17,7 @@ from benchmarks.process import CLIENT_CORE, Child, free_ports, wait_for_port
 from benchmarks.redis_server import RedisServer
 from benchmarks.stub_s3 import StubS3
 
-UNFINISHED = {"queued", "running", "retrying"}
+UNFINISHED = {"queued", "pending", "running", "retrying"}
 _START_SECONDS, _LOOK_SECONDS = 30.0, 0.02
 _KEPT = ("PATH", "HOME", "LANG", "TMPDIR")
 
