@@ -1,5 +1,7 @@
 """The daemon does jobs: computations, fetches and sleeps, on the durable queue, whatever ends it."""
 
+import base64
+import json
 import os
 import signal
 from collections.abc import AsyncIterator, Callable
@@ -9,6 +11,7 @@ import pytest
 import trio
 
 from loadtest_trio.backends.redis import RedisService
+from loadtest_trio.handlers.compute.kernels import factorial_digits, sha512_chain
 from loadtest_trio.jobs.job import Job, Status
 from loadtest_trio.jobs.store import NewJob
 from tests.support.processes import alive, until, workers
@@ -66,32 +69,41 @@ async def worker_of(service: ServiceProcess) -> int:
     return pid
 
 
-async def test_every_kind_of_work_is_done(
-    environ: dict[str, str], queue: RedisService, odd_port: int
+async def test_every_kind_of_work_gives_its_result(
+    environ: dict[str, str], queue: RedisService, odd_port: int, s3_client: Any, bucket: str
 ) -> None:
-    """Inline and in processes, well and badly: each job ends with its result, or dead with the reason."""
-    here = f"http://127.0.0.1:{odd_port}"
+    """Inline and in processes: small results are in the record, large ones in the bucket."""
     with ServiceProcess(environ=environ):
         small = await submit(queue, "factorial", n=20)
         large = await submit(queue, "factorial", n=20_000)
         chain = await submit(queue, "sha512", data="Hello", iterations=10_000)
-        page = await submit(queue, "http-fetch", url=f"{here}/binary")
+        page = await submit(queue, "http-fetch", url=f"http://127.0.0.1:{odd_port}/binary")
         nap = await submit(queue, "sleep", ms=50)
-        refused = await submit(queue, "http-fetch", url="http://169.254.169.254/latest/meta-data/")
-        too_much = await submit(queue, "factorial", n=100_001)
-        jobs = {
-            name: await job_when(queue, one)
-            for name, one in {
-                "small": small, "large": large, "chain": chain, "page": page, "nap": nap,
-                "refused": refused, "too_much": too_much,
-            }.items()
-        }  # fmt: skip
-    assert all(jobs[name].status is Status.SUCCEEDED for name in ("small", "large", "chain", "page"))
-    assert (jobs["nap"].status, jobs["nap"].result) == (Status.SUCCEEDED, None)
-    assert jobs["refused"].status is jobs["too_much"].status is Status.DEAD
-    assert "metadata address" in jobs["refused"].error
-    assert "params.n must be a whole number from 0 to 100000" in jobs["too_much"].error
-    assert jobs["refused"].attempts == 1
+        ended = [await job_when(queue, one) for one in (small, large, chain, page, nap)]
+    assert [job.status for job in ended] == [Status.SUCCEEDED] * 5
+    assert ended[0].result == b"2432902008176640000"
+    digits = await trio.to_thread.run_sync(
+        lambda: s3_client.get_object(Bucket=bucket, Key=ended[1].result_ref)["Body"].read()
+    )
+    assert digits == factorial_digits(20_000)
+    assert ended[2].result == sha512_chain(b"Hello", 10_000)
+    fetched = json.loads(ended[3].result or b"")
+    assert (fetched["status"], base64.b64decode(fetched["body"])) == (200, bytes(range(256)))
+    assert ended[4].result is None
+
+
+async def test_work_that_cannot_be_done_is_dead_with_the_reason(
+    environ: dict[str, str], queue: RedisService
+) -> None:
+    """A forbidden address and a number beyond the limit are final at once."""
+    with ServiceProcess(environ=environ):
+        forbidden = await submit(queue, "http-fetch", url="http://169.254.169.254/latest/meta-data/")
+        too_large = await submit(queue, "factorial", n=100_001)
+        forbidden_job, too_large_job = await job_when(queue, forbidden), await job_when(queue, too_large)
+    assert (forbidden_job.status, forbidden_job.attempts) == (Status.DEAD, 1)
+    assert "metadata address" in forbidden_job.error
+    assert too_large_job.status is Status.DEAD
+    assert "params.n must be a whole number from 0 to 100000" in too_large_job.error
 
 
 async def test_interrupt_of_the_whole_group_lets_a_computation_finish(
