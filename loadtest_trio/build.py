@@ -39,6 +39,7 @@ from loadtest_trio.web import HealthService, create_app
 from loadtest_trio.web.api import ApiOptions, ApiService, JobApi
 from loadtest_trio.web.dashboard import Access, Hub, add_dashboard, is_loopback_host
 from loadtest_trio.web.listening import listening
+from loadtest_trio.web.prometheus import add_metrics
 from loadtest_trio.worker import ConcurrencyLimiter, Runner, WorkerService
 
 _CLOSE_SECONDS = 5.0
@@ -121,6 +122,9 @@ async def build_service(settings: Settings, surroundings: Surroundings, closing:
         closing.callback(api.close)
     scheduler, worker = parts.scheduler(redis, s3), parts.worker(redis, registry, archive)
     parts.add_dashboard(redis, scheduler, worker)
+    metrics_service = await parts.metrics_service(redis, scheduler, worker, api)
+    if settings.metrics_endpoint:
+        add_metrics(parts.app, parts.access, parts.metrics, lambda: metrics_service.latest)
     return Service(
         settings=settings,
         metrics=parts.metrics,
@@ -131,7 +135,7 @@ async def build_service(settings: Settings, surroundings: Surroundings, closing:
         scheduler=scheduler,
         registry=registry,
         worker=worker,
-        metrics_service=await parts.metrics_service(redis, scheduler, worker, api),
+        metrics_service=metrics_service,
         health=health,
         api=api,
     )
@@ -154,6 +158,7 @@ class _Parts:
         self.metrics = Metrics()
         self.health_state = HealthState(surroundings.clock, settings.health_stall_seconds)
         self.app = create_app(settings.health_endpoint_path, self.health_state)
+        self.access = Access(settings.dashboard_token, is_loopback_host(settings.health_host))
         self.hub = Hub() if settings.dashboard else None
         self.inventory = Inventory(self.rng, surroundings.clock)
         self.opener = Opener(
@@ -174,10 +179,8 @@ class _Parts:
 
     def add_dashboard(self, redis: RedisService, scheduler: SchedulerService, worker: WorkerService) -> None:
         if self.hub:
-            settings = self.settings
-            access = Access(settings.dashboard_token, is_loopback_host(settings.health_host))
             controls = service_controls(*self.active(scheduler, worker))
-            add_dashboard(self.app, self.hub, access, redis.dead_letters, controls)
+            add_dashboard(self.app, self.hub, self.access, redis.dead_letters, controls)
 
     def active(
         self, scheduler: SchedulerService, worker: WorkerService

@@ -24,6 +24,7 @@ from loadtest_trio.build import Service, Surroundings, open_service
 from loadtest_trio.lifetimes import Load, Task, run_until_ended
 from loadtest_trio.metrics import calibration, logs, machine
 from loadtest_trio.settings import SETTINGS, Loaded, Settings
+from loadtest_trio.web.dashboard import is_loopback_host
 
 _CLOSE_SECONDS = 5.0
 
@@ -167,3 +168,10 @@ class Daemon:
             settings={info.name: info.shown(getattr(settings, info.name.lower())) for info in SETTINGS},
             **calibration.score(calibration.QUICK_SECONDS),
         )
+        if settings.dashboard and not settings.dashboard_token and not is_loopback_host(settings.health_host):
+            logs.event(
+                "dashboard_open",
+                "WARNING",
+                url=f"{url}/",
+                message="everybody who reaches this address can look; set DASHBOARD_TOKEN or DASHBOARD=false",
+            )

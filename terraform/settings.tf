@@ -48,6 +48,7 @@ locals {
     HEALTH_STALL_SECONDS          = "60"
     DASHBOARD                     = "false"
     DASHBOARD_TOKEN               = ""
+    METRICS_ENDPOINT              = "false"
     LOG_INTERVAL_SECONDS          = "10"
     LOG_LEVEL                     = "INFO"
     LOG_FORMAT                    = "auto"

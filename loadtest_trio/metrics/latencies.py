@@ -14,6 +14,8 @@ LARGEST_MICROSECONDS = 3_600_000_000
 SIGNIFICANT_FIGURES = 2
 _KEPT_BITS = 8  # an HdrHistogram of two significant figures keeps as many
 _LARGEST_COUNTED = LARGEST_MICROSECONDS >> 24 << 24  # it has 32 bits
+_NARROWEST, _WIDEST = 8, 27  # 2^8 µs is 0.26 ms, 2^27 µs are 134 s
+_BOUNDS = (*((1 << bits) / 1e6 for bits in range(_NARROWEST, _WIDEST + 1)), float("inf"))
 _PERCENTILES = {"p50": 50.0, "p95": 95.0, "p99": 99.0, "max": 100.0}
 
 
@@ -26,6 +28,8 @@ class Latencies:
 
     def __init__(self) -> None:
         self._counts: dict[int, int] = {}
+        self._buckets = [0] * len(_BOUNDS)
+        self._micros = 0
 
     def record(self, seconds: float, times: int = 1) -> None:
         """Count a latency, in seconds; negative ones (clocks of two hosts) count as the smallest."""
@@ -40,7 +44,29 @@ class Latencies:
     def collect(self) -> dict[int, int]:
         """Return how often each value was recorded since the last call, in microseconds; start anew."""
         counts, self._counts = self._counts, {}
+        self._micros += _fill(self._buckets, counts)
         return counts
+
+    def since_start(self) -> tuple[list[tuple[float, int]], float]:
+        """Return everything since the start as cumulative buckets, for Prometheus.
+
+        Returns:
+            Upper bounds in seconds, each with the number of values below it, and the sum in seconds. The
+            bounds are powers of two of a microsecond, where the buckets counted here end: they are exact.
+        """
+        buckets = [*self._buckets]
+        micros = self._micros + _fill(buckets, self._counts)
+        return list(zip(_BOUNDS, accumulate(buckets), strict=True)), micros / 1e6
+
+
+def _fill(buckets: list[int], counts: Mapping[int, int]) -> int:
+    """Add counts of microseconds to buckets, and return their sum."""
+    total = 0
+    for micros, count in counts.items():
+        bits = micros.bit_length()
+        buckets[0 if bits <= _NARROWEST else min(bits - _NARROWEST, len(buckets) - 1)] += count
+        total += micros * count
+    return total
 
 
 def histogram(counts: Mapping[int, int]) -> HdrHistogram:

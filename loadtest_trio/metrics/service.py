@@ -86,6 +86,7 @@ class MetricsService:
         self._unix_clock = unix_clock
         self._measure_jobs = measure_jobs
         self._meter = ProcessMeter()
+        self.latest: Mapping[str, Any] = {}
         self._started = trio.current_time()
         self._snapshot = _NOTHING
         self._snapshot_at = self._started
@@ -126,7 +127,9 @@ class MetricsService:
             self._snapshot_at = trio.current_time()
         jobs = await self._measure_jobs() if self._measure_jobs else {}
         logs.summarise_floods()
-        return self._line() | jobs
+        line = self._line() | jobs
+        self.latest = {**line}
+        return line
 
     def totals(self) -> dict[str, Any]:
         """Return the totals and the ledger as of the last line, for the end."""

@@ -293,6 +293,9 @@ class Settings:
     dashboard_token: str = token(
         "What a visitor of the dashboard must bring; without one only this machine may use the controls."
     )
+    metrics_endpoint: bool = option(
+        False, "Serve /metrics in Prometheus's text format on the health server.", allowed="true or false"
+    )
 
     # Logs
     log_interval_seconds: float = seconds(10.0, "Seconds between two metrics lines.", least=0.1)

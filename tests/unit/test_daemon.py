@@ -88,6 +88,21 @@ async def test_the_log_tells_the_story(autojump_clock: MockClock, log_lines: Log
     assert started["health"].startswith("http://")
 
 
+@pytest.mark.parametrize(
+    ("host", "token", "warned"),
+    [("127.0.0.1", "", False), ("0.0.0.0", "", True), ("0.0.0.0", "correct-horse", False)],
+)
+async def test_an_open_dashboard_is_warned_of(
+    host: str, token: str, warned: bool, autojump_clock: MockClock, log_lines: LogLines
+) -> None:
+    """A dashboard that others reach without a token is said in one warning; its address is said at start."""
+    variables: dict[str, Any] = {"HEALTH_HOST": host, "DASHBOARD_TOKEN": token, "DASHBOARD": "true"}
+    await (await prepared(RUN_DURATION_SECONDS=5, **variables)).daemon.run()
+    assert log_lines.of("service_started")[0]["dashboard"].endswith("/")
+    assert bool(log_lines.of("dashboard_open")) is warned
+    assert "correct-horse" not in log_lines.text
+
+
 async def test_the_order_of_the_end(autojump_clock: MockClock) -> None:
     """Scheduling ends, then claiming; results are settled; the consumer signs off; last is the line."""
     run = await prepared(

@@ -95,6 +95,7 @@ BAD: dict[str, tuple[str, ...]] = {
     "HEALTH_STALL_SECONDS": ("0",),
     "DASHBOARD": ("maybe",),
     "DASHBOARD_TOKEN": ("***",),  # shown as every value of it is
+    "METRICS_ENDPOINT": ("maybe",),
     "LOG_INTERVAL_SECONDS": ("0", "0.05"),
     "LOG_LEVEL": ("LOUD",),
     "LOG_FORMAT": ("xml",),
