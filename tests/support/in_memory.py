@@ -20,7 +20,7 @@ from tests.support.memory_redis import MemoryQueue, MemoryRedis
 
 NEEDED = {"REDIS_ENDPOINT": "redis://localhost", "S3_BUCKET": "bucket", "HEALTH_PORT": "0"}
 _KEYS = {"AWS_ACCESS_KEY_ID": "AK", "AWS_SECRET_ACCESS_KEY": "unused"}
-_WIRED = ("backoff", "observe", "heartbeat_ttl", "max_deliveries", "on_outage")
+_WIRED = ("backoff", "observe", "heartbeat_ttl", "max_deliveries", "on_outage", "job_limits")
 UNIX_EPOCH = 1_790_000_000.0
 """What the Unix clock says when Trio's clock is at 0."""
 
