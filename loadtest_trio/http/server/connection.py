@@ -59,7 +59,7 @@ async def _serve_requests(channel: Channel) -> None:
         channel.used = True
         exchange = Exchange(channel, request)
         if not await exchange.run():
-            if not channel.broken and (channel.buffer or not exchange.request_is_read):
+            if not channel.broken and (channel.buffer or not exchange.request_has_arrived):
                 await channel.linger()
             return
 

@@ -4,14 +4,18 @@ import contextlib
 
 import trio
 
-from loadtest_trio.http.server.app_errors import AppError, ClientDisconnectedError, report, report_and_strip
+from loadtest_trio.http.server.app_errors import (
+    AppError,
+    ClientDisconnectedError,
+    report,
+    report_and_strip,
+)
 from loadtest_trio.http.server.asgi import Message, Scope
-from loadtest_trio.http.server.body import Body, ChunkedBody, SizedBody
+from loadtest_trio.http.server.body_reader import BodyReader
 from loadtest_trio.http.server.channel import Channel, SlowClientError
 from loadtest_trio.http.server.refusal import RefusedError, problem
 from loadtest_trio.http.server.request import Request
-from loadtest_trio.http.server.response import CONTINUE, Response, whole_response
-from loadtest_trio.http.server.shared import NEVER
+from loadtest_trio.http.server.response import Response, whole_response
 
 _ASGI = {"version": "3.0", "spec_version": "2.4"}
 _DISCONNECT: Message = {"type": "http.disconnect"}
@@ -30,7 +34,6 @@ class Exchange:
 
     __slots__ = (
         "_body",
-        "_body_deadline",
         "_body_given",
         "_channel",
         "_disconnected",
@@ -39,19 +42,21 @@ class Exchange:
         "_request",
         "_response",
         "_shared",
+        "_whole_body",
     )
 
     def __init__(self, channel: Channel, request: Request) -> None:
         self._channel = channel
         self._shared = channel.shared
         self._request = request
-        self._response = Response(request.method, request.version)
-        self._body: Body | None = None
-        if request.chunked:
-            self._body = ChunkedBody(channel.shared.limits.body_bytes)
-        elif request.length:
-            self._body = SizedBody(request.length)
-        self._body_deadline = NEVER
+        block, buffer = request.block, channel.buffer
+        self._response = Response(request.method, block.version)
+        self._whole_body = b""
+        self._body: BodyReader | None = None  # of a body that has not arrived whole together with its head
+        if block.chunked or block.length > len(buffer):
+            self._body = BodyReader(channel, block)
+        elif block.length:
+            self._whole_body, channel.buffer = buffer[: block.length], buffer[block.length :]
         self._body_given = self._disconnected = self._receiving = False
         self._refusal: RefusedError | None = None
 
@@ -73,13 +78,14 @@ class Exchange:
             raise self._cancelled(scope, error) from None
         if not self._response.complete:
             await self._end_without_answer(scope)
-        return self._can_be_followed()
+        if self._response.close or self._shared.closing or self._channel.broken:
+            return False
+        return self._body is None or self._body.drop()
 
     @property
-    def request_is_read(self) -> bool:
-        """The whole request has arrived."""
-        body = self._body
-        return body is None or body.complete or body.ends_within(self._channel.buffer)
+    def request_has_arrived(self) -> bool:
+        """The whole request was received."""
+        return self._body is None or self._body.has_arrived
 
     async def receive(self) -> Message:
         """Return the next part of the body, and once there is none wait until the client leaves."""
@@ -87,14 +93,17 @@ class Exchange:
             await self._until_client_leaves()
         elif self._body is None:
             self._body_given = True
-            return {"type": "http.request", "body": b"", "more_body": False}
+            return {"type": "http.request", "body": self._whole_body, "more_body": False}
         elif not self._disconnected:
             try:
-                return await self._next_part(self._body)
+                data = await self._body.next_part(ask=not self._response.begun)
             except RefusedError as refusal:
                 self._refusal = refusal
             except ClientDisconnectedError:
                 pass
+            else:
+                self._body_given = self._body.complete
+                return {"type": "http.request", "body": data, "more_body": not self._body_given}
         self._disconnected = True
         return _DISCONNECT
 
@@ -115,8 +124,8 @@ class Exchange:
         if channel.broken or self._refusal:
             raise ClientDisconnectedError("the client is gone")
         more = message.get("more_body", False)
-        close = self._shared.closing or not self._request.keep_alive
-        if self._body is not None and not self.request_is_read:
+        close = self._shared.closing or not self._request.block.keep_alive
+        if self._body is not None and not self._body.has_arrived:
             close = True
         data = response.encode(message.get("body", b""), more, self._shared.date, close)
         sent = channel.send_nowait(data)
@@ -132,41 +141,20 @@ class Exchange:
         scope: Scope = {
             "type": "http",
             "asgi": _ASGI,
-            "http_version": request.version,
+            "http_version": request.block.version,
             "method": request.method,
             "scheme": "http",
             "path": request.path,
             "raw_path": request.raw_path,
             "query_string": request.query,
             "root_path": "",
-            "headers": request.headers,
+            "headers": request.block.headers.copy(),
             "client": self._channel.client,
             "server": shared.address,
         }
         if shared.state:
             scope["state"] = shared.state.copy()
         return scope
-
-    async def _next_part(self, body: Body) -> Message:
-        channel = self._channel
-        while True:
-            data, channel.buffer = body.take(channel.buffer)
-            if data or body.complete:
-                self._body_given = body.complete
-                return {"type": "http.request", "body": data, "more_body": not body.complete}
-            if self._request.expects_continue and not self._response.begun:
-                self._request.expects_continue = False
-                await channel.send(CONTINUE)
-            seconds = self._shared.limits.body_seconds
-            if self._body_deadline == NEVER:
-                self._body_deadline = self._shared.soon + seconds
-            channel.read_deadline = self._body_deadline
-            try:
-                await channel.receive()
-            except SlowClientError:
-                raise RefusedError(408, f"the body took longer than {seconds} s") from None
-            finally:
-                channel.read_deadline = NEVER
 
     async def _until_client_leaves(self) -> None:
         """Wait until the client leaves or has its answer."""
@@ -182,15 +170,6 @@ class Exchange:
             return
         finally:
             self._receiving = False
-
-    def _can_be_followed(self) -> bool:
-        """Drop what the application left of the body; return whether another request can follow."""
-        channel, body = self._channel, self._body
-        if self._response.close or self._shared.closing or channel.broken or not self.request_is_read:
-            return False
-        if body is not None and not body.complete:
-            _, channel.buffer = body.take(channel.buffer)
-        return True
 
     async def _end_without_answer(self, scope: Scope) -> None:
         """Settle a request that the application left without a whole answer."""
@@ -209,7 +188,7 @@ class Exchange:
             self._channel.broken = True
         if self._response.begun or self._disconnected or self._channel.broken:
             return
-        self._response = Response(self._request.method, self._request.version)
+        self._response = Response(self._request.method, self._request.block.version)
         with contextlib.suppress(ClientDisconnectedError):
             for message in problem(500, "the server failed to answer this request"):
                 await self.send(message)

@@ -30,12 +30,13 @@ def refused(line: bytes = b"GET / HTTP/1.1", headers: bytes = HOST) -> int:
 def test_head_is_taken_apart() -> None:
     """Every part of a head arrives; names in lower case, values without the blanks around them."""
     request = parse(b"POST /a%20b/%C3%A9?x=1&y=%20 HTTP/1.1", b"HOST: a:80\r\nX-One: \t1 \t\r\nx-one:\r\n")
-    assert (request.method, request.version) == ("POST", "1.1")
+    assert (request.method, request.block.version) == ("POST", "1.1")
     assert request.path == "/a b/é"
     assert request.raw_path == b"/a%20b/%C3%A9"
     assert request.query == b"x=1&y=%20"
-    assert request.headers == [(b"host", b"a:80"), (b"x-one", b"1"), (b"x-one", b"")]
-    assert (request.length, request.chunked, request.expects_continue) == (0, False, False)
+    assert request.block.headers == [(b"host", b"a:80"), (b"x-one", b"1"), (b"x-one", b"")]
+    block = request.block
+    assert (block.length, block.chunked, block.expects_continue) == (0, False, False)
 
 
 @pytest.mark.parametrize(
@@ -72,12 +73,12 @@ def test_forms_of_a_target(line: bytes, path: str, query: bytes) -> None:
 )
 def test_keep_alive(line: bytes, headers: bytes, keep_alive: bool) -> None:
     """HTTP/1.1 keeps a connection unless told otherwise, HTTP/1.0 only when told."""
-    assert parse(line, HOST + headers).keep_alive is keep_alive
+    assert parse(line, HOST + headers).block.keep_alive is keep_alive
 
 
 def test_http_1_0_needs_no_host() -> None:
     """The Host header is younger than HTTP/1.0."""
-    assert parse(b"GET / HTTP/1.0", b"").version == "1.0"
+    assert parse(b"GET / HTTP/1.0", b"").block.version == "1.0"
 
 
 @pytest.mark.parametrize(
@@ -88,7 +89,7 @@ def test_http_1_0_needs_no_host() -> None:
 def test_offer_of_another_protocol_is_ignored(headers: bytes, length: int) -> None:
     """A client that would rather speak HTTP/2 (``curl --http2``) is served in HTTP/1.1, with its body."""
     request = parse(b"POST / HTTP/1.1", HOST + headers + b"Content-Length: %d\r\n" % length)
-    assert (request.length, request.keep_alive) == (length, True)
+    assert (request.block.length, request.block.keep_alive) == (length, True)
 
 
 LINES = {
@@ -239,13 +240,13 @@ def test_request_names_exactly_one_host(headers: bytes) -> None:
 @pytest.mark.parametrize("host", [b"", b"a:80", b"[::1]:80", b"127.0.0.1", b"xn--bcher-kva.example"])
 def test_hosts(host: bytes) -> None:
     """A host may be a name, an address of either family, or empty."""
-    assert parse(headers=b"Host: %b\r\n" % host).headers == [(b"host", host)]
+    assert parse(headers=b"Host: %b\r\n" % host).block.headers == [(b"host", host)]
 
 
 def test_expectations() -> None:
     """100-continue is understood, other expectations are answered 417."""
-    assert parse(headers=HOST + b"Expect: 100-Continue\r\nContent-Length: 1\r\n").expects_continue
-    assert not parse(b"GET / HTTP/1.0", b"Expect: 100-continue\r\n").expects_continue
+    assert parse(headers=HOST + b"Expect: 100-Continue\r\nContent-Length: 1\r\n").block.expects_continue
+    assert not parse(b"GET / HTTP/1.0", b"Expect: 100-continue\r\n").block.expects_continue
     assert refused(headers=HOST + b"Expect: 200-ok\r\n") == 417
 
 
@@ -253,7 +254,7 @@ def test_limits() -> None:
     """Too many headers are answered 431, too long a body 413; at the limit both are accepted."""
     limits = ServerLimits(headers=3, body_bytes=10)
     line = b"POST / HTTP/1.1\r\n" + HOST
-    assert parse_head(line + b"Content-Length: 10\r\nX: 1\r\n\r\n", limits).length == 10
+    assert parse_head(line + b"Content-Length: 10\r\nX: 1\r\n\r\n", limits).block.length == 10
     for headers, status in ((b"X: 1\r\n" * 3, 431), (b"Content-Length: 11\r\n", 413)):
         with pytest.raises(RefusedError) as caught:
             parse_head(line + headers + b"\r\n", limits)
@@ -287,7 +288,7 @@ SPECIAL = {b"host", b"content-length", b"transfer-encoding", b"connection", b"ex
 def test_every_header_of_the_grammar_arrives(headers: list[tuple[bytes, bytes]]) -> None:
     """Whatever names and values the grammar allows, they arrive as they are, in their order."""
     request = parse(headers=HOST + b"".join(b"%b: %b\r\n" % header for header in headers))
-    assert request.headers[1:] == [(name.lower(), value.strip(b" ")) for name, value in headers]
+    assert request.block.headers[1:] == [(name.lower(), value.strip(b" ")) for name, value in headers]
 
 
 @given(st.binary(max_size=200))
