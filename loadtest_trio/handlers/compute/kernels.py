@@ -25,10 +25,10 @@ _EXACT = decimal.Context(
 """Multiplies without rounding, or raises."""
 
 _SERVICE_GONE = 70
-"""Exit code of a worker process whose service has ended: nobody is left to read it."""
+"""Exit code of a worker process that ends because its service has."""
 
 _NICENESS = 5
-"""Below the event loop, which only ever needs moments: its lag is what users wait for."""
+"""Lower priority than the event loop, so that computations do not delay it."""
 
 
 def factorial_digits(n: int) -> bytes:

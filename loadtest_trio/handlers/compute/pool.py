@@ -7,7 +7,7 @@
 
 Invariants: a job holds a slot and at most one process, and when it ends in any way but with a result or an
 exception of its own, its process is killed and reaped before the slot is free. The deadline counts from the
-slot on: waiting for a process is not the job's doing.
+moment it has a slot, so time spent waiting for a process does not count.
 
 Alternatives: threads hold the GIL; `concurrent.futures` can neither kill nor replace one process; a process
 for each job costs its start (about 100 ms) each time, a kept one 0.1 ms.
@@ -138,7 +138,7 @@ class ComputePool:
         """
         from trio_parallel import BrokenWorkerError, open_worker_context
 
-        # A process that somebody killed while it was idle is reported at the end; nobody missed it.
+        # A process that was killed while it was idle is reported at close; no job was affected.
         self._closing.enter_context(suppress(BrokenWorkerError))
         self._workers = await self._closing.enter_async_context(
             open_worker_context(idle_timeout=_IDLE_SECONDS, init=set_up_worker, grace_period=_CLOSE_SECONDS)
@@ -147,7 +147,7 @@ class ComputePool:
 
 
 class WorkerNotStartedError(WorkerProcessError):
-    """The process died before it was set up: the job had no part in it."""
+    """The process died before it was set up, so the job cannot have caused it."""
 
 
 def _fate(code: int | None) -> str:
@@ -158,7 +158,7 @@ def _fate(code: int | None) -> str:
 async def open_compute_pool(limits: ComputeLimits) -> AsyncIterator[ComputePool]:
     """Open a pool; its processes start with the first long computation, and are gone when it closes.
 
-    Whoever runs computations must have ended before: closing waits for them, whatever cancels it.
+    All computations must have ended before: closing waits for them and cannot be cancelled.
     """
     async with AsyncExitStack() as closing:
         yield ComputePool(limits, closing)

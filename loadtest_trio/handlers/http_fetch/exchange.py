@@ -6,6 +6,7 @@ tuned for throughput. Here a body is cut off at a limit, and heads, chunk header
 
 from collections.abc import Sequence
 
+import attrs
 import h11
 import httpx
 import trio
@@ -42,7 +43,9 @@ async def get(stream: trio.abc.Stream, url: httpx.URL, max_bytes: int) -> Page:
         if redirect_target(page):
             return page
         body = await exchange.receive_body(max_bytes)
-        return Page(page.url, page.status, page.headers, bytes(body[:max_bytes]), len(body) > max_bytes)
+        truncated = len(body) > max_bytes
+        del body[max_bytes:]
+        return attrs.evolve(page, body=bytes(body), truncated=truncated)
     except h11.LocalProtocolError as error:
         raise FetchRefusedError(f"{url} cannot be requested: {error}") from error
     except h11.RemoteProtocolError as error:
