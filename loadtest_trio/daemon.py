@@ -21,6 +21,7 @@ import trio
 from loadtest_trio import __version__
 from loadtest_trio.backends.readiness import wait_until_ready
 from loadtest_trio.build import Service, Surroundings, open_service
+from loadtest_trio.errors import describe
 from loadtest_trio.lifetimes import Load, Task, run_until_ended
 from loadtest_trio.metrics import calibration, logs, machine
 from loadtest_trio.settings import SETTINGS, Loaded, Settings
@@ -145,7 +146,7 @@ class Daemon:
                 "task_crashed",
                 "ERROR",
                 task=name,
-                error=f"{type(error).__name__}: {error}",
+                error=describe(error),
                 traceback="".join(traceback.format_exception(error)),
             )
             self.stop(f"the {name} crashed")

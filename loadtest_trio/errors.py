@@ -38,6 +38,28 @@ class LoadtestError(Exception):
     unreachable: ClassVar[bool] = False
 
 
+def cause_of(error: BaseException) -> BaseException:
+    """Return the error inside the groups that nurseries make.
+
+    Of several errors of this package the first stands for all; another group of several is returned as it is.
+    """
+    while isinstance(error, BaseExceptionGroup):
+        if len(error.exceptions) > 1 and error.split(LoadtestError)[1] is not None:
+            break
+        error = error.exceptions[0]
+    return error
+
+
+def describe(error: BaseException) -> str:
+    """Return an error's class and words; of a group, those of the errors inside, each kind once.
+
+    A group's own words, "Exceptions from Trio nursery (1 sub-exception)", say nothing.
+    """
+    if not isinstance(error, BaseExceptionGroup):
+        return f"{type(error).__name__}: {error}"
+    return "; ".join(dict.fromkeys(map(describe, error.exceptions)))
+
+
 @attrs.frozen
 class SettingFault:
     """One bad setting.

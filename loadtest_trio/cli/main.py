@@ -51,15 +51,15 @@ def _explain(error: BaseException) -> tuple[int | None, Iterable[str]]:
     from loadtest_trio import errors
     from loadtest_trio.backends.embedded.errors import EmbeddedUnavailableError
 
-    match error:
-        case errors.ConfigurationError():
-            return BAD_CONFIGURATION, [*map(str, error.faults), *error.hints]
-        case EmbeddedUnavailableError() | errors.CredentialsError():
-            return BAD_CONFIGURATION, [str(error)]
-        case errors.BackendUnavailableError() | errors.RedisError() | errors.S3Error():
-            return NO_BACKEND, [str(error)]
-        case errors.LoadtestError():
-            return FAILED, [str(error)]
+    match errors.cause_of(error):
+        case errors.ConfigurationError() as cause:
+            return BAD_CONFIGURATION, [*map(str, cause.faults), *cause.hints]
+        case EmbeddedUnavailableError() | errors.CredentialsError() as cause:
+            return BAD_CONFIGURATION, [str(cause)]
+        case errors.BackendUnavailableError() | errors.RedisError() | errors.S3Error() as cause:
+            return NO_BACKEND, [str(cause)]
+        case errors.LoadtestError() as cause:
+            return FAILED, [str(cause)]
     return None, []
 
 

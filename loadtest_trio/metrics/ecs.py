@@ -10,6 +10,7 @@ from typing import Any
 import attrs
 import httpx
 
+from loadtest_trio.errors import describe
 from loadtest_trio.metrics import logs
 
 _VARIABLE = "ECS_CONTAINER_METADATA_URI_V4"
@@ -49,7 +50,7 @@ async def read_task_limits(
             response = await client.get(f"{address}/task")
             return parse_limits(response.raise_for_status().json())
     except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
-        logs.event("task_limits_unknown", "WARNING", error=f"{type(error).__name__}: {error}")
+        logs.event("task_limits_unknown", "WARNING", error=describe(error))
         return TaskLimits()
 
 

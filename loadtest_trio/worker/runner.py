@@ -21,7 +21,7 @@ from typing import Any
 import attrs
 import trio
 
-from loadtest_trio.errors import CredentialsError, LoadtestError, ObjectMissingError
+from loadtest_trio.errors import CredentialsError, LoadtestError, ObjectMissingError, cause_of, describe
 from loadtest_trio.handlers.registry import Handler
 from loadtest_trio.jobs.delivery import Delivery, Outcome
 from loadtest_trio.jobs.message import Message
@@ -126,8 +126,7 @@ class Runner:
         try:
             result = await handler.run(message)
             ref = await self.keep_result(message.id, result) if message.job and result else ""
-        except LoadtestError as error:
-            return None, "", error
         except Exception as error:  # one message's surprise must not end the others' work
-            return None, "", LoadtestError(f"{type(error).__name__}: {error}")
+            cause = cause_of(error)
+            return None, "", cause if isinstance(cause, LoadtestError) else LoadtestError(describe(cause))
         return (None if ref else result), ref, None

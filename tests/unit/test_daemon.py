@@ -184,6 +184,21 @@ async def test_a_crash_takes_the_same_way_out(
     assert run.books().keys() <= {"queued"}
 
 
+async def test_a_crash_names_its_cause(autojump_clock: MockClock, log_lines: LogLines) -> None:
+    """What went wrong inside nurseries stands in the line, not the words of their groups."""
+    run = await prepared()
+
+    async def crash(*, task_status: trio.TaskStatus[None]) -> None:
+        task_status.started()
+        await trio.sleep(1)
+        raise ExceptionGroup("Exceptions from Trio nursery", [ZeroDivisionError("oops")])
+
+    with patch.object(run.service.service.worker, "run", crash):
+        assert await run.daemon.run() == 1
+    (crashed,) = log_lines.of("task_crashed")
+    assert crashed["error"] == "ZeroDivisionError: oops"
+
+
 @pytest.mark.parametrize("kind", ["enqueue", "claim", "settle", "heartbeat", "snapshot"])
 async def test_a_refusal_by_redis_takes_the_same_way_out(
     autojump_clock: MockClock, log_lines: LogLines, kind: str

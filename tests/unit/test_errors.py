@@ -12,6 +12,8 @@ from loadtest_trio.errors import (
     S3Error,
     S3UnreachableError,
     SettingFault,
+    cause_of,
+    describe,
 )
 
 CLASSES = [
@@ -53,3 +55,20 @@ def test_s3_error_shows_what_is_known() -> None:
     full = S3Error("it failed", code="SlowDown", key="a/b", status=503, request_id="R")
     assert str(full) == "it failed [code=SlowDown status=503 key=a/b request_id=R]"
     assert str(S3UnreachableError("no answer")) == "no answer"
+
+
+def test_the_cause_is_what_nurseries_wrap() -> None:
+    """However deep: the one error inside; the first of several of ours; else the group itself."""
+    ours, other = LoadtestError("a"), ValueError("b")
+    assert cause_of(ours) is ours
+    assert cause_of(ExceptionGroup("x", [ExceptionGroup("y", [ours])])) is ours
+    assert cause_of(ExceptionGroup("x", [ours, LoadtestError("c")])) is ours
+    mixed = ExceptionGroup("x", [ours, other])
+    assert cause_of(ExceptionGroup("outer", [mixed])) is mixed
+
+
+def test_a_group_is_described_by_what_is_in_it() -> None:
+    """Never by its own words, "1 sub-exception"; the same error of many tasks is said once."""
+    inner = ExceptionGroup("Exceptions from Trio nursery", [OSError("no"), OSError("no"), KeyError("k")])
+    assert describe(ExceptionGroup("Exceptions from Trio nursery", [inner])) == "OSError: no; KeyError: 'k'"
+    assert describe(OSError("no")) == "OSError: no"

@@ -5,6 +5,7 @@ retries and telemetry cost more than the command itself, while all that is neede
 arguments, return the reply". Reconnecting is what `Connection` does by itself when it is used again.
 """
 
+import ssl
 import time
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -13,8 +14,8 @@ import attrs
 import redis
 from redis.connection import DefaultParser
 
-from loadtest_trio.backends.redis.translate import translate
-from loadtest_trio.errors import RedisRejectedError
+from loadtest_trio.backends.redis.translate import is_elsewhere, translate
+from loadtest_trio.errors import ConfigurationError, RedisError, RedisRejectedError, SettingFault
 from loadtest_trio.http.address import authority
 
 DEFAULT_PORT = 6379
@@ -59,6 +60,7 @@ class Endpoint:
 
         Raises:
             RedisRejectedError: It is something else. The message does not repeat it.
+            ConfigurationError: The file of `ssl_ca_certs` cannot be used.
         """
         try:
             parts = urlsplit(url)
@@ -74,6 +76,8 @@ class Endpoint:
             or set(query) - ({"ssl_ca_certs"} if tls else set())
         ):
             raise RedisRejectedError(f"REDIS_ENDPOINT must be {ALLOWED}")
+        if "ssl_ca_certs" in query:
+            _check_authorities(query["ssl_ca_certs"])
         options |= query
         for name, value in (("username", parts.username), ("password", parts.password)):
             if value:
@@ -103,10 +107,30 @@ class Endpoint:
         )
 
 
+def _check_authorities(file: str) -> None:
+    """Find out now what every attempt to connect would stumble over, without naming the file.
+
+    Raises:
+        ConfigurationError: It is missing, unreadable, or holds no certificates.
+    """
+    try:
+        ssl.create_default_context(cafile=file)
+    except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
+        reason = getattr(error, "strerror", None) or error
+        allowed = f"followed by a file of certificates in PEM form ({reason})"
+        raise ConfigurationError(
+            [SettingFault("REDIS_ENDPOINT", f"…?ssl_ca_certs={file}", allowed, "settings")]
+        ) from error
+
+
 class Connections:
     """As many connections as threads call at once, reused last in first out.
 
     Safe to call from several threads: `list.pop` and `list.append` are atomic.
+
+    A connection ends when it breaks, and also when a reply says that its server is the wrong one: after a
+    failover the old primary often keeps its clients, as a replica that refuses writes. The idle ones end
+    with it, and those in use when they are given back. A new connection looks the host's name up again.
 
     Args:
         endpoint: Where to connect to.
@@ -118,7 +142,9 @@ class Connections:
         self._delay = delay
         self._endpoint = endpoint
         self._timeout = timeout
-        self._idle: list[Any] = []
+        self._idle: list[tuple[int, Any]] = []
+        self._generation = 0  # connections of an earlier one are not used again
+        self._has_worked = False
 
     def execute(self, *command: object) -> Any:
         """Send one command and wait for its reply; blocks.
@@ -134,28 +160,46 @@ class Connections:
         if self._delay:
             time.sleep(self._delay)
         try:
-            connection = self._idle.pop()
+            generation, connection = self._idle.pop()
         except IndexError:
-            connection = self._endpoint.connection(self._timeout)
+            generation, connection = self._generation, self._endpoint.connection(self._timeout)
         try:
             connection.send_command(*command)
             reply = connection.read_response()
-        except redis.ResponseError as error:  # a whole reply was read: the connection stays good
-            self._idle.append(connection)
+        except redis.ResponseError as error:
+            if is_elsewhere(error):
+                self._renew(connection)
+            else:  # a whole reply was read: the connection stays good
+                self._give_back(generation, connection)
             if isinstance(error, redis.exceptions.NoScriptError):
                 raise
-            raise translate(error, self._endpoint.where, self._endpoint.password) from error
+            raise self._translated(error) from error
         except (redis.RedisError, OSError, ValueError) as error:
-            connection.disconnect()
-            self.close()  # what broke this connection most likely broke the idle ones too
-            raise translate(error, self._endpoint.where, self._endpoint.password) from error
-        self._idle.append(connection)
+            self._renew(connection)
+            raise self._translated(error) from error
+        self._has_worked = True
+        self._give_back(generation, connection)
         return reply
 
     def close(self) -> None:
         """Close the connections that no thread is using."""
         while self._idle:
             try:
-                self._idle.pop().disconnect()
+                self._idle.pop()[1].disconnect()
             except IndexError:  # another thread took the last one
                 return
+
+    def _give_back(self, generation: int, connection: Any) -> None:
+        if generation == self._generation:
+            self._idle.append((generation, connection))
+        else:
+            connection.disconnect()
+
+    def _renew(self, connection: Any) -> None:
+        """End a connection and all others: what is wrong with it most likely is wrong with them too."""
+        self._generation += 1
+        connection.disconnect()
+        self.close()
+
+    def _translated(self, error: Exception) -> RedisError:
+        return translate(error, self._endpoint.where, self._endpoint.password, has_worked=self._has_worked)

@@ -7,9 +7,10 @@ import redis
 
 from loadtest_trio.errors import RedisError, RedisRejectedError, RedisUnavailableError
 
-LATER = frozenset(
-    ["BUSY", "CLUSTERDOWN", "LOADING", "MASTERDOWN", "MISCONF", "NOREPLICAS", "OOM", "READONLY", "TRYAGAIN"]
-)
+ELSEWHERE = frozenset(["ASK", "CLUSTERDOWN", "LOADING", "MASTERDOWN", "MOVED", "READONLY"])
+"""Codes of error replies that say: not from this server. The host's name may lead to another one by now."""
+
+LATER = ELSEWHERE | {"BUSY", "MISCONF", "NOREPLICAS", "OOM", "TRYAGAIN"}
 """Codes of error replies that pass by themselves (redis.io, "RESP protocol", simple errors; `server.c`)."""
 
 HINTS = {
@@ -17,7 +18,7 @@ HINTS = {
     "NOAUTH": "give a password in REDIS_ENDPOINT",
     "NOPERM": "the user in REDIS_ENDPOINT needs more permissions",
     "WRONGTYPE": "a key of this queue holds something else; choose another QUEUE_NAME",
-    "MOVED": "this is one node of a cluster; REDIS_ENDPOINT must be the node that serves the queue's slot",
+    "MOVED": "a node of a cluster; REDIS_ENDPOINT must lead to the node that serves the queue's slot",
     "DB index": "check the database number in REDIS_ENDPOINT",
     "invalid DB index": "check the database number in REDIS_ENDPOINT",
     "unknown command": "Redis 7.0 or newer is needed",
@@ -25,13 +26,19 @@ HINTS = {
 """What to change, by how an error reply begins."""
 
 
-def translate(error: Exception, where: str, password: str | None) -> RedisError:
+def is_elsewhere(error: Exception) -> bool:
+    """Whether a reply says that another connection has to be made, perhaps to another server."""
+    return _code(error) in ELSEWHERE
+
+
+def translate(error: Exception, where: str, password: str | None, *, has_worked: bool = False) -> RedisError:
     """Return our error for a foreign one.
 
     Args:
         error: What redis-py, ssl or the operating system raised.
         where: Host and port, for the message.
         password: Never shown, should the foreign message contain it.
+        has_worked: Whether Redis has answered before with the same address and login.
 
     Returns:
         `RedisRejectedError` when the answer will be no again, else `RedisUnavailableError`.
@@ -41,10 +48,13 @@ def translate(error: Exception, where: str, password: str | None) -> RedisError:
         detail = detail.replace(password, "***")
     if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in _causes(error)):
         return RedisRejectedError(f"Redis at {where}: its certificate cannot be trusted: {detail}")
-    if not _is_reply(error) or _code(error) in LATER:
-        return RedisUnavailableError(f"Redis at {where}: {detail}")
     hint = next((hint for start, hint in HINTS.items() if detail.removeprefix("ERR ").startswith(start)), "")
-    return RedisRejectedError(f"Redis at {where}: {detail}" + (f" ({hint})" if hint else ""))
+    said = f"Redis at {where}: {detail}" + (f" ({hint})" if hint else "")
+    # A login that has worked is refused while a password is being changed: that passes.
+    passes = _code(error) in LATER or (has_worked and isinstance(error, redis.AuthenticationError))
+    if passes or not _is_reply(error):
+        return RedisUnavailableError(said)
+    return RedisRejectedError(said)
 
 
 def _is_reply(error: Exception) -> bool:

@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 
 import trio
 
+from loadtest_trio.errors import describe
 from loadtest_trio.http.server.app_errors import AppError
 from loadtest_trio.http.server.asgi import App, Message
 
@@ -49,7 +50,7 @@ class _Life:
             try:
                 await self._app(scope, self._from_server.receive, self._to_server.send)
             except Exception as error:
-                self.fault = f"the application failed: {type(error).__name__}: {error}"
+                self.fault = f"the application failed: {describe(error)}"
 
     async def complete(self, phase: str) -> bool:
         """Let the application pass a phase; return whether it has."""

@@ -9,6 +9,7 @@ import attrs
 import trio
 from rich.console import Console
 
+from loadtest_trio.errors import cause_of, describe
 from loadtest_trio.metrics import logs, machine
 from loadtest_trio.report.extras import need
 from loadtest_trio.settings import SETTINGS, Loaded
@@ -56,18 +57,10 @@ async def search(
             reason = "complete"
             nursery.cancel_scope.cancel()
     except BaseExceptionGroup as group:
-        error = _first(group)
-        reason = f"{type(error).__name__}: {error}"
-        raise error from group
+        reason = describe(group)
+        raise cause_of(group) from group
     finally:
         logs.event("tune_stopped", reason=reason)
-
-
-def _first(error: BaseException) -> BaseException:
-    """Return what went wrong first, out of the nurseries' groups."""
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
 
 
 def _weights(loaded: Loaded) -> Mapping[Any, float]:

@@ -10,7 +10,7 @@ from typing import Any
 import attrs
 import trio
 
-from loadtest_trio.errors import CredentialsError, LoadtestError, RedisError, S3Error
+from loadtest_trio.errors import CredentialsError, LoadtestError, RedisError, S3Error, describe
 from loadtest_trio.handlers.registry import Registry
 from loadtest_trio.jobs.store import JobStore
 from loadtest_trio.metrics import logs
@@ -174,7 +174,7 @@ def _as_problem(error: Exception, route: str) -> Problem:
             return Problem(503, "S3 cannot be used at the moment.", wait)
         case LoadtestError():
             return Problem(422, str(error))
-    logs.failure("request_crashed", route, "ERROR", route=route, error=f"{type(error).__name__}: {error}")
+    logs.failure("request_crashed", route, "ERROR", route=route, error=describe(error))
     return Problem(500, "The service has a fault; the log names it.")
 
 

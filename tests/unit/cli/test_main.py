@@ -34,6 +34,7 @@ from loadtest_trio.settings import SETTINGS, Loaded
 NEEDED = {"REDIS_ENDPOINT": "redis://localhost:1", "S3_BUCKET": "bucket"}
 ROOT = Path(__file__).parents[2]
 SECRET = "hunter2-s3cr3t"
+ODD = LoadtestError("odd")
 
 
 @attrs.frozen
@@ -104,7 +105,8 @@ def serving(monkeypatch: pytest.MonkeyPatch) -> Callable[[object], list[Loaded]]
         (RedisUnavailableError("no Redis"), 3),
         (RedisRejectedError("wrong password"), 3),
         (S3DeniedError("denied"), 3),
-        (LoadtestError("odd"), 1),
+        (ODD, 1),
+        (ExceptionGroup("nursery", [ExceptionGroup("inner", [BackendUnavailableError("no Redis")])]), 3),
         (KeyboardInterrupt(), 0),
         (BaseExceptionGroup("nursery", [BaseExceptionGroup("inner", [KeyboardInterrupt()])]), 0),
     ],
@@ -119,7 +121,7 @@ def test_exit_codes(
     assert ended.code == code
     assert "Traceback" not in ended.err
     lines = ended.err.splitlines()
-    faults = len(end.faults) if isinstance(end, ConfigurationError) else int(isinstance(end, LoadtestError))
+    faults = len(end.faults) if isinstance(end, ConfigurationError) else int(code > 1 or end is ODD)
     assert len(lines) == faults
     assert all(line.startswith("loadtest_trio: ") for line in lines)
 
@@ -310,3 +312,13 @@ def test_the_module_is_the_command() -> None:
         [sys.executable, "-m", "loadtest_trio", "--version"], capture_output=True, text=True, check=True
     )
     assert ended.stdout == f"loadtest_trio {__version__}\n"
+
+
+def test_a_missing_authority_file_is_bad_configuration(command: Callable[..., Ended], tmp_path: Path) -> None:
+    """`rediss://` with a file that is not there: exit code 2 at once, one line with the file's name."""
+    missing = tmp_path / "no-such-ca.pem"
+    ended = command("run", REDIS_ENDPOINT=f"rediss://:{SECRET}@h?ssl_ca_certs={missing}", S3_BUCKET="bucket")
+    assert ended.code == 2
+    assert len(ended.err.splitlines()) == 1
+    assert str(missing) in ended.err
+    assert SECRET not in ended.err

@@ -1,12 +1,15 @@
 """URLs, and how idle connections are kept."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 import redis
+import trustme
+from redis.connection import DefaultParser
 
 from loadtest_trio.backends.redis.connection import BoundedParser, Connections, Endpoint
-from loadtest_trio.errors import RedisRejectedError, RedisUnavailableError
+from loadtest_trio.errors import ConfigurationError, RedisRejectedError, RedisUnavailableError
 
 
 def test_whole_url() -> None:
@@ -30,12 +33,30 @@ def test_default_port_and_database() -> None:
     assert (endpoint.options["port"], endpoint.options["db"]) == (6379, 0)
 
 
-def test_tls_verifies_certificate() -> None:
+def test_tls_verifies_certificate(tmp_path: Path) -> None:
     """``rediss://`` makes connections that require a trusted certificate with the right name."""
-    connection = Endpoint.parse("rediss://redis.example?ssl_ca_certs=ca.pem").connection(1.0)
+    file = tmp_path / "ca.pem"
+    trustme.CA().cert_pem.write_to_path(file)
+    connection = Endpoint.parse(f"rediss://redis.example?ssl_ca_certs={file}").connection(1.0)
     assert isinstance(connection, redis.SSLConnection)
     assert (connection.cert_reqs.name, connection.check_hostname) == ("CERT_REQUIRED", True)
-    assert connection.ca_certs == "ca.pem"
+    assert connection.ca_certs == str(file)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [(None, "No such file"), (b"no certificate", "PEM"), (b"", "NO_CERTIFICATE|no cert")],
+)
+def test_an_unusable_authority_file_is_bad_configuration(
+    tmp_path: Path, content: bytes | None, reason: str
+) -> None:
+    """It is named at once, with the reason, instead of at every attempt to connect without its name."""
+    file = tmp_path / "ca.pem"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(ConfigurationError, match=f"REDIS_ENDPOINT.*{file}.*({reason})") as caught:
+        Endpoint.parse(f"rediss://:secret@redis.example?ssl_ca_certs={file}")
+    assert "secret" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -101,7 +122,7 @@ def test_connection_is_reused(monkeypatch: pytest.MonkeyPatch) -> None:
     assert only.open
 
 
-def test_broken_connection_is_closed_with_its_idle_sisters(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_broken_connection_ends_the_idle_ones_too(monkeypatch: pytest.MonkeyPatch) -> None:
     """When one connection breaks, the server most likely went away: no stale one is tried afterwards."""
     broken, idle, fresh = (
         StubConnection(redis.ConnectionError("gone")),
@@ -109,14 +130,58 @@ def test_broken_connection_is_closed_with_its_idle_sisters(monkeypatch: pytest.M
         StubConnection(b"new"),
     )
     connections = connections_of(monkeypatch, broken, fresh)
-    connections._idle.append(idle)
-    connections._idle.append(broken)
+    connections._idle += [(0, idle), (0, broken)]
     with pytest.raises(RedisUnavailableError, match="h:6379: gone"):
         connections.execute("A")
     assert not broken.open
     assert not idle.open
     monkeypatch.setattr(Endpoint, "connection", lambda self, timeout: fresh)
     assert connections.execute("A") == b"new"
+
+
+ELSEWHERE = [
+    "READONLY You can't write against a read only replica.",
+    "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.",
+    "CLUSTERDOWN The cluster is down",
+    "LOADING Redis is loading the dataset in memory",
+    "MOVED 3999 10.0.0.2:6379",
+    "ASK 3999 10.0.0.2:6379",
+    "NOAUTH Authentication required.",
+    "WRONGPASS invalid username-password pair or user is disabled.",
+]
+
+
+@pytest.mark.parametrize("text", ELSEWHERE)
+def test_a_server_that_is_the_wrong_one_ends_every_connection(
+    monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    """The one that got the reply, the idle ones, and the ones in use as soon as they are given back."""
+    parser: Any = DefaultParser
+    wrong, idle, fresh = (
+        StubConnection(b"1", parser.parse_error(text)),
+        StubConnection(),
+        StubConnection(b"2"),
+    )
+    busy = StubConnection(b"read")
+    connections = connections_of(monkeypatch, wrong, fresh)
+    assert connections.execute("A") == b"1"
+    connections._idle.insert(0, (0, idle))
+    with pytest.raises(RedisUnavailableError, match=text.split()[0]):
+        connections.execute("B")
+    assert not wrong.open
+    assert not idle.open
+    connections._give_back(0, busy)  # it was on its way when the others ended
+    assert not busy.open
+    assert connections.execute("C") == b"2"
+    assert fresh.open
+
+
+def test_a_login_that_never_worked_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before the first answer it is the user's mistake, not a password that is being changed."""
+    parser: Any = DefaultParser
+    connections = connections_of(monkeypatch, StubConnection(parser.parse_error("WRONGPASS invalid")))
+    with pytest.raises(RedisRejectedError, match="user and password"):
+        connections.execute("A")
 
 
 def test_trickling_reply_ends(monkeypatch: pytest.MonkeyPatch) -> None:
