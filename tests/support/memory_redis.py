@@ -239,6 +239,7 @@ class MemoryQueue:
         """Put deliveries back that nobody started."""
         if not tokens:
             return 0
+        self._held.difference_update(tokens)
         return await self._persist("release", lambda: self.redis.give_back(self.consumer, tokens))
 
     async def heartbeat(self) -> None:
@@ -361,6 +362,9 @@ class MemoryQueue:
     def _heartbeat(self) -> None:
         if self.consumer not in self.redis.retired:
             self.redis.beat(self.consumer, self._ttl)
+        in_flight = self.redis.in_flight.get(self.consumer, {})
+        if len(in_flight) > len(self._held):
+            self.redis.give_back(self.consumer, [token for token in in_flight if token not in self._held])
 
     def _reap(self) -> ReapResult:
         redis = self.redis
@@ -370,8 +374,8 @@ class MemoryQueue:
         now = redis.clock()
         if now - redis.serving_since < self._ttl:
             return ReapResult(0, 0, 0)
-        silent = [consumer for consumer, at in redis.heard.items() if at < now - self._ttl]
-        judged = [self._judge(consumer) for consumer in silent]
+        silent = sorted((at, consumer) for consumer, at in redis.heard.items() if at < now - self._ttl)
+        judged = [self._judge(consumer) for _, consumer in silent]
         redis.jobs.purge_expired()
         return ReapResult(*(sum(column) for column in zip((0, 0, 0), *judged, strict=True)))
 
@@ -393,5 +397,6 @@ class MemoryQueue:
 
     def _retire(self) -> None:
         self.redis.give_back(self.consumer, list(self.redis.in_flight.get(self.consumer, ())))
+        self._held.clear()
         self.redis.forget_consumer(self.consumer)
         self.redis.retired.add(self.consumer)
