@@ -10,6 +10,7 @@ from rich.console import Console
 
 from loadtest_trio.cli.embedding import configured
 from loadtest_trio.cli.exits import OK
+from loadtest_trio.cli.users.tuning import add_users_options, tune_users
 from loadtest_trio.metrics import logs
 from loadtest_trio.report import write_report
 from loadtest_trio.tune.rig import search
@@ -24,6 +25,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="on private local servers, except for a backend whose address is in the environment",
     )
+    add_users_options(parser.add_argument_group("tune --users: of a job API under simulated users"))
     parser.add_argument(
         "--objective-p99-ms", type=float, default=1000.0, metavar="MS", help="end-to-end p99 (1000)"
     )
@@ -37,6 +39,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def execute(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
     """Search, then write the report from the lines, also when interrupted."""
+    if options.users:
+        return tune_users(options, environ)
     options.output.mkdir(parents=True, exist_ok=True)
     lines = options.output / "tune.jsonl"
     lines.unlink(missing_ok=True)

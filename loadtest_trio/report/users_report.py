@@ -73,6 +73,9 @@ def chapter(run: UsersRun, folder: Path, prefix: str, number: int) -> list[str]:
         number: Of the run.
     """
     steps = read_steps(run.of("users")).steps
+    searched = run.of("tune_users_verdict")
+    if searched:  # up and down, and the same again: in the order of a climb
+        steps = sorted(steps, key=lambda each: (each.level, each.number))
     limits = _limits(run.started)
     open_profile = bool(run.started.get("open"))
     breaches = judge_all(steps, limits, open_profile=open_profile) | _told(run)
@@ -81,7 +84,7 @@ def chapter(run: UsersRun, folder: Path, prefix: str, number: int) -> list[str]:
     began = str((run.parts[0].started or run.parts[0].lines[0]).get("timestamp", ""))
     seconds = max(part.seconds for part in run.parts)
     sections = (
-        ("", users_sections.verdict(found, unit)),
+        ("", users_sections.search(searched[-1]) if searched else users_sections.verdict(found, unit)),
         ("Thresholds", users_sections.thresholds(run.of("users_threshold"))),
         ("Steps", users_sections.steps(steps, found)),
         ("Answers", users_sections.questions(found, unit)),

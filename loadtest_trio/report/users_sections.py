@@ -20,6 +20,20 @@ def verdict(found: Findings, unit: str) -> str:
     return " ".join(sentences(found, unit))
 
 
+def search(line: LogLine) -> str:
+    """Return what a search for the most users has found."""
+    unit, sustained = line.get("unit") or "users", line.get("sustained") or 0
+    windows = f"{line.get('windows_passed')} of {line.get('windows')} windows"
+    how = f"{windows} confirmed it" if line.get("confirmed") else "not confirmed"
+    failed = line.get("failed_at")
+    reasons = "; ".join(map(str, line.get("reasons") or ()))
+    limit = f" {failed:,} were too many: {reasons}." if failed else " No limit was reached."
+    return (
+        f"**The service sustains {sustained:,} {unit}** ({how}): {line.get('done_per_second')} jobs (or "
+        f"requests, without jobs) a second.{limit} **What gave in: {line.get('bottleneck')}.**"
+    )
+
+
 def steps(all_steps: Sequence[Step], found: Findings) -> str:
     """Return brief 003's table: a row a step."""
     headings = (

@@ -1,7 +1,8 @@
 """A session against a real address: sockets, the target's readings, signals."""
 
 import signal
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,11 @@ import trio
 from loadtest_trio.metrics import logs, machine
 from loadtest_trio.users.clock import Sleepers
 from loadtest_trio.users.generator import ports_warning, raise_descriptor_limit
-from loadtest_trio.users.session import Outcome, Run, Session, View
+from loadtest_trio.users.session import Outcome, Run, Session, View, tell
 from loadtest_trio.users.tally import Recorder
 from loadtest_trio.users.target import Both, LocalProcess, Scraped, Target, listening_process
 from loadtest_trio.users.user import Surroundings
-from loadtest_trio.users.wire import HttpWire, Origin, SocketWatch, resolve
+from loadtest_trio.users.wire import HttpWire, Origin, SocketWatch, Wire, resolve
 
 _PORT_RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
 _AGENT = "User-Agent: loadtest_trio\r\nAccept: */*\r\n"
@@ -52,28 +53,62 @@ async def launch(run: Run, address: Address, options: Mapping[str, str], view: V
     Raises:
         ConfigurationError: The address cannot be used.
     """
+    async with open_site(address, options) as site:
+        for warning in _warnings(run, site.origin):
+            logs.event("users_limit", "WARNING", warning=warning)
+            view.say(warning)
+        session = Session(run, site.around, site.open_wire, site.target, view)
+        logs.event("users_started", **_started(run, address, options))
+        async with trio.open_nursery() as nursery:
+            await nursery.start(_watch_signals, session)
+            outcome = await session.run()
+            nursery.cancel_scope.cancel()
+    tell(outcome)
+    return outcome
+
+
+@attrs.frozen
+class Site:
+    """A service that users can be let loose on.
+
+    Attributes:
+        origin: Where it is.
+        around: What its users share.
+        open_wire: Makes a user's connection.
+        target: Tells of its machine.
+    """
+
+    origin: Origin
+    around: Surroundings
+    open_wire: Callable[[], Wire]
+    target: Target
+
+
+@asynccontextmanager
+async def open_site(address: Address, options: Mapping[str, str]) -> AsyncIterator[Site]:
+    """Look a service up and watch the sockets of its users, until the block ends.
+
+    Args:
+        address: Where it is.
+        options: Of the scenario.
+
+    Raises:
+        ConfigurationError: The address cannot be used.
+    """
     origin = await resolve(address.url, timeout=address.timeout, insecure=address.insecure)
-    for warning in _warnings(run, origin):
-        logs.event("users_limit", "WARNING", warning=warning)
-        view.say(warning)
-    watch = SocketWatch()
     headers = _headers(origin, address.headers)
-    around = Surroundings(Recorder(), Sleepers(), headers, options, url=address.url)
+    watch = SocketWatch()
     probe = HttpWire(origin, watch)
+    around = Surroundings(Recorder(), Sleepers(), headers, options, url=address.url)
     target = _target(address, origin, probe, headers)
-    session = Session(run, around, lambda: HttpWire(origin, watch), target, view)
-    logs.event("users_started", **_started(run, address, options))
     try:
         async with trio.open_nursery() as nursery:
             await nursery.start(watch.run)
-            await nursery.start(_watch_signals, session)
-            outcome = await session.run()
-            probe.close()
+            yield Site(origin, around, lambda: HttpWire(origin, watch), target)
             nursery.cancel_scope.cancel()
     finally:
         probe.close()
         watch.close()
-    return outcome
 
 
 def _started(run: Run, address: Address, options: Mapping[str, str]) -> dict[str, Any]:

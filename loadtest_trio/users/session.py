@@ -42,12 +42,14 @@ class Run:
         crowd: Who they are.
         rules: What may end it early.
         interval: Seconds between two lines.
+        since: Seconds that its lines' ``uptime_seconds`` begin with: a search is many runs in one log.
     """
 
     profile: Profile
     crowd: Crowd
     rules: Rules = attrs.field(factory=Rules)
     interval: float = 10.0
+    since: float = 0.0
 
 
 @attrs.frozen
@@ -206,7 +208,7 @@ class Session:
         generator = self._health.read(counts)
         fields["jobs"] |= {"open": recorder.jobs_open, "statuses": dict(recorder.statuses)}
         return {
-            "uptime_seconds": round(elapsed, 3),
+            "uptime_seconds": round(self._run.since + elapsed, 3),
             "seconds": round(seconds, 4),
             "step": wanted.step,
             "phase": str(course.phase),
@@ -238,7 +240,7 @@ class Session:
         breaches = judge_all(steps, limits, open_profile=self._run.profile.open) | course.breaches
         findings = find(steps, breaches, limits)
         unit = "new users a second" if self._run.profile.open else "users"
-        outcome = Outcome(
+        return Outcome(
             reason=course.reason,
             steps=course.steps,
             breaches=breaches,
@@ -248,25 +250,23 @@ class Session:
             counts=self._counts,
             seconds=seconds,
         )
-        self._tell(outcome)
-        return outcome
 
-    def _tell(self, outcome: Outcome) -> None:
-        for each in outcome.judged:
-            level = "INFO" if each.held else "ERROR"
-            logs.event(
-                "users_threshold", level, threshold=each.threshold.text, value=each.value, held=each.held
-            )
-        logs.event("users_verdict", sentences=outcome.verdict)
-        total, jobs = outcome.counts.total, outcome.counts.jobs
-        logs.event(
-            "users_stopped",
-            reason=outcome.reason,
-            uptime_seconds=round(outcome.seconds, 3),
-            requests=total.requests,
-            failures=total.failures,
-            jobs_submitted=jobs.submitted,
-            jobs_finished=jobs.finished,
-            jobs_failed=jobs.failed,
-            jobs_abandoned=jobs.abandoned,
-        )
+
+def tell(outcome: Outcome) -> None:
+    """Write the last lines of a run: thresholds, verdict, totals."""
+    for each in outcome.judged:
+        level = "INFO" if each.held else "ERROR"
+        logs.event("users_threshold", level, threshold=each.threshold.text, value=each.value, held=each.held)
+    logs.event("users_verdict", sentences=outcome.verdict)
+    total, jobs = outcome.counts.total, outcome.counts.jobs
+    logs.event(
+        "users_stopped",
+        reason=outcome.reason,
+        uptime_seconds=round(outcome.seconds, 3),
+        requests=total.requests,
+        failures=total.failures,
+        jobs_submitted=jobs.submitted,
+        jobs_finished=jobs.finished,
+        jobs_failed=jobs.failed,
+        jobs_abandoned=jobs.abandoned,
+    )

@@ -80,7 +80,7 @@ def _short(value: float) -> str:
 
 
 def _broken(observation: Observation, limits: Limits) -> list[str]:
-    reasons = []
+    reasons = list(observation.faults)
     if observation.schedule_lag_ms > limits.schedule_lag_ms:
         reasons.append(f"the generator is {observation.schedule_lag_ms:.0f} ms behind its schedule")
     if observation.error_share > limits.errors:

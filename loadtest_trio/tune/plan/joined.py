@@ -25,6 +25,8 @@ def join(first: Observation, second: Observation) -> Observation:
         schedule_lag_ms=max(first.schedule_lag_ms, second.schedule_lag_ms),
         usage=_usage(first, second),
         work=works[0] + works[1] if len(works) == 2 else next(iter(works), None),
+        faults=tuple(dict.fromkeys(first.faults + second.faults)),
+        cause=second.cause or first.cause,
     )
 
 

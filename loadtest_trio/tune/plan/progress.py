@@ -77,6 +77,15 @@ def describe(finding: Finding) -> str:
                 f"{fields['goodput_per_second']:>8.1f}/s done "
                 f"{fields['cpu_percent']:>5.1f} % CPU  {fields['change']} {result}"
             )
+        case "tune_users_stage":
+            result = "passed" if fields["passed"] else "; ".join(fields["reasons"])
+            return (
+                f"{fields['kind']:<11} {fields['wanted_level']:>7,} {fields['unit']}  "
+                f"{fields['done_per_second']:>8.1f}/s done {fields['cpu_percent']:>5.1f} % CPU  {result}"
+            )
+        case "tune_users_verdict":
+            how = "confirmed" if fields["confirmed"] else "not confirmed"
+            return f"{fields['sustained']:,} {fields['unit']} ({how}); what gave in: {fields['bottleneck']}"
         case "tune_saturation":
             return f"saturation point: {fields['rate']:.0f} messages a second"
         case "tune_experiment":

@@ -92,6 +92,7 @@ class Search:
         pace: How long things take.
         hurry: Whether time is running out; then the search ends with what it knows.
         kept: The nominal rates at which the system kept up, and what they showed.
+        guesses_left: How often the goodput under overload is tried as a rate; 0 where rates are users.
     """
 
     workers: int
@@ -106,7 +107,7 @@ class Search:
     _windows: list[bool] = attrs.field(factory=list)
     _cpu_wait: float = 0.0
     _overload_goodput: float = 0.0
-    _guesses_left: int = 2
+    guesses_left: int = 2
 
     def run(self) -> Plan[Saturation]:
         """Search, and return the saturation point."""
@@ -144,7 +145,7 @@ class Search:
         Under overload most systems still do what they can, so goodput is a good guess. One that
         collapses does less; after two guesses that turned out too low, plain bisection goes on.
         """
-        if self._guesses_left and self._overload_goodput:
+        if self.guesses_left and self._overload_goodput:
             return min(max(self._overload_goodput, low * self.pace.resolution), high / self.pace.resolution)
         return sqrt(low * high)
 
@@ -166,7 +167,7 @@ class Search:
             passed = yield from self._probe(Kind.PROBE_AGAIN, rate)
             if passed:
                 self._failed_at, self._reasons = before
-        self._guesses_left -= passed and kind is Kind.BISECT and self._guesses_left > 0
+        self.guesses_left -= passed and kind is Kind.BISECT and self.guesses_left > 0
         return passed
 
     def _probe(self, kind: Kind, rate: float) -> Plan[bool]:

@@ -145,6 +145,8 @@ class Observation:
             so that one hiccup, which it catches up with, does not count.
         usage: What was busy.
         work: What was done for the CPU spent; see `cost_model.Work`.
+        faults: Why the step failed, as far as whoever measured it already knows.
+        cause: What gave in, by name, where that was seen; "".
     """
 
     slices: tuple[Slice, ...]
@@ -157,6 +159,8 @@ class Observation:
     schedule_lag_ms: float = 0.0
     usage: Usage = Usage()
     work: Any = None
+    faults: tuple[str, ...] = ()
+    cause: str = ""
 
     @property
     def booked_ms(self) -> float:

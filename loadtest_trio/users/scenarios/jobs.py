@@ -14,6 +14,9 @@ from loadtest_trio.users.scenario import scenario
 from loadtest_trio.users.scenarios.polling import refused, until_done
 from loadtest_trio.users.user import Response, User
 
+_TOO_MANY = 429  # the client's own fault: no failure of the service
+_EXPECTED = (200, 201, 202, _TOO_MANY)
+
 
 @scenario()
 async def create_and_poll(user: User) -> None:
@@ -27,11 +30,13 @@ async def create_and_poll(user: User) -> None:
     if not user.option("ordered", 1):
         request["ordered"] = False
     for _ in range(user.option("jobs", 3)):
-        response = await user.post("/api/jobs", json=request, headers={"X-Client-Id": client})
+        response = await user.post(
+            "/api/jobs", json=request, headers={"X-Client-Id": client}, expect=_EXPECTED
+        )
         job = response.json()
-        if response.ok and isinstance(job, dict) and "id" in job:
+        if response.status != _TOO_MANY and response.ok and isinstance(job, dict) and "id" in job:
             user.submitted(response, job["id"])
-        elif response.status in (429, 503):
+        elif response.status in (_TOO_MANY, 503):
             await refused(user, response)
 
     async def poll(job: Job) -> tuple[Response, str, float | None]:

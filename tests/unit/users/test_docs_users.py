@@ -8,6 +8,7 @@ import trio
 from trio.testing import MockClock
 
 from loadtest_trio.cli.users import add_options
+from loadtest_trio.cli.users.tuning import add_users_options
 from loadtest_trio.report.users_conditions import NAMES
 from loadtest_trio.users.profile import constant
 from loadtest_trio.users.scenario import load
@@ -59,9 +60,10 @@ def test_every_flag_is_on_the_page() -> None:
 
 
 def test_every_flag_on_the_page_exists() -> None:
-    parser = argparse.ArgumentParser(add_help=False)
+    parser = argparse.ArgumentParser(add_help=False, conflict_handler="resolve")
     add_options(parser)
-    known = {flag for action in parser._actions for flag in action.option_strings}
+    add_users_options(parser.add_argument_group("tune"))
+    known = {"--seconds", *(flag for action in parser._actions for flag in action.option_strings)}
     assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", PAGE)) - known <= {"--step-load"}
 
 
