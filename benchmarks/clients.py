@@ -35,7 +35,7 @@ BODY = b"a" * SIZE
 @asynccontextmanager
 async def s3service(method: str, tasks: int, *, transport: Literal["lean", "httpx"]) -> AsyncIterator[Call]:
     """The package's S3Service: signs, checks, translates errors."""
-    from loadtest_trio.backends.s3 import BucketLocation, S3Service, find_credentials
+    from loadtest_trio.backends.s3 import BucketLocation, S3Service, Signing, find_credentials
     from loadtest_trio.http.client.deadline_watch import DeadlineWatch
     from loadtest_trio.http.client.transport import open_transport
 
@@ -43,7 +43,7 @@ async def s3service(method: str, tasks: int, *, transport: Literal["lean", "http
     service = S3Service(
         transport=open_transport(transport, max_connections=tasks, verify=trusting(), watch=watch),
         location=BucketLocation(BUCKET, "us-east-1", URL, "loadtest/"),
-        credentials=await find_credentials(os.environ, home=Path.home(), unix_clock=time.time),
+        signing=Signing(await find_credentials(os.environ, home=Path.home(), unix_clock=time.time)),
         deadline_watch=watch,
     )
     async with trio.open_nursery() as nursery:

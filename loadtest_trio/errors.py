@@ -28,14 +28,20 @@ class LoadtestError(Exception):
     Attributes:
         fault: Who has to act.
         retryable: Whether the same attempt can succeed later.
+        fatal_at_start: Whether the service does not start: a person must change something first. A
+            running service waits for that.
         backend: The backend that it speaks of, such as ``s3``; "" for none.
-        unreachable: Whether that backend gave no answer at all, so that an outage may be the reason.
+        outage_symptom: Whether an outage of that backend may be the cause: a condition of the whole
+            backend, not of one message.
+        retry_after: Seconds that the backend asks to wait before the next attempt; 0: it does not say.
     """
 
     fault: ClassVar[Fault] = Fault.SERVICE
     retryable: ClassVar[bool] = False
+    fatal_at_start: ClassVar[bool] = False
     backend: ClassVar[str] = ""
-    unreachable: ClassVar[bool] = False
+    outage_symptom: ClassVar[bool] = False
+    retry_after: float = 0.0
 
 
 def cause_of(error: BaseException) -> BaseException:
@@ -125,7 +131,7 @@ class RedisUnavailableError(RedisError):
     """No answer, or an answer that says "later" (loading, failing over, out of memory)."""
 
     retryable = True
-    unreachable = True
+    outage_symptom = True
 
 
 class RedisRejectedError(RedisError):
@@ -182,10 +188,26 @@ class ObjectMissingError(S3Error):
 
 
 class S3UnreachableError(S3Error):
-    """No complete response: DNS, refused, reset, timed out, TLS failed or the body was cut short."""
+    """No connection to S3: name look-up, connecting or the TLS handshake failed."""
 
     retryable = True
-    unreachable = True
+    outage_symptom = True
+
+
+class S3BrokenResponseError(S3Error):
+    """S3 was connected, but no complete response came: reset, timed out, cut short, or not HTTP.
+
+    The cause may be one object as well as an outage.
+    """
+
+    retryable = True
+    outage_symptom = True
+
+
+class ObjectTooLargeError(S3Error):
+    """The object is larger than `MAX_OBJECT_BYTES`."""
+
+    fault = Fault.MESSAGE
 
 
 class S3ThrottledError(S3Error):
@@ -195,27 +217,57 @@ class S3ThrottledError(S3Error):
 
 
 class S3ServerError(S3Error):
-    """S3 failed: 500, 502, 503, 504, or 400 RequestTimeout."""
+    """S3 failed: 500, 502, 503, 504, 400 RequestTimeout, or a success that is not S3's."""
 
     retryable = True
 
 
-class S3DeniedError(S3Error):
-    """403: wrong keys, wrong signature, missing permission or a clock that is off."""
+class S3AccessError(S3Error):
+    """S3 answers but does not let us work: the base of faults that a person must mend outside.
+
+    They may concern everything, so messages wait while they do (`backends.s3.outage_detector`).
+    """
 
     fault = Fault.USER
+    retryable = True
+    fatal_at_start = True
+    outage_symptom = True
 
 
-class BucketMissingError(S3Error):
+class S3DeniedError(S3AccessError):
+    """403: a missing permission, for the object or in general, or a wrong signature."""
+
+
+class S3CredentialsError(S3DeniedError):
+    """S3 rejects the keys themselves: unknown, disabled or expired."""
+
+
+class ClockSkewError(S3DeniedError):
+    """The time of signing differs from S3's by more than 15 minutes.
+
+    Attributes:
+        server_time: S3's time of day in Unix seconds, from the header ``Date``; None if there was none.
+    """
+
+    server_time: float | None = None
+
+
+class BucketMissingError(S3AccessError):
     """The bucket does not exist."""
 
-    fault = Fault.USER
+
+class WrongRegionError(S3AccessError):
+    """The bucket is in another region than the requests were signed for."""
 
 
-class WrongRegionError(S3Error):
-    """The bucket lives in another region than the requests were signed for."""
+class S3RedirectedError(S3AccessError):
+    """S3, or a proxy in its place, redirects to another address.
 
-    fault = Fault.USER
+    Attributes:
+        location: The header ``Location``.
+    """
+
+    location: str = ""
 
 
 class S3RejectedError(S3Error):

@@ -10,13 +10,12 @@ import attrs
 import httpx
 
 from loadtest_trio.backends.redis import RedisService
-from loadtest_trio.backends.s3 import BucketLocation, S3Service, find_credentials
+from loadtest_trio.backends.s3 import BucketLocation, S3Service, Signing, find_credentials
 from loadtest_trio.backends.s3.instrumented import InstrumentedTransport
 from loadtest_trio.errors import (
     ConfigurationError,
     LoadtestError,
     S3ThrottledError,
-    S3UnreachableError,
     SettingFault,
 )
 from loadtest_trio.http.client.deadline_watch import DeadlineWatch
@@ -122,6 +121,7 @@ class Opener:
             settings.s3_transport.value,
             max_connections=_most_workers(settings) + _SPARE_CONNECTIONS,
             verify=_authorities(bundle) if bundle else None,
+            max_body_bytes=settings.max_object_bytes,
             watch=watch,
         )
         return self.clients.s3(
@@ -129,15 +129,15 @@ class Opener:
             location=BucketLocation(
                 settings.s3_bucket, settings.aws_region, settings.s3_endpoint_url or None, settings.s3_prefix
             ),
-            credentials=await find_credentials(self.environ, home=Path.home(), unix_clock=time.time),
+            signing=Signing(await find_credentials(self.environ, home=Path.home(), unix_clock=time.time)),
             observe=self._observe_s3,
+            on_outage=lambda error: note_backend(self.health_state, "s3", error),
             deadline_watch=watch,
         )
 
     def _observe_s3(self, kind: str, seconds: float, size: int, error: LoadtestError | None) -> None:
         self.metrics.observe_s3(kind, seconds, size, error)
         self.metrics.totals["throttled"] += isinstance(error, S3ThrottledError)
-        note_backend(self.health_state, "s3", error if isinstance(error, S3UnreachableError) else None)
 
 
 def _most_workers(settings: Settings) -> int:

@@ -45,7 +45,7 @@ async def _retry_until_ready(
         try:
             await attempt()
         except LoadtestError as error:
-            if not error.retryable or trio.current_time() >= deadline:
+            if not error.retryable or error.fatal_at_start or trio.current_time() >= deadline:
                 raise BackendUnavailableError(f"{what} cannot be used: {error}; check {hint}") from error
         else:
             return

@@ -165,6 +165,7 @@ class MetricsService:
             "snapshot_age_seconds": round(now - self._snapshot_at, 3),
             "rate_per_second": self._rate(now),
             "objects": self._objects() if self._objects else None,
+            "objects_skipped": self._metrics.totals["objects_skipped"],
             **self._meter.read(),
             **self._limits,
             "loop_lag_ms": self._metrics.collect_peak_ms("loop_lag"),

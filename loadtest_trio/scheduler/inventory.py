@@ -1,9 +1,10 @@
 """Which objects exist, kept from events. Pure.
 
-A key is in one of four states, and only an *available* one is ever chosen:
+A key is in one of five states, and only an *available* one is ever chosen:
 
     expected ──created──► available ──taken──► leaving ──deleted──► (unknown)
         └─────failed────► (unknown)   ◄─failed──┘
+                              └── dead because of the object ──► set aside for an hour
 
 A LIST only reconciles: it takes seconds, and what it reports about a key that changed meanwhile is
 stale. So a reconciliation notes which keys were touched after it began, and leaves those alone.
@@ -12,6 +13,13 @@ stale. So a reconciliation notes which keys were touched after it began, and lea
 from collections.abc import Callable, Iterable
 from random import Random
 
+from loadtest_trio.errors import (
+    CredentialsError,
+    LoadtestError,
+    S3ServerError,
+    S3ThrottledError,
+    S3UnreachableError,
+)
 from loadtest_trio.jobs.delivery import Outcome
 from loadtest_trio.jobs.message import Message, Operation
 
@@ -19,6 +27,11 @@ EXPECTATION_SECONDS = 1200.0
 """A plan that no LIST shows carried out for this long will not be: its message died with somebody else.
 
 Longer than a message waits on a full queue at the default rate (100,000 messages, 100 a second)."""
+
+SET_ASIDE_SECONDS = 3600.0
+"""An object whose message died is not chosen again for this long; then its owner may have mended it."""
+
+_FAULTS_OF_S3 = (CredentialsError, S3ServerError, S3ThrottledError, S3UnreachableError)
 
 
 class Inventory:
@@ -36,12 +49,18 @@ class Inventory:
         self._places: dict[str, int] = {}  # key -> its place in _keys
         self._expected: dict[str, float] = {}  # key -> when its CREATE was enqueued
         self._leaving: dict[str, float] = {}  # key -> when its DELETE was enqueued
+        self._set_aside: dict[str, float] = {}  # key -> when its message died
         self._touched: set[str] | None = None  # since a reconciliation began
 
     @property
     def objects(self) -> int:
         """How many objects exist, as far as is known."""
         return len(self._keys) + len(self._leaving)
+
+    @property
+    def set_aside(self) -> int:
+        """How many objects are not chosen because a message for them died."""
+        return len(self._set_aside)
 
     @property
     def planned(self) -> int:
@@ -76,6 +95,7 @@ class Inventory:
     def deleted(self, key: str) -> None:
         """Note that the object is gone: its DELETE was acknowledged, or it was found missing."""
         self._leaving.pop(key, None)
+        self._set_aside.pop(key, None)
         self._discard(key)
         self._touch(key)
 
@@ -90,9 +110,12 @@ class Inventory:
             self._add(key)
         self._touch(key)
 
-    def completed(self, message: Message, outcome: Outcome) -> None:
+    def completed(self, message: Message, outcome: Outcome, error: LoadtestError | None = None) -> None:
         """Note how the delivery of a message ended; the worker publishes every one of them."""
         key, done = message.key, outcome is Outcome.PROCESSED
+        if outcome is Outcome.DEAD and error is not None and not isinstance(error, _FAULTS_OF_S3):
+            self._put_aside(key)
+            return
         if outcome is Outcome.RETRY:
             return
         if outcome is Outcome.MISSED:
@@ -101,6 +124,15 @@ class Inventory:
             (self.created if done else self.not_created)(key)
         elif message.operation == Operation.DELETE:
             (self.deleted if done else self.not_deleted)(key)
+
+    def _put_aside(self, key: str) -> None:
+        """Choose the key no more: the next message for it would die as well."""
+        self._expected.pop(key, None)
+        known = key in self._places or self._leaving.pop(key, None) is not None
+        self._discard(key)
+        self._touch(key)
+        if known:
+            self._set_aside[key] = self._clock()
 
     def forget_plans(self) -> None:
         """Note that the queue was lost: nothing that was enqueued will happen."""
@@ -166,6 +198,8 @@ class Reconciliation:
         for key in keys:
             self._unseen.discard(key)
             touched = inventory._touched is None or key in inventory._touched
+            if key in inventory._set_aside:
+                continue
             if key not in inventory._places and key not in inventory._leaving and not touched:
                 inventory._expected.pop(key, None)
                 inventory._add(key)
@@ -183,6 +217,9 @@ class Reconciliation:
         gone = self._unseen - touched
         for key in gone:
             inventory.deleted(key)
+        inventory._set_aside = {
+            key: at for key, at in inventory._set_aside.items() if at > inventory._clock() - SET_ASIDE_SECONDS
+        }
         oldest = inventory._clock() - EXPECTATION_SECONDS
         for key in [key for key, at in inventory._expected.items() if at < oldest]:
             inventory.not_created(key)

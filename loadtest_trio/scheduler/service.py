@@ -1,11 +1,12 @@
 """SchedulerService: decides what is due and puts it on the queue."""
 
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, Protocol
 
 import trio
 
-from loadtest_trio.backends.s3 import ListedObject
+from loadtest_trio.backends.s3 import Page
 from loadtest_trio.errors import LoadtestError
 from loadtest_trio.jobs.ledger import QueueSnapshot
 from loadtest_trio.jobs.message import Message
@@ -13,6 +14,7 @@ from loadtest_trio.metrics import logs
 from loadtest_trio.metrics.counters import Metrics
 from loadtest_trio.metrics.health_state import HealthState
 from loadtest_trio.scheduler.course import Course, Helm
+from loadtest_trio.scheduler.eligibility import usable_keys
 from loadtest_trio.scheduler.inventory import Inventory
 from loadtest_trio.scheduler.pacer import Pacer
 from loadtest_trio.scheduler.planner import Planner
@@ -33,7 +35,7 @@ class _Queue(Protocol):
 
 
 class _Bucket(Protocol):
-    def list(self) -> AsyncIterator[list[ListedObject]]: ...
+    def list(self) -> AsyncIterator[Page]: ...
 
 
 class SchedulerService:
@@ -72,6 +74,7 @@ class SchedulerService:
         self._unix_clock = unix_clock
         self._pacer: Pacer | None = None
         self._queued = 0
+        self._skip_reasons: set[str] = set()
         self._starving = trio.Event()
         self._met = False
         self.helm = Helm(Course(settings.scheduler_mode, settings.scheduler_messages_per_second))
@@ -221,8 +224,19 @@ class SchedulerService:
 
     async def _list_once(self) -> None:
         reconciliation = self._inventory.reconcile()
-        found = 0
+        found, skipped = 0, Counter[str]()
         async for page in self._bucket.list():
-            found += reconciliation.see(listed.key for listed in page)
+            skipped.update(page.skipped)
+            found += reconciliation.see(usable_keys(page.objects, self._settings.max_object_bytes, skipped))
         gone = reconciliation.finish()
         logs.event("inventory_reconciled", "DEBUG", objects=self._inventory.objects, found=found, gone=gone)
+        self._note_skipped(skipped)
+
+    def _note_skipped(self, skipped: Counter[str]) -> None:
+        """Count the objects that the load does not use, and log each reason once."""
+        if self._inventory.set_aside:
+            skipped["failed_for_good"] = self._inventory.set_aside
+        self._metrics.totals["objects_skipped"] = skipped.total()
+        if not skipped.keys() <= self._skip_reasons:
+            self._skip_reasons |= skipped.keys()
+            logs.event("objects_skipped", "WARNING", **skipped)

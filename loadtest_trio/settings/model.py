@@ -175,6 +175,12 @@ class Settings:
         least=37,
         most=37_000_000,
     )
+    max_object_bytes: int = whole(
+        64 * 1024 * 1024,
+        "Largest object in bytes that is downloaded; larger ones are left alone.",
+        least=1,
+        most=2**40,
+    )
     random_seed: int | None = whole(None, "Repeats the order of the operations and the sizes of new files.")
 
     # Work

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from loadtest_trio.errors import LoadtestError
 from loadtest_trio.jobs.delivery import Outcome
 from loadtest_trio.jobs.message import Message
 from loadtest_trio.metrics import logs
@@ -15,14 +16,14 @@ class CompletionRecorder:
     Args:
         metrics: Where it counts.
         unix_clock: The time of day in Unix seconds, the same clock as that of `Completion.at`.
-        on_completed: Called with each message whose delivery is settled, and with its outcome.
+        on_completed: Called with each message whose delivery is settled, its outcome and its error.
     """
 
     def __init__(
         self,
         metrics: Metrics,
         unix_clock: Callable[[], float],
-        on_completed: Callable[[Message, Outcome], None],
+        on_completed: Callable[[Message, Outcome, LoadtestError | None], None],
     ) -> None:
         self._metrics = metrics
         self._unix_clock = unix_clock
@@ -45,7 +46,7 @@ class CompletionRecorder:
         self._metrics.totals[outcome] += 1
         if message is None:
             return
-        self._on_completed(message, outcome)
+        self._on_completed(message, outcome, completion.error)
         stats = self._metrics.operations[message.operation]
         stats.processed += outcome is Outcome.PROCESSED
         stats.missed += outcome is Outcome.MISSED

@@ -8,10 +8,11 @@
                                                    └ no ─► retries left? ─► retry, else dead
 
 Failures during an outage of a backend do not use up a message's attempts: an attempt is free when it began
-while the backend gave nobody an answer, and got none itself. The attempt that *reveals* an outage still
-counts; otherwise a message whose every request breaks could retry for ever. So an outage costs a message
-one attempt at most. After many free attempts the message returns to the queue, at no cost, so that its
-worker can try others. A 500 or a 503 is an answer and always counts.
+during the outage and failed with a symptom of one (`LoadtestError.outage_symptom`). The attempts that
+*reveal* an outage still count; otherwise a message whose every request breaks could retry for ever. Whether
+S3 is out, `backends.s3.outage_detector` decides, and never by the failures of one key. After many free
+attempts the message returns to the queue, at no cost, so that its worker can try others. A 500 or a 503 is an
+answer and always counts; the wait that it asks for is heeded.
 """
 
 from collections.abc import Awaitable, Callable
@@ -26,6 +27,8 @@ from loadtest_trio.handlers.registry import Handler
 from loadtest_trio.jobs.delivery import Delivery, Outcome
 from loadtest_trio.jobs.message import Message
 from loadtest_trio.worker.completion import Completion
+
+_LONGEST_WAIT_IN_PLACE = 5.0  # seconds; a message that has to wait longer returns to the queue
 
 
 @attrs.frozen
@@ -98,14 +101,15 @@ class Runner:
                 return self._end(claimed, outcome, attempts, error=error, result=result, result_ref=ref)
             self.on_failure(message, attempt, error)
             counted += not self._excused(error, began)
-            if not error.retryable or counted >= policy.attempts_in_place or attempt >= policy.most_in_place:
+            exhausted = counted >= policy.attempts_in_place or attempt >= policy.most_in_place
+            if not error.retryable or exhausted or error.retry_after > _LONGEST_WAIT_IN_PLACE:
                 return self._put_back(claimed, message.attempts + counted, error)
-            await self.sleep(policy.in_place.delay(attempt, self.rng))
+            await self.sleep(error.retry_after + policy.in_place.delay(attempt, self.rng))
 
     def _excused(self, error: LoadtestError, began: float) -> bool:
         if isinstance(error, CredentialsError):
             return True
-        since = self.out_since(error.backend) if error.unreachable else None
+        since = self.out_since(error.backend) if error.outage_symptom else None
         return since is not None and since < began
 
     def _put_back(self, claimed: Claimed, attempts: int, error: LoadtestError) -> Completion:
@@ -114,7 +118,7 @@ class Runner:
         if not error.retryable or (used_up and message.retries >= policy.max_retries):
             return self._end(claimed, Outcome.DEAD, attempts, error=error)
         retries = message.retries + used_up
-        delay = policy.put_back.delay(message.retries + 1, self.rng)
+        delay = error.retry_after + policy.put_back.delay(message.retries + 1, self.rng)
         return self._end(claimed, Outcome.RETRY, attempts, error=error, retries=retries, delay=delay)
 
     def _end(self, claimed: Claimed, outcome: Outcome, attempts: int, **facts: Any) -> Completion:

@@ -16,7 +16,7 @@ from typing import Protocol
 import trio
 
 from loadtest_trio.backends.redis import ReapResult
-from loadtest_trio.errors import MalformedMessageError
+from loadtest_trio.errors import LoadtestError, MalformedMessageError
 from loadtest_trio.handlers.registry import Registry
 from loadtest_trio.jobs.delivery import Delivery, Outcome, Settlement
 from loadtest_trio.jobs.message import Message
@@ -76,7 +76,7 @@ class WorkerService:
         queue: Where messages come from and are settled.
         registry: The kinds of work.
         runner: Does a message's work, with its retries.
-        on_completed: Called with each message whose delivery is settled, and with its outcome.
+        on_completed: Called with each message whose delivery is settled, its outcome and its error.
         metrics: Where it counts.
         health_state: Where it shows that it makes progress.
         concurrency: Number of workers, to begin with.
@@ -91,7 +91,7 @@ class WorkerService:
         queue: Queue,
         registry: Registry,
         runner: Runner,
-        on_completed: Callable[[Message, Outcome], None],
+        on_completed: Callable[[Message, Outcome, LoadtestError | None], None],
         metrics: Metrics,
         health_state: HealthState,
         concurrency: int,

@@ -80,7 +80,7 @@ async def finish(service: InMemory) -> None:
     other = await build_in_memory(settings(**SMALL), redis=service.redis, bucket=service.bucket, consumer="b")
     async with trio.open_nursery() as nursery:
         await nursery.start(other.service.worker.run)
-        await trio.sleep(3)
+        await trio.sleep(20)  # longer than the delay of a first retry
         other.service.worker.stop(0)
 
 
@@ -164,7 +164,7 @@ def test_the_scheduler() -> None:
 
     async def build() -> Scene:
         service = await prepared()
-        service.bucket.objects = {f"loadtest/{i}": b"" for i in range(20)}
+        service.bucket.objects = {f"loadtest/{i}": b"00" for i in range(20)}
 
         async def run() -> None:
             with trio.move_on_after(4.5):

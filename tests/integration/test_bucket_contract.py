@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from loadtest_trio.backends.embedded import S3Server
-from loadtest_trio.backends.s3 import BucketLocation, Credentials, ListedObject, S3Service, StaticCredentials
+from loadtest_trio.backends.s3 import BucketLocation, Credentials, Page, S3Service, Signing, StaticCredentials
 from loadtest_trio.errors import BucketMissingError, LoadtestError, ObjectMissingError, S3Error
 from loadtest_trio.http.client.transport import open_transport
 from tests.support.memory_bucket import Fault, MemoryBucket
@@ -20,7 +20,7 @@ class Bucket(Protocol):
     async def get(self, key: str) -> bytes | bytearray: ...
     async def put(self, key: str, body: bytes | bytearray | memoryview) -> None: ...
     async def delete(self, key: str) -> None: ...
-    def list(self) -> AsyncIterator[list[ListedObject]]: ...
+    def list(self) -> AsyncIterator[Page]: ...
     async def check_bucket(self) -> None: ...
     async def create_bucket(self) -> None: ...
     async def aclose(self) -> None: ...
@@ -51,7 +51,7 @@ def make(request: pytest.FixtureRequest) -> Iterator[Make]:
         return S3Service(
             transport=open_transport("lean", max_connections=4),
             location=BucketLocation(name, "us-east-1", server.endpoint_url, prefix),
-            credentials=StaticCredentials(Credentials(server.access_key, server.secret_key)),
+            signing=Signing(StaticCredentials(Credentials(server.access_key, server.secret_key))),
             **options,
         )
 
@@ -73,7 +73,7 @@ async def test_objects_come_and_go(make: Make) -> None:
     assert await bucket.get("p/b") == b"22"
     await bucket.put("p/b", b"changed")
     assert await bucket.get("p/b") == b"changed"
-    listed = [(each.key, each.size) async for page in bucket.list() for each in page]
+    listed = [(each.key, each.size) async for page in bucket.list() for each in page.objects]
     assert listed == [("p/a", 1), ("p/b", 7), ("p/ü +%", 3)]
     await bucket.delete("p/a")
     await bucket.delete("p/a")
@@ -105,7 +105,7 @@ async def test_the_bucket_may_be_missing(make: Make) -> None:
     assert (caught.value.code, caught.value.status) == ("NoSuchBucket", 404)
     await bucket.create_bucket()
     await bucket.check_bucket()
-    assert [page async for page in bucket.list()] == [[]]
+    assert [page.objects async for page in bucket.list()] == [[]]
     await bucket.aclose()
 
 
@@ -124,7 +124,7 @@ async def test_the_prefix_is_a_fence(make: Make) -> None:
     ):
         with pytest.raises(ValueError, match="outside the prefix"):
             await call
-    assert [each.key async for page in inside.list() for each in page] == ["p/mine"]
+    assert [each.key async for page in inside.list() for each in page.objects] == ["p/mine"]
     await wider.delete("q/other")
     for bucket in (inside, wider):
         await bucket.aclose()
@@ -156,7 +156,7 @@ async def test_a_listing_has_pages() -> None:
     """MemoryBucket lists 2,500 keys as S3 does: pages of up to 1,000, in the order of their bytes."""
     bucket = MemoryBucket(prefix="p/")
     bucket.objects = {f"p/{i}": b"x" for i in range(2500)}
-    pages = [page async for page in bucket.list()]
+    pages = [page.objects async for page in bucket.list()]
     assert [len(page) for page in pages] == [1000, 1000, 500]
     assert [each.key for page in pages for each in page] == sorted(f"p/{i}" for i in range(2500))
 
@@ -205,7 +205,7 @@ async def test_faults_are_the_same(fault: Fault) -> None:
     real = S3Service(
         transport=httpx.MockTransport(ANSWERS[fault]),
         location=BucketLocation("bucket", "us-east-1", "http://localhost", "p/"),
-        credentials=StaticCredentials(Credentials("AK", "secret")),
+        signing=Signing(StaticCredentials(Credentials("AK", "secret"))),
     )
     assert await failure(memory) == await failure(real)
     memory.recover()

@@ -102,8 +102,8 @@ def in_memory(
         wired = {name: options[name] for name in _WIRED}
         return MemoryQueue(redis, consumer, latency=redis_latency, **wired)
 
-    def open_bucket(*, location: BucketLocation, observe: Observer, **_: object) -> Any:
-        bucket.watch(location.prefix, observe)
+    def open_bucket(*, location: BucketLocation, observe: Observer, on_outage: Any, **_: object) -> Any:
+        bucket.watch(location.prefix, observe, on_outage)
         return bucket
 
     return Surroundings(

@@ -10,12 +10,15 @@ from enum import Enum
 
 import trio
 
-from loadtest_trio.backends.s3 import ListedObject
+from loadtest_trio.backends.s3 import ListedObject, Page
 from loadtest_trio.backends.s3.addressing import is_inside
+from loadtest_trio.backends.s3.client import unreported
+from loadtest_trio.backends.s3.outage_detector import OutageDetector
 from loadtest_trio.errors import (
     BucketMissingError,
     LoadtestError,
     ObjectMissingError,
+    S3BrokenResponseError,
     S3DeniedError,
     S3Error,
     S3ServerError,
@@ -79,13 +82,17 @@ class MemoryBucket:
         self._waves = waves
         self._wave: trio.Event | None = None
         self._observe = observe
+        self._on_outage: Callable[[LoadtestError | None], None] = unreported
+        self._outages = OutageDetector(trio.current_time)
         self._fault: Fault | None = None
         self._affects: Callable[[str, str], bool] = lambda kind, key: True
         self._left = 0
 
-    def watch(self, prefix: str, observe: Observer) -> None:
-        """Become the bucket of a service: with its prefix, and telling its observer."""
-        self._prefix, self._observe = prefix, observe
+    def watch(
+        self, prefix: str, observe: Observer, on_outage: Callable[[LoadtestError | None], None]
+    ) -> None:
+        """Become the bucket of a service: with its prefix, and telling its observers."""
+        self._prefix, self._observe, self._on_outage = prefix, observe, on_outage
 
     def break_down(
         self,
@@ -135,7 +142,7 @@ class MemoryBucket:
 
         await self._request("DELETE", key, remove)
 
-    async def list(self) -> AsyncIterator[list[ListedObject]]:
+    async def list(self) -> AsyncIterator[Page]:
         """List the objects under the prefix, page by page, each page as of its own time."""
         after: str | None = ""
         while after is not None:
@@ -147,7 +154,7 @@ class MemoryBucket:
                 return "".join(page[:_PAGE]).encode()
 
             await self._request("LIST", "", read)
-            yield [ListedObject(key, len(self.objects.get(key, b"")), 0.0) for key in page[:_PAGE]]
+            yield Page([ListedObject(key, len(self.objects.get(key, b""))) for key in page[:_PAGE]])
             after = page[_PAGE - 1] if len(page) > _PAGE else None
 
     async def check_bucket(self) -> None:
@@ -179,10 +186,12 @@ class MemoryBucket:
             body = await self._exchange(kind, key, act, makes_bucket)
         except S3Error as error:
             self._observe(kind, trio.current_time() - started, 0, error)
+            self._on_outage(self._outages.observe(kind, key, error))
             raise
         finally:
             self.under_way -= 1
         self._observe(kind, trio.current_time() - started, size + len(body), None)
+        self._on_outage(self._outages.observe(kind, key, None))
         return body
 
     async def _exchange(self, kind: str, key: str, act: Callable[[], bytes], makes_bucket: bool) -> bytes:
@@ -230,7 +239,7 @@ def _error(fault: Fault, kind: str, key: str) -> LoadtestError:
         case Fault.UNREACHABLE:
             return S3UnreachableError(f"S3 {kind}: connection refused", code="ConnectError", key=key)
         case Fault.LOST_ANSWER:
-            return S3UnreachableError(f"S3 {kind}: connection reset", code="ReadError", key=key)
+            return S3BrokenResponseError(f"S3 {kind}: connection reset", code="ReadError", key=key)
         case Fault.SERVER_ERROR:
             return S3ServerError(f"S3 {kind} failed", code="InternalError", key=key, status=500)
         case Fault.SLOW_DOWN:
@@ -238,6 +247,6 @@ def _error(fault: Fault, kind: str, key: str) -> LoadtestError:
         case Fault.DENIED:
             return S3DeniedError(f"S3 {kind} denied", code="AccessDenied", key=key, status=403)
         case Fault.TRUNCATED:
-            return S3UnreachableError(f"S3 {kind}: cut short", code="TruncatedBody", key=key, status=200)
+            return S3BrokenResponseError(f"S3 {kind}: cut short", code="TruncatedBody", key=key, status=200)
         case Fault.MISSING:
             return ObjectMissingError("the object does not exist", code="NoSuchKey", key=key, status=404)

@@ -18,6 +18,17 @@ from loadtest_trio.backends.s3.sigv4 import encode_path
 
 _DNS_LABEL = re.compile(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")
 
+# Start of a region's name -> DNS suffix of its AWS partition; a test compares them with botocore's data.
+_SUFFIX = "amazonaws.com"
+_OTHER_SUFFIXES = {
+    "cn-": "amazonaws.com.cn",
+    "eusc-": "amazonaws.eu",
+    "us-iso-": "c2s.ic.gov",
+    "us-isob-": "sc2s.sgov.gov",
+    "eu-isoe-": "cloud.adc-e.uk",
+    "us-isof-": "csp.hci.ic.gov",
+}
+
 
 @attrs.frozen
 class BucketLocation:
@@ -50,21 +61,16 @@ class Address:
     host: str
     root: str
 
-    @property
-    def bucket_path(self) -> str:
-        """The encoded path of bucket operations."""
-        return self.root or "/"
-
-    def object_path(self, key: str) -> str:
-        """Return the encoded path of an object.
+    def path(self, key: str = "") -> str:
+        """Return the encoded path of an object, or of the bucket.
 
         Args:
-            key: The decoded key.
+            key: The decoded key; "" for the bucket.
 
         Raises:
             ValueError: The key cannot be encoded as UTF-8.
         """
-        return f"{self.root}/{encode_path(key)}"
+        return f"{self.root}/{encode_path(key)}" if key else self.root or "/"
 
 
 def locate(bucket: str, region: str, endpoint_url: str | None = None) -> Address:
@@ -83,10 +89,46 @@ def locate(bucket: str, region: str, endpoint_url: str | None = None) -> Address
         base = _endpoint(endpoint_url)
         root = f"{base.raw_path.decode('ascii').rstrip('/')}/{encode_path(bucket)}"
         return Address(base, base.netloc.decode("ascii"), root)
-    suffix = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
+    suffix = dns_suffix(region)
     virtual = _DNS_LABEL.fullmatch(bucket) is not None
     host = f"{bucket}.s3.{region}.{suffix}" if virtual else f"s3.{region}.{suffix}"
     return Address(httpx.URL(f"https://{host}/"), host, "" if virtual else f"/{encode_path(bucket)}")
+
+
+def dns_suffix(region: str) -> str:
+    """Return the DNS suffix of a region's partition, such as ``amazonaws.com``."""
+    return next((suffix for start, suffix in _OTHER_SUFFIXES.items() if region.startswith(start)), _SUFFIX)
+
+
+def _partition(host: str) -> str | None:
+    suffixes = (_SUFFIX, *_OTHER_SUFFIXES.values())
+    return next((suffix for suffix in suffixes if host.endswith(f".{suffix}")), None)
+
+
+def follow_redirect(address: Address, bucket: str, location: str) -> Address | None:
+    """Return the address that a redirect of S3 names, such as a regional endpoint; None: do not follow it.
+
+    A request to it is signed anew, so only an address of the same host or of the same AWS partition is
+    trusted, and never one without TLS in the place of one with it.
+
+    Args:
+        address: The address that redirected.
+        bucket: Name of the bucket.
+        location: The header ``Location``.
+    """
+    try:
+        target = httpx.URL(location)
+    except httpx.InvalidURL:
+        return None
+    ours, theirs = address.base.host, target.host
+    aws = _partition(ours)
+    trusted = theirs == ours or (aws is not None and aws == _partition(theirs))
+    if not trusted or target.userinfo or target.scheme not in ("https", address.base.scheme):
+        return None
+    base = httpx.URL(f"{target.scheme}://{target.netloc.decode('ascii')}/")
+    virtual = theirs.startswith(f"{bucket}.")
+    root = "" if virtual else (address.root or f"/{encode_path(bucket)}")
+    return Address(base, base.netloc.decode("ascii"), root)
 
 
 def _endpoint(url: str) -> httpx.URL:

@@ -1,40 +1,49 @@
 """Signs one HTTP request, sends it and turns the answer into a body or a typed error.
 
-    call ──► keys ──► sign ──► transport ──► body or typed error ──► observer
+    call ──► keys ──► sign ──► transport ──► body or typed error ──► observer, outage detector
               ▲                                    │
-              └────── expired: renew, retry once ──┘
+              └── keys renewed, clock corrected, ──┘
+                  redirected: once more
 
-Invariants: the signed path and query are the ones sent; a call is attempted once, or twice if newer
-credentials may help; every exception of the transport becomes an `S3Error`; a cancelled call is not
+Invariants: the signed path and query are the ones sent; a call is sent once, or twice if something about
+it can be mended at once; every exception of the transport becomes an `S3Error`; a cancelled call is not
 observed.
 
 Requests go straight to the transport instead of through `httpx.AsyncClient`, whose cookies, redirects,
 environment proxies and event hooks S3 does not need and which cost more than the signature.
 """
 
+import time
 from collections.abc import Callable
 
 import attrs
 import httpx
 import trio
 
-from loadtest_trio.backends.s3.addressing import Address
+from loadtest_trio.backends.s3.addressing import Address, BucketLocation, follow_redirect, locate
+from loadtest_trio.backends.s3.answers import check_success
 from loadtest_trio.backends.s3.credentials import Credentials, CredentialsSource
-from loadtest_trio.backends.s3.errors import (
-    STALE_CREDENTIALS,
-    RequestContext,
-    refused,
-    truncated,
-    unreachable,
-)
+from loadtest_trio.backends.s3.errors import RequestContext, refused, truncated, unreachable
+from loadtest_trio.backends.s3.outage_detector import OutageDetector
 from loadtest_trio.backends.s3.sigv4 import UNSIGNED_PAYLOAD, Signer, payload_hash
-from loadtest_trio.errors import LoadtestError, S3DeniedError, S3Error
-from loadtest_trio.http.client.http1 import Buffer, BufferStream
+from loadtest_trio.errors import (
+    ClockSkewError,
+    LoadtestError,
+    S3CredentialsError,
+    S3DeniedError,
+    S3Error,
+    S3RedirectedError,
+)
+from loadtest_trio.http.client.http1 import Buffer, BufferStream, raw_body
+from loadtest_trio.metrics import logs
 from loadtest_trio.metrics.counters import Observer
 
 _CLEANUP_SECONDS = 1.0
 _MAX_LENGTH_DIGITS = 18
+_MIN_SKEW_SECONDS = 60.0
 _NO_BODY = BufferStream(b"")
+_FOLLOWED = frozenset({307, 308})
+Body = bytes | bytearray
 
 
 @attrs.frozen
@@ -44,7 +53,6 @@ class Call:
     Attributes:
         context: What the request is about, for error messages.
         method: ``GET``, ``PUT`` or ``DELETE``.
-        path: The encoded path.
         query: The canonical query string.
         headers: Names and values, besides ``host`` and those that signing adds.
         body: The request body.
@@ -52,14 +60,43 @@ class Call:
 
     context: RequestContext
     method: str
-    path: str
     query: str = ""
     headers: tuple[tuple[str, str], ...] = ()
     body: Buffer = b""
 
 
+@attrs.frozen
+class Signing:
+    """How requests are signed.
+
+    Attributes:
+        credentials: Supplies the keys.
+        sign_payload: Include a hash of every body in its signature. Off by default: HTTPS already protects
+            the body, and hashing 200 KB costs as much CPU as the rest of the request. The AWS SDKs do it
+            over plain HTTP; do the same on a network that is not trusted.
+        unix_clock: The time of day in Unix seconds.
+    """
+
+    credentials: CredentialsSource
+    sign_payload: bool = False
+    unix_clock: Callable[[], float] = time.time
+
+
+@attrs.frozen
+class _Attempt:
+    """What may differ between the two attempts at a call."""
+
+    keys: Credentials
+    address: Address
+    final: bool = False
+
+
 def unobserved(kind: str, seconds: float, size: int, error: LoadtestError | None) -> None:
     """Do nothing: the default observer."""
+
+
+def unreported(error: LoadtestError | None) -> None:
+    """Do nothing: the default listener for outages."""
 
 
 class SignedClient:
@@ -67,36 +104,37 @@ class SignedClient:
 
     Args:
         transport: Sends the requests and applies the timeouts; `aclose` closes it.
-        address: The address of the bucket.
-        region: The region to sign for.
-        credentials: Supplies the keys.
-        sign_payload: Include a hash of every body in its signature.
+        location: The bucket.
+        signing: How requests are signed.
         observe: Called after every HTTP request: kind, seconds, bytes, error.
-        unix_clock: The time of day in Unix seconds, for signatures.
+        on_outage: Called after every call with the reason of the present outage, or None.
+
+    Attributes:
+        address: The address of the bucket.
     """
 
     def __init__(
         self,
         *,
         transport: httpx.AsyncBaseTransport,
-        address: Address,
-        region: str,
-        credentials: CredentialsSource,
-        sign_payload: bool,
+        location: BucketLocation,
+        signing: Signing,
         observe: Observer,
-        unix_clock: Callable[[], float],
+        on_outage: Callable[[LoadtestError | None], None],
     ) -> None:
+        self.address = locate(location.bucket, location.region, location.endpoint_url)
         self._transport = transport
-        self._base = address.base
-        self._host = ("host", address.host)
-        self._signer = Signer(region)
-        self._credentials = credentials
-        self._sign_payload = sign_payload
+        self._bucket = location.bucket
+        self._signer = Signer(location.region)
+        self._signing = signing
         self._observe = observe
-        self._unix_clock = unix_clock
+        self._on_outage = on_outage
+        self._outages = OutageDetector(trio.current_time)
+        self._in_outage = False
+        self._skew = 0.0  # S3's clock minus ours, in seconds
 
-    async def send(self, call: Call) -> bytes | bytearray:
-        """Send a request; if S3 rejects the keys as expired, renew them and send it once more.
+    async def send(self, call: Call) -> Body:
+        """Send a request; once more if its keys, its time of signing or its address can be mended at once.
 
         Args:
             call: The request.
@@ -108,31 +146,71 @@ class SignedClient:
             S3Error: S3 rejected the request, or the response was incomplete.
             CredentialsError: There are no valid keys to sign with.
         """
-        keys = await self._credentials.current()
         try:
-            return await self._observed(call, keys)
-        except S3DeniedError as error:
-            if error.code not in STALE_CREDENTIALS:
-                raise
-            fresh = await self._credentials.renewed(keys)
-            if fresh is keys:
-                raise
-        return await self._observed(call, fresh)
+            keys = await self._signing.credentials.current()
+            outcome = await self._observed(call, _Attempt(keys, self.address))
+            if isinstance(outcome, _Attempt):
+                outcome = await self._observed(call, outcome)
+        except LoadtestError as error:
+            self._conclude(call.context, error)
+            raise
+        self._conclude(call.context, None)
+        assert not isinstance(outcome, _Attempt), "a final attempt returns a body or raises"
+        return outcome
 
-    async def _observed(self, call: Call, keys: Credentials) -> bytes | bytearray:
+    def _conclude(self, context: RequestContext, error: LoadtestError | None) -> None:
+        outage = self._outages.observe(context.kind, context.key, error)
+        self._in_outage = outage is not None
+        self._on_outage(outage)
+
+    async def _observed(self, call: Call, attempt: _Attempt) -> Body | _Attempt:
+        """Make an attempt; return the body, or the attempt that may succeed instead."""
         started = trio.current_time()
         try:
-            body = await self._exchange(call, keys)
+            body = await self._exchange(call, attempt)
         except S3Error as error:
             self._observe(call.context.kind, trio.current_time() - started, 0, error)
-            raise
+            better = None if attempt.final else await self._mend(attempt, error)
+            if better is None:
+                raise
+            return better
         self._observe(call.context.kind, trio.current_time() - started, len(call.body) + len(body), None)
         return body
 
-    async def _exchange(self, call: Call, keys: Credentials) -> bytes | bytearray:
+    async def _mend(self, attempt: _Attempt, error: S3Error) -> _Attempt | None:
+        """Return an attempt without the fault of the last one, if there is one."""
+        if isinstance(error, ClockSkewError):
+            corrected = self._correct_clock(error)
+            return attrs.evolve(attempt, final=True) if corrected else None
+        if isinstance(error, S3RedirectedError) and error.status in _FOLLOWED:
+            address = follow_redirect(attempt.address, self._bucket, error.location)
+            return attrs.evolve(attempt, address=address, final=True) if address else None
+        if isinstance(error, S3DeniedError) and self._renewable(error):
+            fresh = await self._signing.credentials.renewed(attempt.keys)
+            return attrs.evolve(attempt, keys=fresh, final=True) if fresh != attempt.keys else None
+        return None
+
+    def _renewable(self, error: S3DeniedError) -> bool:
+        """Return whether newer keys may help; keys that are denied everything may have been replaced."""
+        return (
+            isinstance(error, S3CredentialsError) or error.code == "SignatureDoesNotMatch" or self._in_outage
+        )
+
+    def _correct_clock(self, error: ClockSkewError) -> bool:
+        """Sign with S3's clock from now on, as the AWS SDKs do; False if that would change little."""
+        if error.server_time is None:
+            return False
+        skew = error.server_time - self._signing.unix_clock()
+        if abs(skew - self._skew) < _MIN_SKEW_SECONDS:
+            return False
+        self._skew = skew
+        logs.event("clock_corrected", "WARNING", seconds=round(skew, 1), source="S3")
+        return True
+
+    async def _exchange(self, call: Call, attempt: _Attempt) -> Body:
         try:
-            response = await self._transport.handle_async_request(self._request(call, keys))
-            whole: bytes | bytearray | None = response.extensions.get("body")  # complete
+            response = await self._transport.handle_async_request(self._request(call, attempt))
+            whole: Body | None = response.extensions.get("body")  # complete
             body = await _read(response) if whole is None else whole
         except httpx.HTTPError as error:
             raise unreachable(call.context, error) from error
@@ -141,22 +219,33 @@ class SignedClient:
         announced = _content_length(response) if whole is None else len(body)
         if announced is not None and announced != len(body):
             raise truncated(call.context, len(body), announced)
+        fault = check_success(call.context, response.status_code, lambda: response.headers, body)
+        if fault is not None:
+            raise fault
         return body
 
-    def _request(self, call: Call, keys: Credentials) -> httpx.Request:
-        payload = payload_hash(call.body) if self._sign_payload else UNSIGNED_PAYLOAD
+    def _request(self, call: Call, attempt: _Attempt) -> httpx.Request:
+        address, signing = attempt.address, self._signing
+        path = address.path(call.context.key)
+        payload = payload_hash(call.body) if signing.sign_payload else UNSIGNED_PAYLOAD
         headers = self._signer.sign(
-            call.method, call.path, call.query, [self._host, *call.headers], payload, keys, self._unix_clock()
+            call.method,
+            path,
+            call.query,
+            [("host", address.host), *call.headers],
+            payload,
+            attempt.keys,
+            signing.unix_clock() + self._skew,
         )
         stream = _NO_BODY
         if call.method == "PUT":
             headers.append(("content-length", str(len(call.body))))
             stream = BufferStream(call.body)
-        target = f"{call.path}?{call.query}" if call.query else call.path
+        target = f"{path}?{call.query}" if call.query else path
         # A parsed URL and `stream` spare httpx parsing the URL, guessing headers and copying the body.
         return httpx.Request(
             call.method,
-            self._base,
+            address.base,
             headers=headers,
             stream=stream,
             extensions={"target": target.encode("ascii")},
@@ -168,22 +257,18 @@ class SignedClient:
 
 
 async def _read(response: httpx.Response) -> bytes:
-    """Read a body; release the connection even when reading fails or is cancelled."""
+    """Read a body as it was sent; release the connection even when reading fails or is cancelled."""
     try:
-        return await response.aread()
+        return await raw_body(response)
     finally:
         with trio.move_on_after(_CLEANUP_SECONDS, shield=True):
             await response.aclose()
 
 
 def _content_length(response: httpx.Response) -> int | None:
-    """Return the announced length of the body; None if there is none or httpx has decoded the body."""
-    announced = None
+    """Return the announced length of the body; None if there is none."""
     # `response.headers[...]` would first guess the encoding of all headers.
     for name, value in response.headers.raw:
-        match name.lower():
-            case b"content-length":
-                announced = int(value) if value.isdigit() and len(value) <= _MAX_LENGTH_DIGITS else None
-            case b"content-encoding":
-                return None
-    return announced
+        if name.lower() == b"content-length":
+            return int(value) if value.isdigit() and len(value) <= _MAX_LENGTH_DIGITS else None
+    return None

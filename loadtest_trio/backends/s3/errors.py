@@ -7,6 +7,8 @@ one line, and nothing else of a body, because S3 echoes the signed headers, sess
 
 from collections.abc import Mapping
 from contextlib import suppress
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 
 import attrs
 import httpx
@@ -14,42 +16,41 @@ import httpx
 from loadtest_trio.backends.s3.safe_xml import UnsafeXMLError, scan
 from loadtest_trio.errors import (
     BucketMissingError,
+    ClockSkewError,
     ObjectMissingError,
+    ObjectTooLargeError,
+    S3BrokenResponseError,
+    S3CredentialsError,
     S3DeniedError,
     S3Error,
+    S3RedirectedError,
     S3RejectedError,
     S3ServerError,
     S3ThrottledError,
     S3UnreachableError,
     WrongRegionError,
 )
-
-STALE_CREDENTIALS = frozenset(
-    {"ExpiredToken", "ExpiredTokenException", "InvalidToken", "TokenRefreshRequired"}
-)
-"""Codes of errors that newer credentials may cure."""
+from loadtest_trio.http.client.http1 import BodyTooLargeError
 
 _MAX_BODY = 64 * 1024
 _MAX_MESSAGE = 300
+_MAX_RETRY_AFTER_SECONDS = 300.0
 
-_BY_CODE: dict[str, type[S3Error]] = {
-    **dict.fromkeys(STALE_CREDENTIALS, S3DeniedError),
-    "AccessDenied": S3DeniedError,
-    "AuthorizationHeaderMalformed": S3DeniedError,
-    "BandwidthLimitExceeded": S3ThrottledError,
-    "InternalError": S3ServerError,
-    "NoSuchBucket": BucketMissingError,
-    "NoSuchKey": ObjectMissingError,
-    "NotImplemented": S3RejectedError,
-    "OperationAborted": S3ServerError,
-    "RequestLimitExceeded": S3ThrottledError,
-    "RequestTimeout": S3ServerError,
-    "ServiceUnavailable": S3ServerError,
-    "SlowDown": S3ThrottledError,
-    "Throttling": S3ThrottledError,
-    "ThrottlingException": S3ThrottledError,
-    "TooManyRequests": S3ThrottledError,
+_CODES: dict[type[S3Error], str] = {
+    BucketMissingError: "NoSuchBucket",
+    ClockSkewError: "RequestTimeTooSkewed RequestExpired",
+    ObjectMissingError: "NoSuchKey",
+    S3CredentialsError: "AccountProblem ExpiredToken ExpiredTokenException InvalidAccessKeyId "
+    "InvalidClientTokenId InvalidSecurity InvalidToken NotSignedUp TokenRefreshRequired "
+    "UnrecognizedClientException",
+    S3DeniedError: "AccessDenied AuthorizationHeaderMalformed QuotaExceeded SignatureDoesNotMatch",
+    S3RejectedError: "InvalidObjectState NotImplemented",
+    S3ServerError: "BadDigest ConditionalRequestConflict IncompleteBody InternalError OperationAborted "
+    "RequestTimeout ServiceUnavailable",
+    S3ThrottledError: "BandwidthLimitExceeded KMS.ThrottlingException RequestLimitExceeded SlowDown "
+    "SlowDownRead SlowDownWrite Throttling ThrottlingException TooManyRequests",
 }
+_BY_CODE = {code: kind for kind, codes in _CODES.items() for code in codes.split()}
 
 _HINTS = {
     "SignatureDoesNotMatch": "the secret access key is wrong",
@@ -57,10 +58,12 @@ _HINTS = {
     "RequestTimeTooSkewed": "this machine's clock is off",
     "ExpiredToken": "the session token has expired",
     "InvalidToken": "the session token is invalid",
+    "InvalidObjectState": "the object is archived: restore it or move it out of the prefix",
 }
 
 _REGION_CODES = frozenset({"PermanentRedirect", "TemporaryRedirect", "IllegalLocationConstraintException"})
 _REGION_STATUSES = frozenset({301, 307, 400})
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
 @attrs.frozen
@@ -87,15 +90,24 @@ def unreachable(context: RequestContext, error: httpx.HTTPError) -> S3Error:
         context: What the request is about.
         error: The exception; its class name becomes the code.
     """
-    code = type(error).__name__
-    permanent = isinstance(error, httpx.LocalProtocolError | httpx.UnsupportedProtocol)
-    kind = S3RejectedError if permanent else S3UnreachableError
-    return kind(f"S3 {context.kind}: {_one_line(str(error)) or 'no answer'}", code=code, key=context.key)
+    if isinstance(error, BodyTooLargeError):
+        return ObjectTooLargeError(
+            f"the object is larger than MAX_OBJECT_BYTES={error.limit}: raise that setting, or remove it",
+            code="ObjectTooLarge",
+            key=context.key,
+        )
+    kind: type[S3Error] = S3BrokenResponseError
+    if isinstance(error, httpx.LocalProtocolError | httpx.UnsupportedProtocol):
+        kind = S3RejectedError
+    elif isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.ProxyError):
+        kind = S3UnreachableError
+    words = _one_line(str(error)) or "no answer"
+    return kind(f"S3 {context.kind}: {words}", code=type(error).__name__, key=context.key)
 
 
-def truncated(context: RequestContext, received: int, announced: int) -> S3UnreachableError:
+def truncated(context: RequestContext, received: int, announced: int) -> S3BrokenResponseError:
     """Return the error of a body whose length is not the announced one (lengths in bytes)."""
-    return S3UnreachableError(
+    return S3BrokenResponseError(
         f"S3 {context.kind}: {received} of {announced} bytes received",
         code="TruncatedBody",
         key=context.key,
@@ -106,7 +118,7 @@ def truncated(context: RequestContext, received: int, announced: int) -> S3Unrea
 def refused(
     context: RequestContext, status: int, headers: Mapping[str, str], body: bytes | bytearray
 ) -> S3Error:
-    """Translate a response of status 300 or more.
+    """Translate a response that is not a success: by its status, or by its body (`answers.py`).
 
     Args:
         context: What the request is about.
@@ -120,14 +132,27 @@ def refused(
     fields = _fields(body)
     code = _one_line(fields.get("Code", ""))
     region = _one_line(headers.get("x-amz-bucket-region") or fields.get("Region", ""))
-    kind = _kind(context, status, code, region)
-    return kind(
-        _message(kind, context, code, region, _one_line(fields.get("Message", ""))),
-        code=code,
+    location = headers.get("location", "") if status in _REDIRECTS else ""
+    kind = _kind(context, status, code, region, location)
+    error = kind(
+        _message(kind, context, code, region, _reason(status, headers, fields, location)),
+        code=code or ("UnexpectedResponse" if status < 300 else ""),
         key=context.key,
         status=status,
         request_id=_one_line(headers.get("x-amz-request-id") or fields.get("RequestId", "")),
     )
+    server_time = _http_date(headers.get("date", ""))
+    error.retry_after = _retry_after(headers.get("retry-after", ""), server_time)
+    if isinstance(error, ClockSkewError):
+        error.server_time = server_time
+    elif isinstance(error, S3RedirectedError):
+        error.location = location
+    return error
+
+
+def is_error_document(body: bytes | bytearray) -> bool:
+    """Return whether a body is an S3 error document, whatever the status of its response."""
+    return "Error" in _fields(body)
 
 
 def _fields(body: bytes | bytearray) -> dict[str, str]:
@@ -138,27 +163,28 @@ def _fields(body: bytes | bytearray) -> dict[str, str]:
     return fields
 
 
-def _kind(context: RequestContext, status: int, code: str, region: str) -> type[S3Error]:
+def _kind(context: RequestContext, status: int, code: str, region: str, location: str) -> type[S3Error]:
     elsewhere = bool(region) and region != context.region
-    if (
-        (elsewhere and status in _REGION_STATUSES)
-        or (code in _REGION_CODES and status != 307)
-        or status == 301
-    ):
+    if (elsewhere and status in _REGION_STATUSES) or (code in _REGION_CODES and status != 307):
+        return WrongRegionError
+    if location:
+        return S3RedirectedError
+    if status == 301:
         return WrongRegionError
     if code in _BY_CODE:
         return _BY_CODE[code]
     if status == 404:
         return ObjectMissingError if context.key else BucketMissingError
-    if status in (401, 403):
+    if status in (401, 403) or code.startswith("KMS."):
         return S3DeniedError
     if status == 429:
         return S3ThrottledError
     # 307: the DNS name of a new bucket is not known everywhere yet; a later attempt succeeds.
-    return S3ServerError if status >= 500 or status == 307 else S3RejectedError
+    # Below 300: a success that is not S3's, such as the page of a proxy.
+    return S3ServerError if status >= 500 or status == 307 or status < 300 else S3RejectedError
 
 
-def _message(kind: type[S3Error], context: RequestContext, code: str, region: str, words: str) -> str:
+def _message(kind: type[S3Error], context: RequestContext, code: str, region: str, reason: str) -> str:
     if kind is BucketMissingError:
         return f"bucket {context.bucket!r} does not exist: check S3_BUCKET, or set S3_CREATE_BUCKET=true"
     if kind is ObjectMissingError:
@@ -166,9 +192,50 @@ def _message(kind: type[S3Error], context: RequestContext, code: str, region: st
     if kind is WrongRegionError:
         where = f"in {region}" if region else "in another region"
         return f"bucket {context.bucket!r} is {where}, not in {context.region}: set AWS_REGION to its region"
-    verdict = "denied" if kind is S3DeniedError else "failed"
-    reasons = [reason for reason in (_HINTS.get(code, ""), words) if reason]
+    verdict = "denied" if issubclass(kind, S3DeniedError) else "failed"
+    reasons = [part for part in (_HINTS.get(code, ""), reason) if part]
     return f"S3 {context.kind} {verdict}: {'; '.join(reasons) or 'no reason given'}"
+
+
+def _reason(status: int, headers: Mapping[str, str], fields: Mapping[str, str], location: str) -> str:
+    """Return what the response itself says: a redirect's address, S3's message, or that it is not S3's."""
+    if location:
+        return f"redirected to {_origin(location)}: if that is S3, set S3_ENDPOINT_URL to it"
+    if status < 300 and "Error" not in fields:
+        content = _one_line(headers.get("content-type", "")) or "no content type"
+        return f"a response that S3 does not send ({content})"
+    return _one_line(fields.get("Message", ""))
+
+
+def _origin(location: str) -> str:
+    """Return the part of a Location that may be shown: it may hold a signature or a password."""
+    try:
+        url = httpx.URL(location)
+        shown = f"{url.scheme}://{url.netloc.decode('ascii')}" if url.host else url.path
+    except (httpx.InvalidURL, UnicodeDecodeError):
+        shown = "an address that is not a URL"
+    return _one_line(shown)
+
+
+def _http_date(text: str) -> float | None:
+    """Return an HTTP date in Unix seconds; None if it is not one."""
+    try:
+        moment = parsedate_to_datetime(text)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, TypeError, OverflowError):
+        return None
+
+
+def _retry_after(text: str, server_time: float | None) -> float:
+    """Return the wait that a header ``Retry-After`` asks for, in seconds (RFC 9110, 10.2.3)."""
+    text = text.strip()
+    if text.isdecimal() and len(text) <= 9:
+        wait = float(text)
+    else:
+        until = _http_date(text)
+        since = datetime.now(UTC).timestamp() if server_time is None else server_time
+        wait = 0.0 if until is None else until - since
+    return min(max(wait, 0.0), _MAX_RETRY_AFTER_SECONDS)
 
 
 def _one_line(text: str) -> str:

@@ -9,6 +9,8 @@ Python's codecs. One pass, no recursion, no tree.
 from collections.abc import Callable
 from xml.parsers import expat
 
+_BLANKS = b" \t\r\n\xef\xbb\xbf"  # white space and a byte order mark
+
 
 class UnsafeXMLError(ValueError):
     """The text is not well-formed XML in UTF-8, or has a document type."""
@@ -18,9 +20,9 @@ def scan(body: bytes | bytearray, on_end: Callable[[str, str], object]) -> None:
     """Parse a document and call `on_end` at the end of every element.
 
     Args:
-        body: The document.
-        on_end: Called with the name of the element and the text between its last child (or its start) and
-            its end. For an element without children that is its whole text.
+        body: The document; blanks before it are ignored.
+        on_end: Called with the name of the element, without its namespace prefix, and the text between its
+            last child (or its start) and its end. For an element without children that is its whole text.
 
     Raises:
         UnsafeXMLError: The document is rejected; the elements before the fault have been reported.
@@ -30,7 +32,7 @@ def scan(body: bytes | bytearray, on_end: Callable[[str, str], object]) -> None:
     text: list[str] = []
 
     def end(name: str) -> None:
-        on_end(name, "".join(text))
+        on_end(name.rpartition(":")[2], "".join(text))
         text.clear()
 
     parser.StartElementHandler = lambda _name, _attributes: text.clear()
@@ -38,7 +40,7 @@ def scan(body: bytes | bytearray, on_end: Callable[[str, str], object]) -> None:
     parser.EndElementHandler = end
     parser.StartDoctypeDeclHandler = _refuse_document_type
     try:
-        parser.Parse(bytes(body), True)
+        parser.Parse(bytes(body).lstrip(_BLANKS), True)
     except expat.ExpatError as error:
         raise UnsafeXMLError(str(error)) from None
 

@@ -4,25 +4,36 @@ Every key is checked against the prefix before a request is sent, and again when
 makes one attempt; the caller decides about retries.
 """
 
-import time
 from collections.abc import AsyncIterator, Callable
 
+import attrs
 import httpx
 import trio
 
-from loadtest_trio.backends.s3.addressing import BucketLocation, is_inside, locate
-from loadtest_trio.backends.s3.client import Call, SignedClient, unobserved
-from loadtest_trio.backends.s3.credentials import CredentialsSource
+from loadtest_trio.backends.s3.addressing import BucketLocation, is_inside
+from loadtest_trio.backends.s3.client import Body, Call, SignedClient, Signing, unobserved, unreported
 from loadtest_trio.backends.s3.errors import RequestContext
 from loadtest_trio.backends.s3.listing import ListedObject, ListingError, ListingPage, parse_listing
 from loadtest_trio.backends.s3.sigv4 import encode_query
-from loadtest_trio.errors import S3RejectedError
+from loadtest_trio.errors import LoadtestError, S3RejectedError
 from loadtest_trio.http.client.deadline_watch import DeadlineWatch
 from loadtest_trio.http.client.http1 import Buffer
 from loadtest_trio.metrics.counters import Observer
 
-Page = list[ListedObject]
 _DEFAULT_REGION = "us-east-1"
+
+
+@attrs.frozen
+class Page:
+    """One page of a listing.
+
+    Attributes:
+        objects: The objects that the service can name.
+        skipped: Why others were left out -> how many.
+    """
+
+    objects: list[ListedObject]
+    skipped: dict[str, int] = attrs.field(factory=dict)
 
 
 class S3Service:
@@ -31,12 +42,9 @@ class S3Service:
     Args:
         transport: Sends the requests and applies the timeouts; `aclose` closes it.
         location: The bucket, where it is, and the prefix.
-        credentials: Supplies the keys.
-        sign_payload: Include a hash of every body in its signature. Off by default: HTTPS already protects
-            the body, and hashing 200 KB costs as much CPU as the rest of the request. The AWS SDKs do it
-            over plain HTTP; do the same on a network that is not trusted.
+        signing: How requests are signed.
         observe: Called after every HTTP request: kind, seconds, bytes, error.
-        unix_clock: The time of day in Unix seconds, for signatures.
+        on_outage: Called after every call with the reason why S3 as a whole does not serve us, or None.
         deadline_watch: The watch of the transport, if it has one; `run` runs it.
 
     Raises:
@@ -48,25 +56,17 @@ class S3Service:
         *,
         transport: httpx.AsyncBaseTransport,
         location: BucketLocation,
-        credentials: CredentialsSource,
-        sign_payload: bool = False,
+        signing: Signing,
         observe: Observer = unobserved,
-        unix_clock: Callable[[], float] = time.time,
+        on_outage: Callable[[LoadtestError | None], None] = unreported,
         deadline_watch: DeadlineWatch | None = None,
     ) -> None:
         self._bucket = location.bucket
         self._region = location.region
         self._prefix = location.prefix
         self._deadline_watch = deadline_watch or DeadlineWatch()
-        self._address = locate(location.bucket, location.region, location.endpoint_url)
         self._client = SignedClient(
-            transport=transport,
-            address=self._address,
-            region=location.region,
-            credentials=credentials,
-            sign_payload=sign_payload,
-            observe=observe,
-            unix_clock=unix_clock,
+            transport=transport, location=location, signing=signing, observe=observe, on_outage=on_outage
         )
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -77,7 +77,7 @@ class S3Service:
         """
         await self._deadline_watch.run(task_status=task_status)
 
-    async def get(self, key: str) -> bytes | bytearray:
+    async def get(self, key: str) -> Body:
         """Download a whole object.
 
         Args:
@@ -125,7 +125,7 @@ class S3Service:
         """List the objects under the prefix, page by page (up to 1,000 each).
 
         Yields:
-            The objects of one page, without keys outside the prefix.
+            One page; keys that are not UTF-8 or lie outside the prefix are skipped.
 
         Raises:
             S3Error: A page could not be fetched, or the response is not a listing.
@@ -134,7 +134,9 @@ class S3Service:
         token: str | None = None
         while True:
             page = await self._page(token)
-            yield [each for each in page.objects if is_inside(each.key, self._prefix)]
+            inside = [each for each in page.objects if is_inside(each.key, self._prefix)]
+            skipped = {"key_not_utf8": page.unreadable, "outside_prefix": len(page.objects) - len(inside)}
+            yield Page(inside, {reason: number for reason, number in skipped.items() if number})
             if page.next_token is None:
                 return
             if page.next_token == token:
@@ -151,7 +153,7 @@ class S3Service:
             BucketMissingError: The bucket does not exist.
             S3DeniedError: The keys are wrong or lack the permission.
             WrongRegionError: The bucket is in another region.
-            S3UnreachableError: There was no response.
+            S3UnreachableError: There was no connection.
             S3RejectedError: The response is not a listing.
             CredentialsError: There are no valid keys to sign with.
         """
@@ -172,7 +174,7 @@ class S3Service:
             ).encode()
         context = RequestContext("PUT", self._bucket, self._region)
         try:
-            await self._client.send(Call(context, "PUT", self._address.bucket_path, body=body))
+            await self._client.send(Call(context, "PUT", body=body))
         except S3RejectedError as error:
             if error.code not in ("BucketAlreadyOwnedByYou", "BucketAlreadyExists"):
                 raise
@@ -188,7 +190,7 @@ class S3Service:
         if not is_inside(key, self._prefix):
             raise ValueError(f"key {key!r} is outside the prefix {self._prefix!r}")
         context = RequestContext(method, self._bucket, self._region, key)
-        return Call(context, method, self._address.object_path(key), "", headers, body)
+        return Call(context, method, headers=headers, body=body)
 
     async def _page(self, token: str | None, limit: int | None = None) -> ListingPage:
         parameters = [("list-type", "2"), ("encoding-type", "url"), ("prefix", self._prefix)]
@@ -197,9 +199,7 @@ class S3Service:
         if limit is not None:
             parameters.append(("max-keys", str(limit)))
         context = RequestContext("LIST", self._bucket, self._region)
-        body = await self._client.send(
-            Call(context, "GET", self._address.bucket_path, encode_query(parameters))
-        )
+        body = await self._client.send(Call(context, "GET", encode_query(parameters)))
         try:
             return parse_listing(body)
         except ListingError as error:

@@ -13,7 +13,7 @@ sets it last, so an exchange that ends early always leaves a connection that the
 import httpx
 import trio
 
-from loadtest_trio.http.client.http1 import ResponseParser, WireRequest
+from loadtest_trio.http.client.http1 import BodyTooLargeError, ResponseParser, WireRequest
 from loadtest_trio.http.client.request_timeout import RequestTimeout
 from loadtest_trio.http.streams import Stream
 
@@ -162,4 +162,4 @@ class Connection:
 
     def _check_size(self, length: int) -> None:
         if length > self._max_body_bytes:
-            raise httpx.RemoteProtocolError(f"the response body is over {self._max_body_bytes} bytes")
+            raise BodyTooLargeError(self._max_body_bytes)

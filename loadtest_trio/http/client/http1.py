@@ -19,6 +19,18 @@ _SWITCHING_PROTOCOLS = 101
 _FIRST_FINAL_STATUS = 200
 
 
+class BodyTooLargeError(httpx.RemoteProtocolError):
+    """The body of a response is larger than the transport accepts.
+
+    Args:
+        limit: The largest accepted body in bytes.
+    """
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"the response body is over {limit} bytes")
+        self.limit = limit
+
+
 class BufferStream(httpx.AsyncByteStream):
     """A body in one buffer, such as a `bytearray`, which httpx's own types would copy.
 
@@ -33,6 +45,12 @@ class BufferStream(httpx.AsyncByteStream):
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         yield self.buffer  # type: ignore[misc]  # httpx declares bytes but accepts any buffer
+
+
+async def raw_body(response: httpx.Response) -> bytes:
+    """Return the body of a response as it was sent: without decoding, which `httpx.Response.aread` does."""
+    assert isinstance(response.stream, httpx.AsyncByteStream)
+    return b"".join([part async for part in response.stream])
 
 
 async def request_body(request: httpx.Request) -> Buffer:
@@ -130,7 +148,6 @@ class ResponseParser:
         complete: Whether the whole response has arrived.
         keep_alive: Whether the server accepts another request on this connection.
         first_byte_at: When the first byte arrived, in Trio's clock; 0.0 before.
-        encoded: Whether the body has a ``Content-Encoding``.
     """
 
     def __init__(self, *, bodiless: bool) -> None:
@@ -144,7 +161,7 @@ class ResponseParser:
         self.body = bytearray()
         self.length: int | None = None
         self.first_byte_at = 0.0
-        self.head_complete = self.complete = self.keep_alive = self.encoded = False
+        self.head_complete = self.complete = self.keep_alive = False
         self._bodiless = bodiless
         self._chunked = False
         self._fault = ""
@@ -209,8 +226,6 @@ class ResponseParser:
             match name.lower():
                 case b"content-length":
                     self.length = int(value)
-                case b"content-encoding":
-                    self.encoded = True
                 case b"transfer-encoding":
                     if self._chunked or value.lower() != b"chunked":
                         self._fault = f"unsupported transfer coding {value!r}"

@@ -5,6 +5,10 @@ from typing import Any
 import httpx
 import trio
 
+from loadtest_trio.http.client.http1 import BodyTooLargeError, BufferStream
+
+_CLEANUP_SECONDS = 1.0
+
 
 class HttpxTransport(httpx.AsyncHTTPTransport):
     """httpx's transport with the contract of `LeanTransport`: the same timeouts, complete responses.
@@ -12,13 +16,17 @@ class HttpxTransport(httpx.AsyncHTTPTransport):
     Args:
         timeouts: Seconds for ``connect``, ``read`` and ``write``, for requests that set none.
         request_timeout: Seconds for the whole request.
+        max_body_bytes: Largest accepted body of a response.
         options: Options of `httpx.AsyncHTTPTransport`.
     """
 
-    def __init__(self, timeouts: dict[str, float], request_timeout: float, **options: Any) -> None:
+    def __init__(
+        self, timeouts: dict[str, float], request_timeout: float, max_body_bytes: int, **options: Any
+    ) -> None:
         super().__init__(**options)
         self._timeouts = timeouts
         self._request_timeout = request_timeout
+        self._max_body_bytes = max_body_bytes
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request and return its response, complete.
@@ -28,7 +36,25 @@ class HttpxTransport(httpx.AsyncHTTPTransport):
         """
         request.extensions.setdefault("timeout", self._timeouts)
         with trio.move_on_after(self._request_timeout):
-            response = await super().handle_async_request(request)
-            await response.aread()
-            return response
+            return await self._complete(await super().handle_async_request(request))
         raise httpx.ReadTimeout("the whole request took too long", request=request)
+
+    async def _complete(self, response: httpx.Response) -> httpx.Response:
+        """Read a response and return it with its body as it was sent, not decoded."""
+        body = bytearray()
+        try:
+            assert isinstance(response.stream, httpx.AsyncByteStream)
+            async for part in response.stream:
+                body += part
+                if len(body) > self._max_body_bytes:
+                    raise BodyTooLargeError(self._max_body_bytes)
+        finally:
+            with trio.move_on_after(_CLEANUP_SECONDS, shield=True):
+                await response.aclose()
+        extensions = {**response.extensions, "body": body}
+        return httpx.Response(
+            response.status_code,
+            headers=response.headers,
+            stream=BufferStream(body),
+            extensions=extensions,
+        )

@@ -28,7 +28,7 @@ import trio
 from loadtest_trio.http.address import authority
 from loadtest_trio.http.client.connection import Connection
 from loadtest_trio.http.client.deadline_watch import DeadlineWatch
-from loadtest_trio.http.client.http1 import BufferStream, ResponseParser, WireRequest, wire_request
+from loadtest_trio.http.client.http1 import BufferStream, ResponseParser, WireRequest, raw_body, wire_request
 from loadtest_trio.http.client.httpx_transport import HttpxTransport
 from loadtest_trio.http.client.pool import ConnectionPool, Origin
 from loadtest_trio.http.client.request_timeout import RequestTimeout
@@ -40,15 +40,16 @@ __all__ = ["BufferStream", "LeanTransport", "open_transport", "response_body"]
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _IDEMPOTENT = frozenset(("GET", "HEAD", "PUT", "DELETE", "OPTIONS"))
 _SCRATCH_BYTES = 65536
+MAX_BODY_BYTES = 64 * 1024 * 1024
+"""The largest accepted body of a response, unless said otherwise."""
 
 
 class LeanTransport(httpx.AsyncBaseTransport):
     """A small, fast HTTP/1.1 client transport.
 
-    A response is complete when it is returned. `httpx.Response.aread` returns the body as usual;
-    ``extensions["body"]`` is the `bytearray` it was received into, without httpx's copy and decoding, which
-    cost more than the rest of the response: see `response_body`. The extension is absent if the body has a
-    ``Content-Encoding``, which `aread` decodes.
+    A response is complete when it is returned. `httpx.Response.aread` returns the body as usual, decoded if
+    it has a ``Content-Encoding``; ``extensions["body"]`` is the body as it was sent, in the `bytearray` it
+    was received into. That saves httpx's copy, the largest part of a response's cost: see `response_body`.
 
     Two request extensions are supported, as in httpx's transport: ``timeout`` (a mapping of ``connect``,
     ``read``, ``write``, ``pool`` to seconds) and ``target`` (bytes, the request target).
@@ -72,7 +73,7 @@ class LeanTransport(httpx.AsyncBaseTransport):
         idle_timeout: float = 10.0,
         request_timeout: float = 60.0,
         max_header_bytes: int = 65536,
-        max_body_bytes: int = 64 * 1024 * 1024,
+        max_body_bytes: int = MAX_BODY_BYTES,
         ssl_context: ssl.SSLContext | None = None,
         watch: DeadlineWatch | None = None,
     ) -> None:
@@ -170,9 +171,7 @@ class _Response(httpx.Response):
     """
 
     def __init__(self, received: ResponseParser) -> None:
-        extensions: dict[str, Any] = {"first_byte_at": received.first_byte_at}
-        if not received.encoded:
-            extensions["body"] = received.body
+        extensions: dict[str, Any] = {"first_byte_at": received.first_byte_at, "body": received.body}
         super().__init__(received.status, stream=BufferStream(received.body), extensions=extensions)
         self._received = received
         del self.headers  # remove the instance attribute that would hide the property
@@ -190,6 +189,7 @@ def open_transport(
     connect_timeout: float = 5.0,
     idle_timeout: float = 10.0,
     request_timeout: float = 60.0,
+    max_body_bytes: int = MAX_BODY_BYTES,
     watch: DeadlineWatch | None = None,
 ) -> httpx.AsyncBaseTransport:
     """Open the transport that ``S3_TRANSPORT`` names.
@@ -201,6 +201,7 @@ def open_transport(
         connect_timeout: Seconds to connect.
         idle_timeout: Seconds without progress in sending or receiving.
         request_timeout: Seconds for the whole request.
+        max_body_bytes: Largest accepted body of a response.
         watch: Enforces the deadlines of `LeanTransport`.
     """
     if kind == "lean":
@@ -209,21 +210,23 @@ def open_transport(
             connect_timeout=connect_timeout,
             idle_timeout=idle_timeout,
             request_timeout=request_timeout,
+            max_body_bytes=max_body_bytes,
             ssl_context=verify,
             watch=watch,
         )
     return HttpxTransport(
         {"connect": connect_timeout, "read": idle_timeout, "write": idle_timeout},
         request_timeout,
+        max_body_bytes,
         verify=verify if verify is not None else True,
         limits=httpx.Limits(max_connections=max_connections, max_keepalive_connections=max_connections),
     )
 
 
 async def response_body(response: httpx.Response) -> bytes | bytearray:
-    """Return the body of a response without a copy where its transport allows that."""
+    """Return the body of a response as it was sent, without a copy where its transport allows that."""
     body: bytes | bytearray | None = response.extensions.get("body")
-    return await response.aread() if body is None else body
+    return await raw_body(response) if body is None else body
 
 
 def _origin(url: httpx.URL) -> Origin:

@@ -10,7 +10,7 @@ from random import Random
 import httpx
 import trio
 
-from loadtest_trio.backends.s3 import BucketLocation, Credentials, S3Service, StaticCredentials
+from loadtest_trio.backends.s3 import BucketLocation, Credentials, S3Service, Signing, StaticCredentials
 from loadtest_trio.build import file_sizes
 from loadtest_trio.handlers.objects import object_handlers
 from loadtest_trio.handlers.objects.payload import uuid_lines
@@ -55,7 +55,7 @@ async def client_ceiling(settings: Settings) -> float:
     store = S3Service(
         transport=CannedTransport([uuid_lines(sizes.draw(), rng) for _ in range(_FILES)]),
         location=BucketLocation("ceiling", settings.aws_region),
-        credentials=StaticCredentials(Credentials("key", "secret")),
+        signing=Signing(StaticCredentials(Credentials("key", "secret"))),
         observe=metrics.observe_s3,
     )
     registry = Registry(object_handlers(store, rng, sizes.draw, RetryPolicy(0)))

@@ -75,7 +75,7 @@ async def _empty(service: Service) -> None:
             nursery.start_soon(delete, receive.clone())
         receive.close()
         async for page in service.s3.list():
-            for listed in page:
+            for listed in page.objects:
                 await send.send(listed.key)
 
 

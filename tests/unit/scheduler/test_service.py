@@ -196,7 +196,7 @@ async def test_a_failing_list_does_not_stop_the_schedule(autojump_clock: MockClo
     ) as service:
         await trio.sleep(50)
         bucket.break_down(Fault.SLOW_DOWN)
-        bucket.objects["loadtest/found"] = b""
+        bucket.objects["loadtest/found"] = b"00"
         await trio.sleep(30.5)
         assert len(service.redis.queue) == 810
         assert service.service.inventory.objects == 500
@@ -226,7 +226,7 @@ async def test_the_inventory_is_reconciled_periodically(autojump_clock: MockCloc
         await trio.sleep(30)
         for i in range(50):
             del bucket.objects[f"loadtest/{i}"]
-        bucket.objects["loadtest/ü +%"] = b""
+        bucket.objects["loadtest/ü +%"] = b"00"
         await trio.sleep(31)
         assert service.service.inventory.objects == 151
 
@@ -239,7 +239,7 @@ async def test_the_bucket_is_looked_at_when_nothing_is_left(autojump_clock: Mock
     ) as service:
         await trio.sleep(1.5)
         assert (service.service.inventory.choose(), bucket.requests["LIST"]) == (None, 1)
-        bucket.objects["loadtest/found"] = b""
+        bucket.objects["loadtest/found"] = b"00"
         await trio.sleep(4)
         assert bucket.requests["LIST"] == 2
         await trio.sleep(1)

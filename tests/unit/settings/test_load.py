@@ -37,6 +37,7 @@ BAD: dict[str, tuple[str, ...]] = {
     "S3_ENDPOINT_URL": ("localhost:8333", "ftp://host", "http://"),
     "S3_CREATE_BUCKET": ("maybe", "2"),
     "S3_TRANSPORT": ("pigeon",),
+    "MAX_OBJECT_BYTES": ("0", "-1", "64MB"),
     "AWS_REGION": ("EU", "eu_central_1", "x"),
     "STARTUP_TIMEOUT_SECONDS": ("0", "soon", "nan"),
     "STEADY_STATE_DISTRIBUTION": (

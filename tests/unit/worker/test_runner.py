@@ -9,11 +9,15 @@ import pytest
 import trio
 
 from loadtest_trio.errors import (
+    BucketMissingError,
     CredentialsError,
     LoadtestError,
     MalformedMessageError,
     ObjectMissingError,
+    ObjectTooLargeError,
     RedisUnavailableError,
+    S3BrokenResponseError,
+    S3CredentialsError,
     S3DeniedError,
     S3RejectedError,
     S3ServerError,
@@ -87,7 +91,14 @@ async def test_a_miss_is_no_failure() -> None:
     assert (result.outcome, result.attempts, script.told) == (Outcome.MISSED, 1, [])
 
 
-TRANSIENT = [S3UnreachableError("x"), S3ThrottledError("x"), S3ServerError("x"), CredentialsError("x")]
+TRANSIENT = [
+    S3UnreachableError("x"),
+    S3ThrottledError("x"),
+    S3ServerError("x"),
+    S3BrokenResponseError("x"),
+    S3DeniedError("x"),
+    CredentialsError("x"),
+]
 
 
 @pytest.mark.parametrize("error", TRANSIENT, ids=lambda error: type(error).__name__)
@@ -101,7 +112,7 @@ async def test_a_transient_fault_is_tried_again(error: LoadtestError) -> None:
     assert all(0 <= seconds <= IN_PLACE.ceiling(i) for i, seconds in enumerate(script.slept, 1))
 
 
-@pytest.mark.parametrize("error", TRANSIENT[:3], ids=lambda error: type(error).__name__)
+@pytest.mark.parametrize("error", TRANSIENT[:5], ids=lambda error: type(error).__name__)
 async def test_a_fault_that_stays_goes_back_to_the_queue(error: LoadtestError) -> None:
     """After four attempts the message waits on the queue, longer each time it does so."""
     for retries in range(3):
@@ -125,7 +136,7 @@ async def test_retries_end() -> None:
 
 @pytest.mark.parametrize(
     "error",
-    [S3DeniedError("x"), S3RejectedError("x"), MalformedMessageError("x"), LoadtestError("x")],
+    [ObjectTooLargeError("x"), S3RejectedError("x"), MalformedMessageError("x"), LoadtestError("x")],
     ids=repr,
 )
 async def test_a_permanent_fault_is_not_tried_again(error: LoadtestError) -> None:
@@ -160,6 +171,46 @@ async def test_a_long_outage_lets_others_be_tried() -> None:
     result = await script.run(attrs.evolve(MESSAGE, attempts=2), max_retries=0)
     assert (result.outcome, script.calls) == (Outcome.RETRY, MOST_IN_PLACE)
     assert (result.retries, result.attempts) == (0, 2)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [S3BrokenResponseError("x"), S3DeniedError("x"), S3CredentialsError("x"), BucketMissingError("x")],
+    ids=repr,
+)
+async def test_every_condition_of_s3_as_a_whole_excuses(error: LoadtestError) -> None:
+    """Denials and broken responses are free as well while they concern everything."""
+    script = Script([error] * 50, out_since=lambda: -1.0)
+    result = await script.run(MESSAGE, max_retries=0)
+    assert (result.outcome, result.attempts, script.calls) == (Outcome.PROCESSED, 1, 51)
+
+
+@pytest.mark.parametrize("error", [S3BrokenResponseError("x"), S3DeniedError("x")], ids=repr)
+async def test_fault_of_one_object_ends_on_the_dead_list(error: LoadtestError) -> None:
+    """While S3 serves others, a message whose requests are denied or break off uses up its attempts."""
+    script = Script([error] * 50)
+    result = await script.run(attrs.evolve(MESSAGE, retries=1, attempts=4), max_retries=1)
+    assert (result.outcome, result.attempts, result.error) == (Outcome.DEAD, 8, error)
+
+
+async def test_short_retry_after_is_waited_for_in_place() -> None:
+    """S3 is not asked again before the time that it names."""
+    error = S3ThrottledError("x")
+    error.retry_after = 3.0
+    script = Script([error] * 2)
+    result = await script.run(MESSAGE)
+    assert result.outcome is Outcome.PROCESSED
+    assert all(3.0 <= seconds <= 3.0 + IN_PLACE.cap for seconds in script.slept)
+
+
+async def test_long_retry_after_does_not_hold_the_worker() -> None:
+    """A message that has to wait long does so on the queue, and at least as long as S3 asks."""
+    error = S3ThrottledError("x")
+    error.retry_after = 120.0
+    script = Script([error] * 9)
+    result = await script.run(MESSAGE)
+    assert (result.outcome, result.retries, result.attempts, script.calls) == (Outcome.RETRY, 0, 1, 1)
+    assert result.delay >= 120.0
 
 
 async def test_the_attempt_that_makes_an_outage_known_counts() -> None:

@@ -1,13 +1,17 @@
 """Addresses: the style of URL for each bucket and endpoint, and what counts as inside the prefix."""
 
+import json
 import re
+from pathlib import Path
+from typing import Any
 from urllib.parse import unquote
 
+import botocore
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadtest_trio.backends.s3.addressing import is_inside, locate
+from loadtest_trio.backends.s3.addressing import dns_suffix, follow_redirect, is_inside, locate
 
 
 @pytest.mark.parametrize(
@@ -29,8 +33,8 @@ def test_styles(
     address = locate(bucket, region, endpoint)
     assert str(address.base) == url
     assert address.host == (host or address.base.host)
-    assert address.object_path("k") == path
-    assert address.bucket_path == (path.removesuffix("/k") or "/")
+    assert address.path("k") == path
+    assert address.path() == (path.removesuffix("/k") or "/")
 
 
 @pytest.mark.parametrize(
@@ -44,12 +48,57 @@ def test_unusable_endpoints(endpoint: str) -> None:
     assert "hunter2" not in str(caught.value)
 
 
-@given(st.text(st.characters(codec="utf-8")))
+@given(st.text(st.characters(codec="utf-8"), min_size=1))
 def test_object_paths_are_reversible_and_clean(key: str) -> None:
     """Any key can be read back from its path, which is plain ASCII and in S3's canonical form."""
-    path = locate("b-1", "us-east-1", "http://h").object_path(key)
+    path = locate("b-1", "us-east-1", "http://h").path(key)
     assert unquote(path, errors="strict") == f"/b-1/{key}"
     assert re.fullmatch(r"(?:[A-Za-z0-9/._~-]|%[0-9A-F]{2})*", path)
+
+
+PARTITIONS = json.loads(
+    (Path(botocore.__file__).parent / "data" / "partitions.json").read_text(encoding="utf-8")
+)
+
+
+@pytest.mark.parametrize("partition", PARTITIONS["partitions"], ids=lambda partition: str(partition["id"]))
+@given(st.data())
+def test_endpoint_of_every_partition_is_botocores(partition: dict[str, Any], data: st.DataObject) -> None:
+    """The DNS suffix of each region, known or of a name like the known ones, is that of botocore's data."""
+    suffix = partition["outputs"]["dnsSuffix"]
+    known = [name for name in partition["regions"] if not name.endswith("-global")]
+    alike = st.from_regex(re.compile(partition["regionRegex"], re.ASCII), fullmatch=True)
+    region = data.draw(st.sampled_from(known) | alike)
+    assert dns_suffix(region) == suffix
+    assert locate("b-1", region).host == f"b-1.s3.{region}.{suffix}"
+
+
+@pytest.mark.parametrize(
+    ("bucket", "endpoint", "location", "followed"),
+    [
+        ("bkt", None, "https://bkt.s3-us-west-2.amazonaws.com/k?x", ("bkt.s3-us-west-2.amazonaws.com", "/k")),
+        ("bkt", None, "https://s3-us-west-2.amazonaws.com/bkt/k", ("s3-us-west-2.amazonaws.com", "/bkt/k")),
+        ("bkt", "http://h:1/sub", "http://h:2/x", ("h:2", "/sub/bkt/k")),
+        ("bkt", "http://h:1", "https://h/x", ("h", "/bkt/k")),
+        ("bkt", None, "http://bkt.s3-us-west-2.amazonaws.com/k", None),
+        ("bkt", None, "https://bkt.s3.example.com/k", None),
+        ("bkt", None, "https://amazonaws.com.evil.example/k", None),
+        ("bkt", None, "https://evilamazonaws.com/k", None),
+        ("bkt", None, "https://user:password@bkt.s3-us-west-2.amazonaws.com/k", None),
+        ("bkt", None, "https://bkt.s3.cn-north-1.amazonaws.com.cn/k", None),
+        ("bkt", "https://h:1", "http://h:1/x", None),
+        ("bkt", "http://h:1", "http://elsewhere:1/x", None),
+        ("bkt", "http://h:1", "/relative", None),
+        ("bkt", "http://h:1", "", None),
+        ("bkt", "http://h:1", "http://[", None),
+    ],
+)
+def test_redirects_stay_with_whom_we_trust(
+    bucket: str, endpoint: str | None, location: str, followed: tuple[str, str] | None
+) -> None:
+    """Only the same host or the same AWS partition is followed, and never from HTTPS to HTTP."""
+    address = follow_redirect(locate(bucket, "us-east-1", endpoint), bucket, location)
+    assert (address and (address.host, address.path("k"))) == followed
 
 
 @pytest.mark.parametrize("key", ["p/a", "p/.hidden", "p/...", "p/a..b", "p//x", "p/", "p/./x"])

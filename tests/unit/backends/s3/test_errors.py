@@ -8,15 +8,21 @@ from hypothesis import strategies as st
 from loadtest_trio.backends.s3.errors import RequestContext, refused, truncated, unreachable
 from loadtest_trio.errors import (
     BucketMissingError,
+    ClockSkewError,
     ObjectMissingError,
+    ObjectTooLargeError,
+    S3BrokenResponseError,
+    S3CredentialsError,
     S3DeniedError,
     S3Error,
+    S3RedirectedError,
     S3RejectedError,
     S3ServerError,
     S3ThrottledError,
     S3UnreachableError,
     WrongRegionError,
 )
+from loadtest_trio.http.client.http1 import BodyTooLargeError
 
 OBJECT = RequestContext("GET", "bkt", "us-east-1", "p/key")
 BUCKET = RequestContext("LIST", "bkt", "us-east-1")
@@ -40,12 +46,12 @@ def xml(code: str, more: str = "") -> bytes:
         (BUCKET, 404, b"", BucketMissingError),
         (OBJECT, 403, xml("AccessDenied"), S3DeniedError),
         (OBJECT, 403, xml("SignatureDoesNotMatch"), S3DeniedError),
-        (OBJECT, 403, xml("InvalidAccessKeyId"), S3DeniedError),
-        (OBJECT, 403, xml("RequestTimeTooSkewed"), S3DeniedError),
+        (OBJECT, 403, xml("InvalidAccessKeyId"), S3CredentialsError),
+        (OBJECT, 403, xml("RequestTimeTooSkewed"), ClockSkewError),
         (OBJECT, 403, b"", S3DeniedError),
         (OBJECT, 401, b"", S3DeniedError),
-        (OBJECT, 400, xml("ExpiredToken"), S3DeniedError),
-        (OBJECT, 400, xml("InvalidToken"), S3DeniedError),
+        (OBJECT, 400, xml("ExpiredToken"), S3CredentialsError),
+        (OBJECT, 400, xml("InvalidToken"), S3CredentialsError),
         (OBJECT, 503, xml("SlowDown"), S3ThrottledError),
         (OBJECT, 429, b"", S3ThrottledError),
         (OBJECT, 400, xml("RequestTimeout"), S3ServerError),
@@ -64,6 +70,14 @@ def xml(code: str, more: str = "") -> bytes:
         (OBJECT, 400, xml("EntityTooLarge"), S3RejectedError),
         (OBJECT, 405, xml("MethodNotAllowed"), S3RejectedError),
         (OBJECT, 412, xml("PreconditionFailed"), S3RejectedError),
+        (OBJECT, 403, xml("InvalidObjectState"), S3RejectedError),
+        (OBJECT, 403, xml("QuotaExceeded"), S3DeniedError),
+        (OBJECT, 400, xml("KMS.DisabledException"), S3DeniedError),
+        (OBJECT, 400, xml("IncompleteBody"), S3ServerError),
+        (OBJECT, 503, xml("SlowDownWrite"), S3ThrottledError),
+        (OBJECT, 200, xml("SlowDown"), S3ThrottledError),
+        (OBJECT, 200, xml("AnythingElse"), S3ServerError),
+        (OBJECT, 202, b"", S3ServerError),
     ],
 )
 def test_kinds(context: RequestContext, status: int, body: bytes, kind: type[S3Error]) -> None:
@@ -99,9 +113,8 @@ def test_messages_say_what_to_change(error: S3Error, needed: list[str]) -> None:
 
 def test_the_bucket_s_own_region_is_no_fault() -> None:
     """S3 names the bucket's region in many refusals: only another one than ours is the wrong one."""
-    assert (
-        type(refused(BUCKET, 400, {"x-amz-bucket-region": "us-east-1"}, xml("ExpiredToken"))) is S3DeniedError
-    )
+    error = refused(BUCKET, 400, {"x-amz-bucket-region": "us-east-1"}, xml("ExpiredToken"))
+    assert type(error) is S3CredentialsError
 
 
 def test_echoed_secrets_are_not_shown() -> None:
@@ -148,9 +161,10 @@ def test_any_refusal_is_an_s3_error(status: int, body: bytes) -> None:
     ],
 )
 def test_transport_failures_can_be_tried_again(kind: type[httpx.HTTPError]) -> None:
-    """What a transport raises becomes S3UnreachableError, retryable, with its name as the code."""
+    """What a transport raises is retryable, with its name as the code; without a connection S3 is away."""
     error = unreachable(OBJECT, kind("connection refused"))
-    assert type(error) is S3UnreachableError
+    away = kind in (httpx.ConnectError, httpx.ConnectTimeout)
+    assert type(error) is (S3UnreachableError if away else S3BrokenResponseError)
     assert error.retryable
     assert str(error) == f"S3 GET: connection refused [code={kind.__name__} key=p/key]"
 
@@ -166,3 +180,54 @@ def test_truncated_bodies_can_be_tried_again() -> None:
     error = truncated(OBJECT, 3, 10)
     assert (error.retryable, error.code) == (True, "TruncatedBody")
     assert "3 of 10 bytes" in str(error)
+
+
+def test_an_object_over_the_limit_names_the_setting() -> None:
+    """A limit of ours is not an unreachable S3: the message names the setting to change."""
+    error = unreachable(OBJECT, BodyTooLargeError(1000))
+    assert type(error) is ObjectTooLargeError
+    assert not error.retryable
+    assert "MAX_OBJECT_BYTES=1000" in str(error)
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_redirects_name_the_endpoint_to_set(status: int) -> None:
+    """Another address is named without what may be secret in it."""
+    location = "https://user:secret@s3.example:9000/bkt/k?X-Amz-Signature=secret"
+    error = refused(OBJECT, status, {"location": location}, b"<html>moved</html>")
+    assert isinstance(error, S3RedirectedError)
+    assert error.location == location
+    assert "https://s3.example:9000: if that is S3, set S3_ENDPOINT_URL" in str(error)
+    assert "secret" not in str(error)
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({}, 0.0),
+        ({"retry-after": "7"}, 7.0),
+        ({"retry-after": " 0 "}, 0.0),
+        ({"retry-after": "-5"}, 0.0),
+        ({"retry-after": "soon"}, 0.0),
+        ({"retry-after": "99999999999999999999"}, 0.0),
+        ({"retry-after": "86400"}, 300.0),
+        (
+            {"retry-after": "Wed, 21 Oct 2015 07:28:10 GMT", "date": "Wed, 21 Oct 2015 07:28:00 GMT"},
+            10.0,
+        ),
+        ({"retry-after": "Wed, 21 Oct 2015 07:28:10 GMT"}, 0.0),
+    ],
+)
+def test_retry_after_is_read(headers: dict[str, str], seconds: float) -> None:
+    """Seconds or a date by S3's clock, bounded; anything else asks for nothing."""
+    assert refused(OBJECT, 503, headers, xml("SlowDown")).retry_after == seconds
+
+
+def test_clock_skew_carries_the_servers_time() -> None:
+    """The answer's Date is what the clock is corrected by."""
+    error = refused(OBJECT, 403, {"date": "Wed, 21 Oct 2015 07:28:00 GMT"}, xml("RequestTimeTooSkewed"))
+    assert isinstance(error, ClockSkewError)
+    assert error.server_time == 1445412480.0
+    undated = refused(OBJECT, 403, {}, xml("RequestTimeTooSkewed"))
+    assert isinstance(undated, ClockSkewError)
+    assert undated.server_time is None

@@ -3,6 +3,8 @@
 import gzip
 import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable
+from email.utils import formatdate
+from typing import Any
 from urllib.parse import quote, unquote
 
 import attrs
@@ -13,17 +15,29 @@ from hypothesis import given
 from hypothesis import strategies as st
 from trio.testing import MockClock
 
-from loadtest_trio.backends.s3 import BucketLocation, Credentials, S3Service, StaticCredentials
+from loadtest_trio.backends.s3 import (
+    BucketLocation,
+    Credentials,
+    CredentialsSource,
+    S3Service,
+    Signing,
+    StaticCredentials,
+)
 from loadtest_trio.backends.s3.sigv4 import Signer
 from loadtest_trio.errors import (
     BucketMissingError,
+    ClockSkewError,
     CredentialsError,
     LoadtestError,
     ObjectMissingError,
+    S3BrokenResponseError,
+    S3CredentialsError,
     S3DeniedError,
     S3Error,
+    S3RedirectedError,
     S3RejectedError,
     S3ServerError,
+    S3ThrottledError,
     S3UnreachableError,
     WrongRegionError,
 )
@@ -69,12 +83,16 @@ class Observations:
         self.calls.append((kind, seconds, size, error))
 
 
+def signing(source: CredentialsSource = StaticCredentials(KEYS), **options: Any) -> Signing:  # noqa: B008
+    """Sign with keys of the test, by a clock that stands still."""
+    return Signing(source, **{"unix_clock": lambda: NOW, **options})
+
+
 def service(transport: Script, **options: object) -> S3Service:
     """Make the service under test: bucket ``bkt``, prefix ``p/``, a clock that stands still."""
     defaults: dict[str, object] = {
         "location": LOCATION,
-        "credentials": StaticCredentials(KEYS),
-        "unix_clock": lambda: NOW,
+        "signing": signing(),
     }
     return S3Service(transport=transport, **{**defaults, **options})  # type: ignore[arg-type] # one place, many kinds
 
@@ -101,7 +119,7 @@ def page(keys: list[str], token: str | None = None) -> httpx.Response:
 
 async def listed(s3: S3Service) -> list[str]:
     """List to the end."""
-    return [each.key async for objects in s3.list() for each in objects]
+    return [each.key async for page in s3.list() for each in page.objects]
 
 
 async def test_get_hands_over_the_transport_s_buffer() -> None:
@@ -131,16 +149,22 @@ async def test_short_body() -> None:
         yield b"hell"
 
     answer = httpx.Response(200, headers={"Content-Length": "5"}, content=chunks())
-    with pytest.raises(S3UnreachableError, match="4 of 5 bytes") as caught:
+    with pytest.raises(S3BrokenResponseError, match="4 of 5 bytes") as caught:
         await service(Script(answer)).get("p/k")
     assert (caught.value.code, caught.value.key) == ("TruncatedBody", "p/k")
 
 
-async def test_decoded_body_is_not_short() -> None:
-    """The length of a stored content encoding is not that of the text httpx makes of it."""
-    packed = gzip.compress(b"hello " * 100)
-    answer = httpx.Response(200, headers={"content-encoding": "gzip"}, content=packed)
-    assert await service(Script(answer)).get("p/k") == b"hello " * 100
+async def test_labelled_body_is_returned_as_it_was_sent() -> None:
+    """S3 stores bytes: a Content-Encoding is a label of the object and not of the transfer."""
+    for label, body in (("gzip", b"plain"), ("gzip", gzip.compress(b"packed")), ("aws-chunked", b"plain")):
+        headers = {"content-encoding": label, "content-length": str(len(body))}
+
+        async def chunks(body: bytes = body) -> AsyncIterator[bytes]:
+            yield body
+
+        assert (
+            await service(Script(httpx.Response(200, headers=headers, content=chunks()))).get("p/k") == body
+        )
 
 
 @pytest.mark.parametrize("body", [b"", b"text", bytearray(b"text"), memoryview(b"some text")[5:]])
@@ -162,7 +186,7 @@ async def test_put_sends_the_body_as_it_is(body: bytes | bytearray | memoryview)
 async def test_signed_payload() -> None:
     """With `sign_payload` the body's hash is sent and signed instead."""
     transport = Script(httpx.Response(200))
-    await service(transport, sign_payload=True).put("p/k", b"text")
+    await service(transport, signing=signing(sign_payload=True)).put("p/k", b"text")
     assert transport.requests[0].headers["x-amz-content-sha256"] == hashlib.sha256(b"text").hexdigest()
 
 
@@ -228,7 +252,7 @@ async def test_stale_keys_are_renewed_once(status: int, code: str) -> None:
         Script(refusal(status, code), httpx.Response(200, content=b"x")),
         Succession([KEYS, NEWER]),
     )
-    assert await service(transport, credentials=source).get("p/k") == b"x"
+    assert await service(transport, signing=signing(source)).get("p/k") == b"x"
     assert ["AKNEWER/" in request.headers["authorization"] for request in transport.requests] == [False, True]
 
 
@@ -236,7 +260,7 @@ async def test_stale_keys_are_renewed_only_once() -> None:
     """If the new keys are refused too, that is the answer."""
     transport, source = Script(refusal(400, "ExpiredToken")), Succession([KEYS, NEWER])
     with pytest.raises(S3DeniedError, match="session token has expired"):
-        await service(transport, credentials=source).get("p/k")
+        await service(transport, signing=signing(source)).get("p/k")
     assert (len(transport.requests), source.renewals) == (2, 1)
 
 
@@ -255,7 +279,7 @@ async def test_one_attempt_a_call(answer: Answer) -> None:
     """Everything else is the caller's to try again: one request, no renewal."""
     transport, source = Script(answer), Succession([KEYS, NEWER])
     with pytest.raises(S3Error):
-        await service(transport, credentials=source).get("p/k")
+        await service(transport, signing=signing(source)).get("p/k")
     assert (len(transport.requests), source.renewals) == (1, 0)
 
 
@@ -268,7 +292,7 @@ async def test_without_keys_nothing_is_sent() -> None:
 
     transport = Script(httpx.Response(200))
     with pytest.raises(CredentialsError, match="down"):
-        await service(transport, credentials=Empty([])).get("p/k")
+        await service(transport, signing=signing(Empty([]))).get("p/k")
     assert transport.requests == []
 
 
@@ -300,8 +324,8 @@ async def test_both_attempts_are_observed() -> None:
     """The request that was refused for its token counts as one of its own."""
     observed = Observations()
     transport = Script(refusal(400, "ExpiredToken"), httpx.Response(204))
-    await service(transport, credentials=Succession([KEYS, NEWER]), observe=observed).delete("p/k")
-    assert [type(error) for _, _, _, error in observed.calls] == [S3DeniedError, type(None)]
+    await service(transport, signing=signing(Succession([KEYS, NEWER])), observe=observed).delete("p/k")
+    assert [type(error) for _, _, _, error in observed.calls] == [S3CredentialsError, type(None)]
 
 
 async def test_a_cancelled_request_is_closed_and_not_observed(autojump_clock: MockClock) -> None:
@@ -438,3 +462,133 @@ def test_unusable_endpoint() -> None:
     """A bad endpoint is refused when the service is built."""
     with pytest.raises(ValueError, match="endpoint"):
         service(Script(httpx.Response(200)), location=attrs.evolve(LOCATION, endpoint_url="s3.test"))
+
+
+def dated(unix_seconds: float) -> str:
+    """Write an HTTP date."""
+    return formatdate(unix_seconds, usegmt=True)
+
+
+async def test_clock_is_corrected_by_the_answers_date() -> None:
+    """A machine two hours slow signs with S3's time after one refusal, and so from then on."""
+    skewed = refusal(403, "RequestTimeTooSkewed", date=dated(NOW + 7200))
+    transport = Script(skewed, httpx.Response(200, content=b"x"))
+    s3 = service(transport)
+    assert await s3.get("p/k") == b"x"
+    assert await s3.get("p/k") == b"x"
+    dates = [request.headers["x-amz-date"] for request in transport.requests]
+    assert dates == ["20231114T221320Z", "20231115T001320Z", "20231115T001320Z"]
+
+
+@pytest.mark.parametrize("headers", [{}, {"date": dated(NOW)}, {"date": "yesterday"}])
+async def test_clock_without_a_better_time_is_not_corrected(headers: dict[str, str]) -> None:
+    """If the answer does not tell another time, there is nothing to try again with."""
+    transport = Script(refusal(403, "RequestTimeTooSkewed", **headers))
+    with pytest.raises(ClockSkewError, match="clock"):
+        await service(transport).get("p/k")
+    assert len(transport.requests) == 1
+
+
+@pytest.mark.parametrize("status", [307, 308])
+async def test_redirect_to_the_same_host_is_followed_for_one_hop(status: int) -> None:
+    """The request is signed anew for the address; a second redirect is an error."""
+    hop = httpx.Response(status, headers={"location": "http://s3.test:9001/bkt/p/k"})
+    transport = Script(hop, httpx.Response(200))
+    await service(transport).put("p/k", b"body")
+    first, second = transport.requests
+    assert (str(first.url), str(second.url)) == ("http://s3.test:9000", "http://s3.test:9001/")
+    assert second.headers["host"] == "s3.test:9001"
+    assert second.extensions["target"] == b"/bkt/p/k"
+    assert await second.aread() == b"body"
+    assert first.headers["authorization"] != second.headers["authorization"]
+    with pytest.raises(S3RedirectedError):
+        await service(Script(hop)).get("p/k")
+
+
+@pytest.mark.parametrize(
+    ("status", "location"), [(302, "http://s3.test:9001/"), (307, "http://elsewhere.test/"), (301, "/login")]
+)
+async def test_other_redirects_are_named_and_not_followed(status: int, location: str) -> None:
+    """Our signature goes to nobody else; the error says where the redirect leads."""
+    transport = Script(httpx.Response(status, headers={"location": location}))
+    with pytest.raises(S3RedirectedError, match=f"redirected to {location.rstrip('/')}"):
+        await service(transport).get("p/k")
+    assert len(transport.requests) == 1
+
+
+async def test_keys_that_are_denied_everything_are_renewed() -> None:
+    """A profile may have been replaced by one with the permission."""
+    transport = Script(page([]), refusal(403, "AccessDenied"), refusal(403, "AccessDenied"), page([]))
+    source = Succession([KEYS, NEWER])
+    s3 = service(transport, signing=signing(source))
+    await s3.check_bucket()
+    with pytest.raises(S3DeniedError):
+        await s3.check_bucket()
+    assert source.renewals == 0
+    await s3.check_bucket()
+    assert source.renewals == 1
+
+
+async def test_outages_are_reported_and_end() -> None:
+    """The listener hears the reason of an outage after each call, and that there is none any more."""
+    told: list[LoadtestError | None] = []
+    answers = (page([]), refusal(403, "ExpiredToken"), httpx.ConnectError("refused"), httpx.Response(204))
+    s3 = service(Script(*answers), on_outage=told.append)
+    await s3.check_bucket()
+    for _ in range(2):
+        with pytest.raises(S3Error):
+            await s3.delete("p/k")
+    await s3.delete("p/k")
+    assert [type(error) for error in told] == [
+        type(None),
+        S3CredentialsError,
+        S3CredentialsError,
+        type(None),
+    ]
+
+
+async def test_mended_request_is_no_outage() -> None:
+    """Keys that were renewed in time are nobody's concern."""
+    told: list[LoadtestError | None] = []
+    transport = Script(page([]), refusal(403, "ExpiredToken"), httpx.Response(204))
+    s3 = service(transport, signing=signing(Succession([KEYS, NEWER])), on_outage=told.append)
+    await s3.check_bucket()
+    await s3.delete("p/k")
+    assert told == [None, None]
+
+
+@pytest.mark.parametrize(
+    ("call", "answer"),
+    [
+        ("get", httpx.Response(206, content=b"x")),
+        ("get", httpx.Response(200, text="<Error><Code>InternalError</Code></Error>")),
+        ("put", httpx.Response(200, text="<html>ok</html>")),
+        ("delete", httpx.Response(202)),
+    ],
+)
+async def test_success_that_is_none_of_s3_is_an_error(call: str, answer: httpx.Response) -> None:
+    """It is retryable and counts as an error in the metrics."""
+    observed = Observations()
+    s3 = service(Script(answer), observe=observed)
+    with pytest.raises(S3ServerError) as caught:
+        await (s3.put("p/k", b"x") if call == "put" else getattr(s3, call)("p/k"))
+    assert caught.value.retryable
+    assert observed.calls[0][3] is caught.value
+
+
+async def test_listing_that_is_an_error_is_retryable() -> None:
+    """A start that meets SlowDown with status 200 waits instead of ending with advice about the endpoint."""
+    slow = httpx.Response(200, text="<Error><Code>SlowDown</Code></Error>")
+    with pytest.raises(S3ThrottledError) as caught:
+        await service(Script(slow)).check_bucket()
+    assert caught.value.retryable
+    assert not caught.value.fatal_at_start
+
+
+async def test_skipped_keys_are_counted() -> None:
+    """Keys that are not UTF-8 and keys outside the prefix are left out of a page and counted."""
+    answer = page(["p/a", "q/b"])
+    text = answer.text.replace("<Contents>", "<Contents><Key>p/%E9</Key></Contents><Contents>", 1)
+    pages = [each async for each in service(Script(httpx.Response(200, text=text))).list()]
+    assert [each.key for each in pages[0].objects] == ["p/a"]
+    assert pages[0].skipped == {"key_not_utf8": 1, "outside_prefix": 1}

@@ -173,14 +173,32 @@ async def test_a_big_head_and_repeated_headers(serve: Serve, open_any: Open) -> 
     assert response.headers["empty"] == ""
 
 
-async def test_an_encoded_body_is_decoded(serve: Serve, open_any: Open) -> None:
-    """A body with a Content-Encoding is decoded as httpx does, by either way to ask for it."""
+@pytest.mark.parametrize("coding", [b"gzip", b"deflate", b"gzip,aws-chunked", b"br", b"unknown"])
+async def test_the_label_of_an_encoded_body_is_not_trusted(
+    serve: Serve, open_any: Open, coding: bytes
+) -> None:
+    """A body is handed over as it was sent, whatever its Content-Encoding says of it."""
+
+    async def handler(peer: Peer) -> None:
+        await peer.request()
+        await peer.answer(BODY, b"Content-Encoding: " + coding)
+
+    request = httpx.Request("GET", (await serve(handler)).url())
+    response = await open_any().handle_async_request(request)
+    assert bytes(await response_body(response)) == BODY
+
+
+async def test_a_caller_of_httpx_gets_an_encoded_body_decoded(serve: Serve, open_any: Open) -> None:
+    """`aread` decodes, as httpx does; the body as it was sent remains at hand."""
 
     async def handler(peer: Peer) -> None:
         await peer.request()
         await peer.answer(gzip.compress(BODY), b"Content-Encoding: gzip")
 
-    assert (await fetch(open_any(), (await serve(handler)).url()))[1] == BODY
+    request = httpx.Request("GET", (await serve(handler)).url())
+    response = await open_any().handle_async_request(request)
+    assert gzip.decompress(await response_body(response)) == BODY
+    assert await response.aread() == BODY
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,48 @@
+"""Which listed objects the load may use; pure.
+
+The handlers need objects with contents that S3 hands out at once. Others would fail at every attempt, and a
+DELETE would remove what somebody else put there, such as the folder markers of the S3 console.
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+
+from loadtest_trio.backends.s3 import ListedObject
+
+_ARCHIVED = frozenset({"GLACIER", "DEEP_ARCHIVE"})  # GLACIER_IR objects can be read at once
+
+
+def reason_to_skip(listed: ListedObject, max_bytes: int) -> str | None:
+    """Return why the load does not use an object; None if it does.
+
+    Args:
+        listed: The object.
+        max_bytes: The largest object that is downloaded.
+    """
+    if listed.key.endswith("/") and not listed.size:
+        return "folder_marker"
+    if listed.size == 0:
+        return "empty"
+    if listed.storage_class in _ARCHIVED:
+        return "archived"
+    if listed.size is not None and listed.size > max_bytes:
+        return "larger_than_max_object_bytes"
+    return None
+
+
+def usable_keys(objects: Iterable[ListedObject], max_bytes: int, skipped: Counter[str]) -> list[str]:
+    """Return the keys that the load may use.
+
+    Args:
+        objects: One page of a listing.
+        max_bytes: The largest object that is downloaded.
+        skipped: Reason -> number of objects; the others are counted here.
+    """
+    usable = []
+    for listed in objects:
+        reason = reason_to_skip(listed, max_bytes)
+        if reason is None:
+            usable.append(listed.key)
+        else:
+            skipped[reason] += 1
+    return usable
