@@ -6,8 +6,8 @@
     response_time  the p95 from when a request was due is a multiple of what it was
     queue          jobs pile up or stand still, while latency and error rate may look perfect
 
-Each says what it saw. A step that the generator limited cannot show what only the generator may have
-caused: throughput and response time are not judged there.
+Each says what it saw. A step that the generator limited cannot show what the generator may have
+caused: throughput, response time and growing queues are not judged there; a queue that stands still is.
 """
 
 from collections.abc import Iterator, Sequence
@@ -46,7 +46,8 @@ class Limits:
         slower_ms: And how much longer at least, so that 1 ms after 0.4 ms is no finding.
         job_slower_seconds: The same for the time of a job.
         growth: Growth of the open jobs, as a share of those submitted, that is let pass.
-        still_seconds: No job has finished for so long, while some are open.
+        still_seconds: No job has finished for so long, while some are open; or five times what one takes.
+        unknown_seconds: The same, as long as no job has finished at all: nobody knows what one takes.
     """
 
     errors: float = 0.01
@@ -58,6 +59,7 @@ class Limits:
     job_slower_seconds: float = 1.0
     growth: float = 0.02
     still_seconds: float = 10.0
+    unknown_seconds: float = 120.0
 
 
 @attrs.frozen
@@ -165,10 +167,11 @@ def _queue(step: Step, before: Sequence[Step], limits: Limits) -> Found:
     )
     still = _still_seconds(step)
     normal = _normal_job_seconds(before)
-    if still >= max(limits.still_seconds, 5 * (normal or 0.0)):
+    known = normal is not None or any(each.finished for each in step.all)
+    if still >= (max(limits.still_seconds, 5 * (normal or 0.0)) if known else limits.unknown_seconds):
         yield QUEUE, f"no job has finished for {still:.0f} s with {step.moments[-1].open:,} open, {fine}"
         return
-    if len(step.moments) < _FEWEST_MOMENTS:
+    if len(step.moments) < _FEWEST_MOMENTS or step.limited:
         return
     yield from ((QUEUE, f"{evidence}, {fine}") for evidence in _growing(step, limits))
     now = step.job_seconds

@@ -73,7 +73,7 @@ def chapter(run: UsersRun, folder: Path, prefix: str, number: int) -> list[str]:
         number: Of the run.
     """
     steps = read_steps(run.of("users")).steps
-    searched = run.of("tune_users_verdict")
+    in_time, searched = steps, run.of("tune_users_verdict")
     if searched:  # up and down, and the same again: in the order of a climb
         steps = sorted(steps, key=lambda each: (each.level, each.number))
     limits = _limits(run.started)
@@ -89,7 +89,7 @@ def chapter(run: UsersRun, folder: Path, prefix: str, number: int) -> list[str]:
         ("Steps", users_sections.steps(steps, found)),
         ("Answers", users_sections.questions(found, unit)),
         ("Throughput against users", users_pictures.throughput(steps, found, folder, f"{prefix}-users")),
-        ("Over time", users_pictures.over_time(steps, folder, f"{prefix}-time")),
+        ("Over time", users_pictures.over_time(in_time, folder, f"{prefix}-time")),
         ("Routes", users_sections.routes(run.of("users_routes"))),
         ("Times", users_sections.jobs(run.of("users"))),
         ("Leaks", users_sections.leaks(found)),

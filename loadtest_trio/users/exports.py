@@ -1,8 +1,7 @@
 """What pipelines read: a JSON summary, JUnit, CSV files with Locust's columns."""
 
 import csv
-from collections.abc import Mapping, Sequence
-from itertools import accumulate
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ from junitparser import Failure, JUnitXml, TestCase, TestSuite
 
 from loadtest_trio.users.lines import step_fields
 from loadtest_trio.users.session import Outcome
-from loadtest_trio.users.tally import RouteCounts, percentiles
+from loadtest_trio.users.tally import RouteCounts, percentile, percentiles
 
 _FAILURES = ("Method", "Name", "Error", "Occurrences")
 _PERCENTS = (50, 66, 75, 80, 90, 95, 98, 99, 99.9, 99.99, 100)
@@ -101,23 +100,14 @@ def _locust_row(name: str, counts: RouteCounts, seconds: float) -> dict[str, obj
         "Name": path or name,
         "Request Count": counts.requests,
         "Failure Count": counts.failures,
-        "Median Response Time": _at(counts.due, 50),
+        "Median Response Time": percentile(counts.due, 50),
         "Average Response Time": total / counts.requests / 1000 if counts.requests else 0,
         "Min Response Time": values[0] / 1000 if values else 0,
         "Max Response Time": values[-1] / 1000 if values else 0,
         "Requests/s": counts.requests / seconds if seconds else 0,
         "Failures/s": counts.failures / seconds if seconds else 0,
-        **{f"{percent:g}%": _at(counts.due, percent) for percent in _PERCENTS},
+        **{f"{percent:g}%": percentile(counts.due, percent) for percent in _PERCENTS},
     }
-
-
-def _at(counts: Mapping[int, int], percent: float) -> float | None:
-    if not counts:
-        return None
-    values = sorted(counts)
-    reached = list(accumulate(counts[value] for value in values))
-    rank = max(1, -int(-percent * reached[-1] // 100))
-    return next(value for value, count in zip(values, reached, strict=True) if count >= rank) / 1000
 
 
 def _write(path: str, rows: list[dict[str, Any]], headings: Sequence[str] = ()) -> None:

@@ -54,23 +54,21 @@ class Scenario:
         name: For the log and the report.
         stories: What a user can do.
         weights: How often each is chosen.
-        origin: For workers in other rooms: the file it was read from; None: built in.
     """
 
     name: str
     stories: Sequence[Story]
     weights: Sequence[float]
-    origin: Path | None = None
 
     def choose(self, rng: Random) -> Story:
         """Return the story that a user goes through next."""
         return self.stories[0] if len(self.stories) == 1 else rng.choices(self.stories, self.weights)[0]
 
 
-def gather(name: str, module: ModuleType, origin: Path | None = None) -> Scenario:
+def gather(name: str, module: ModuleType) -> Scenario:
     """Return the scenario that a module's marked functions are."""
     stories = [each for each in vars(module).values() if callable(each) and hasattr(each, _WEIGHT)]
-    return Scenario(name, stories, [getattr(each, _WEIGHT) for each in stories], origin)
+    return Scenario(name, stories, [getattr(each, _WEIGHT) for each in stories])
 
 
 def load(path: Path) -> Scenario:
@@ -92,7 +90,7 @@ def load(path: Path) -> Scenario:
         raise bad_flag(
             "SCENARIO", str(path), f"a Python file that runs ({type(error).__name__}: {error})"
         ) from error
-    found = gather(path.stem, module, path)
+    found = gather(path.stem, module)
     if not found.stories:
         raise bad_flag("SCENARIO", str(path), "a file with a function marked @scenario()")
     return found

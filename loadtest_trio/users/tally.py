@@ -5,8 +5,10 @@ counts that add up over intervals, steps and generators. Nothing grows with the 
 ids never make a new name: a route is named by its template, and there is a bounded number of them.
 """
 
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Mapping
+from itertools import accumulate
 
 import attrs
 
@@ -232,3 +234,13 @@ class Recorder:
 def percentiles(counts: Mapping[int, int]) -> dict[str, float | None]:
     """Return p50, p95, p99 and max in milliseconds, named as in the log (``p50_ms``)."""
     return {f"{name}_ms": value for name, value in summary(counts).items()}
+
+
+def percentile(counts: Mapping[int, int], percent: float) -> float | None:
+    """Return one percentile of counted microseconds in milliseconds; None when nothing was counted."""
+    if not counts:
+        return None
+    values = sorted(counts)
+    reached = list(accumulate(counts[value] for value in values))
+    rank = max(1, -int(-percent * reached[-1] // 100))
+    return values[bisect_left(reached, rank)] / 1000

@@ -157,15 +157,6 @@ class Scraped:
         return found
 
 
-class Nothing:
-    """A target of which nothing is known."""
-
-    async def read(self) -> dict[str, Any]:
-        """See `Target.read`."""
-        await trio.lowlevel.checkpoint()
-        return {}
-
-
 class Both:
     """Several sources; where two know the same, the first is believed."""
 

@@ -16,12 +16,11 @@ Metrics, all of the whole run:
 import operator
 import re
 from collections.abc import Callable, Mapping
-from itertools import accumulate
 
 import attrs
 
 from loadtest_trio.users.durations import bad_flag
-from loadtest_trio.users.tally import Counts, RouteCounts
+from loadtest_trio.users.tally import Counts, RouteCounts, percentile
 
 TIMES = frozenset(("http_req_duration", "http_req_sent", "job_duration", "job_queued"))
 RATES = frozenset(("http_req_failed", "http_reqs", "job_failed", "jobs"))
@@ -146,7 +145,4 @@ def _statistic(what: str, times: Mapping[int, int]) -> float | None:
             return values[-1] / 1000
         case "avg":
             return sum(value * count for value, count in times.items()) / sum(times.values()) / 1000
-    percent = 50.0 if what == "med" else float(what[2:-1])
-    reached = list(accumulate(times[value] for value in values))
-    rank = max(1, -int(-percent * reached[-1] // 100))
-    return next(value for value, count in zip(values, reached, strict=True) if count >= rank) / 1000
+    return percentile(times, 50.0 if what == "med" else float(what[2:-1]))

@@ -69,3 +69,12 @@ async def raw_server(serve: Callable[[trio.SocketStream], Awaitable[None]]) -> A
         listeners = await nursery.start(partial(trio.serve_tcp, serve, 0, host="127.0.0.1"))
         yield f"http://127.0.0.1:{listeners[0].socket.getsockname()[1]}"
         nursery.cancel_scope.cancel()
+
+
+class Nothing:
+    """A target of which nothing is known."""
+
+    async def read(self) -> dict[str, Any]:
+        """See `Target.read`."""
+        await trio.lowlevel.checkpoint()
+        return {}

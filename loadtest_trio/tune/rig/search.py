@@ -51,7 +51,7 @@ async def search(
     reason = "interrupted before it was complete"
     try:
         async with trio.open_nursery() as nursery:
-            await nursery.start(_watch_signals, nursery.cancel_scope)
+            await nursery.start(watch_signals, nursery.cancel_scope)
             with TerminalProgress(console, time.monotonic, seconds) as progress:
                 await _measure(loaded, environ, goal, progress)
             reason = "complete"
@@ -79,9 +79,10 @@ async def _measure(
         await tidy(settings, environ)
 
 
-async def _watch_signals(
+async def watch_signals(
     scope: trio.CancelScope, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
 ) -> None:
+    """Cancel a scope at SIGTERM or SIGINT, until cancelled."""
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         task_status.started()
         async for _ in signals:

@@ -6,7 +6,6 @@
 What counts as giving in is what counts in a step profile, so ``users --step`` and ``tune --users`` agree.
 """
 
-import signal
 from collections.abc import Callable, Mapping
 
 import attrs
@@ -20,6 +19,7 @@ from loadtest_trio.report.users_verdict import GENERATOR, cause_of
 from loadtest_trio.tune.plan.loop import Progress, drive
 from loadtest_trio.tune.plan.steps import Observation, Slice, Step, Usage
 from loadtest_trio.tune.plan.users import UsersGoal, tune_users
+from loadtest_trio.tune.rig.search import watch_signals
 from loadtest_trio.users.launch import Address, Site, open_site
 from loadtest_trio.users.population import Crowd
 from loadtest_trio.users.profile import Profile, Segment
@@ -177,19 +177,10 @@ async def search_users(
     reason = "interrupted before it was complete"
     try:
         async with open_site(address, options) as site, trio.open_nursery() as nursery:
-            await nursery.start(_watch_signals, nursery.cancel_scope)
+            await nursery.start(watch_signals, nursery.cancel_scope)
             rig = UsersRig(site, crowd, Limits(), open_profile=open_profile)
             await drive(tune_users(goal, trio.current_time), rig, progress)
             reason = "complete"
             nursery.cancel_scope.cancel()
     finally:
         logs.event("users_stopped", reason=reason)
-
-
-async def _watch_signals(
-    scope: trio.CancelScope, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
-) -> None:
-    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-        task_status.started()
-        async for _ in signals:
-            scope.cancel()

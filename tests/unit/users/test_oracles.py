@@ -141,6 +141,16 @@ def test_a_sound_service_meets_no_condition() -> None:
     right_in_95(check)
 
 
+def test_jobs_that_take_long_are_no_queue_that_stands_still() -> None:
+    """Nobody knows yet what a job takes: forty seconds without an end prove nothing."""
+    slow = Model(capacity=lambda state: 0.0 if state.second < 40 else state.open)
+
+    def check(seed: int) -> bool:
+        return not play(slow, steps("40/30s", 40), RULES, seed).breaches
+
+    right_in_95(check)
+
+
 def test_a_ramp_is_no_growing_queue() -> None:
     """More users have more open jobs: that is not the queue's doing."""
 

@@ -16,12 +16,11 @@ from loadtest_trio.users.scenario import Scenario
 from loadtest_trio.users.scenarios import find
 from loadtest_trio.users.session import Outcome, Run, Session
 from loadtest_trio.users.tally import Counts, Recorder
-from loadtest_trio.users.target import Nothing
 from loadtest_trio.users.thresholds import Threshold
 from loadtest_trio.users.user import Surroundings, User
 from tests.support.job_services import JobService
 from tests.support.log_lines import LogLines
-from tests.support.users_world import Answer, MemoryWire
+from tests.support.users_world import Answer, MemoryWire, Nothing
 
 
 class Idle:

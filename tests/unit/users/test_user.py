@@ -1,11 +1,15 @@
 """A user's timing: what is due when, and what a stall of the server shows. All in virtual time."""
 
+from random import Random
+
 import pytest
 import trio
 from trio.testing import MockClock
 
 from loadtest_trio.users.tally import Recorder, percentiles
-from tests.support.users_world import surroundings, user
+from loadtest_trio.users.user import User
+from loadtest_trio.users.wire import Reply
+from tests.support.users_world import MemoryWire, surroundings, user
 
 
 async def instant(method: str, target: str, body: bytes) -> tuple[int, object]:
@@ -119,6 +123,22 @@ async def test_thinking_begins_with_the_reply(autojump_clock: MockClock) -> None
         await trio.sleep(100)
         await someone.think(3, 5)
         assert 103 <= trio.current_time() <= 105
+
+
+async def test_a_header_of_the_users_own_goes_with_every_further_request(autojump_clock: MockClock) -> None:
+    sent: list[bytes] = []
+
+    class Wire(MemoryWire):
+        async def exchange(self, method: str, target: bytes, headers: bytes, body: bytes) -> Reply:
+            sent.append(headers)
+            return await super().exchange(method, target, headers, body)
+
+    async with surroundings() as around:
+        someone = User(0, Wire(instant), around, trio.current_time(), Random(0))
+        await someone.get("/")
+        someone.set_header("Authorization", "Bearer x")
+        await someone.get("/", headers={"Accept": "text/plain"})
+    assert sent == [b"Host: test\r\n", b"Host: test\r\nAuthorization: Bearer x\r\nAccept: text/plain\r\n"]
 
 
 async def test_options_have_the_type_of_their_default(autojump_clock: MockClock) -> None:
