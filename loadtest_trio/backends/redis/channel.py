@@ -6,6 +6,7 @@ forgotten. It ends by itself, since every wait on the socket is bounded.
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import trio
@@ -15,9 +16,17 @@ from loadtest_trio.backends.redis.scripts import Scripts
 from loadtest_trio.errors import RedisError, RedisUnavailableError
 from loadtest_trio.metrics.counters import Observer
 
+SOON = 2
+"""Attempts of a call that is not to be waited for."""
+
 
 def _nothing(_: Any) -> int:
     return 0
+
+
+def constant(size: int) -> Callable[[Any], int]:
+    """Return what says that a call moves so many elements, whatever its reply."""
+    return lambda _: size
 
 
 class Channel:
@@ -71,6 +80,37 @@ class Channel:
         """Send a plain command, again and again until Redis answers; otherwise as `script`."""
         return await self._persist(kind, _nothing, self._connections.execute, *command)
 
+    async def script_soon(
+        self,
+        name: str,
+        *arguments: object,
+        size: Callable[[Any], int] = _nothing,
+        then: tuple[object, ...] = (),
+    ) -> Any:
+        """Run a script for somebody who would rather be refused than wait.
+
+        It is tried twice: what broke the first connection (a failover, a restart) may be over.
+
+        Args:
+            name: Of the Lua file, and the kind of call for the observer.
+            arguments: What follows the consumer in ``ARGV``.
+            size: Elements moved, from the reply.
+            then: A command to send over the same connection after it.
+
+        Returns:
+            The reply; with `then`, both replies.
+
+        Raises:
+            RedisUnavailableError: No answer, or one that says "later".
+            RedisRejectedError: The answer is no.
+        """
+        call = partial(self._scripts.run, then=then) if then else self._scripts.run
+        return await self._persist(name, size, call, name, *arguments, attempts=SOON)
+
+    async def command_soon(self, kind: str, *command: object, size: Callable[[Any], int] = _nothing) -> Any:
+        """Send a plain command; otherwise as `script_soon`."""
+        return await self._persist(kind, size, self._connections.execute, *command, attempts=SOON)
+
     async def command_once(self, kind: str, *command: object) -> Any:
         """Send a plain command once.
 
@@ -85,7 +125,12 @@ class Channel:
         return await self._attempt(name, _nothing, self._scripts.run, name, *arguments)
 
     async def _persist(
-        self, kind: str, size: Callable[[Any], int], call: Callable[..., Any], *arguments: object
+        self,
+        kind: str,
+        size: Callable[[Any], int],
+        call: Callable[..., Any],
+        *arguments: object,
+        attempts: int | None = None,
     ) -> Any:
         attempt = 0
         try:
@@ -98,6 +143,8 @@ class Channel:
                     self._out = True
                     self._failing.add(kind)
                     self._on_outage(error)
+                    if attempt == attempts:
+                        raise
                 await trio.sleep(self._backoff(attempt))
         finally:
             if attempt:

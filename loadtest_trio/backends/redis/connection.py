@@ -146,11 +146,15 @@ class Connections:
         self._generation = 0  # connections of an earlier one are not used again
         self._has_worked = False
 
-    def execute(self, *command: object) -> Any:
+    def execute(self, *command: object, then: tuple[object, ...] = ()) -> Any:
         """Send one command and wait for its reply; blocks.
 
+        Args:
+            command: What to send.
+            then: What to send after it over the same connection, such as ``WAIT``.
+
         Returns:
-            The reply as redis-py parses it: bytes, int, None or a list.
+            The reply as redis-py parses it: bytes, int, None or a list. With `then`, both replies.
 
         Raises:
             RedisUnavailableError: No answer, or one that says "later".
@@ -166,6 +170,9 @@ class Connections:
         try:
             connection.send_command(*command)
             reply = connection.read_response()
+            if then:
+                connection.send_command(*then)
+                reply = reply, connection.read_response()
         except redis.ResponseError as error:
             if is_elsewhere(error):
                 self._renew(connection)

@@ -9,7 +9,7 @@ import trio
 
 from loadtest_trio.backends.redis.batcher import Batcher
 from loadtest_trio.backends.redis.bookkeeper import Bookkeeper
-from loadtest_trio.backends.redis.channel import Channel
+from loadtest_trio.backends.redis.channel import Channel, constant
 from loadtest_trio.backends.redis.dead_letters import DeadLetter, DeadLetters
 from loadtest_trio.backends.redis.job_replies import parse_stats, parse_submissions, submission_arguments
 from loadtest_trio.errors import JobRejectedError, RedisUnavailableError
@@ -95,7 +95,7 @@ class RedisJobStore:
 
     async def retry(self, id: str) -> Change:  # noqa: A002  # what a job calls it
         """Put a dead job back on the queue, its attempts starting anew, behind its client's others."""
-        found = await self._twice("job", b"GET", self._records + id.encode())
+        found = await self._channel.command_soon("job", b"GET", self._records + id.encode())
         if found is None:
             return Change.UNKNOWN
         letter = record.dead_record(found)
@@ -106,7 +106,7 @@ class RedisJobStore:
         self, client: str, *, status: Status | None = None, size: int = 50, token: str = ""
     ) -> JobPage:
         """Return some of a client's latest jobs, newest first; see `JobStore.page`."""
-        listed = await self._twice("jobs_of", b"LRANGE", self._lists + client.encode(), 0, -1)
+        listed = await self._channel.command_soon("jobs_of", b"LRANGE", self._lists + client.encode(), 0, -1)
         ids = [each.decode() for each in listed]
         if token:
             ids = ids[ids.index(token) + 1 :] if token in ids else []
@@ -123,7 +123,7 @@ class RedisJobStore:
         """Hand out the ends of jobs submitted with `pull`; see `JobStore.pull_completed`."""
         if top < 1:
             return []
-        books, *found = await self._script_twice("pull", token, top)
+        books, *found = await self._channel.script_soon("pull", token, top)
         self._bookkeeper.saw(books)
         pairs = zip(found[::2], found[1::2], strict=True)
         jobs = [record.parse(name.decode(), content) for name, content in pairs]
@@ -133,43 +133,52 @@ class RedisJobStore:
         """Put the record of a job back that has expired; one that is there stays as it is."""
         content = record.format_ended(job, seconds)
         key = self._records + job.id.encode()
-        await self._twice("remember", b"SET", key, content, b"PX", round(seconds * 1000), b"NX")
+        await self._channel.command_soon(
+            "remember", b"SET", key, content, b"PX", round(seconds * 1000), b"NX"
+        )
 
     async def stats(self) -> Stats:
         """Return the state of the whole queue."""
-        reply = await self._script_twice("stats")
+        reply = await self._channel.script_soon("stats")
         self._bookkeeper.saw(reply[0][0])
         return parse_stats(reply)
 
     async def _submit(self, jobs: list[NewJob]) -> list[Submission | None]:
         self._submission += 1
         arguments = submission_arguments(jobs, self._limits, time.time())
-        books, answer = await self._script_twice("submit", self._submission, *arguments)
+        books, answer = await self._on_replicas("submit", self._submission, *arguments, size=len(jobs))
         self._bookkeeper.saw(books)
         with trio.move_on_after(_REPAIR_SECONDS):
             await self._bookkeeper.repair()
         return parse_submissions(jobs, answer, self._limits)
 
+    async def _on_replicas(self, name: str, *arguments: object, size: int) -> Any:
+        """Run a script; return its reply when as many replicas as wanted have what it wrote.
+
+        Raises:
+            RedisUnavailableError: Not all of them in time. What was written stays.
+        """
+        wanted, seconds = self._limits.replicas, self._limits.replica_timeout
+        if not wanted:
+            return await self._channel.script_soon(name, *arguments, size=constant(size))
+        reply, reached = await self._channel.script_soon(
+            name,
+            *arguments,
+            size=constant(size),
+            then=(b"WAIT", wanted, round(seconds * 1000)),
+        )
+        if reached < wanted:
+            raise RedisUnavailableError(f"{reached} of {wanted} replicas had it within {seconds:g} s")
+        return reply
+
     async def _read(self, ids: list[str]) -> list[Job | None]:
         keys = [self._records + each.encode(errors="replace") for each in ids]
-        records = await self._twice("jobs", b"MGET", *keys)
+        records = await self._channel.command_soon("jobs", b"MGET", *keys, size=len)
         return list(map(record.parse, ids, records))
 
     async def _cancel(self, ids: list[str]) -> list[Change]:
         self._cancellation += 1
-        books, answer = await self._script_twice("cancel", self._cancellation, *ids)
+        size = constant(len(ids))
+        books, answer = await self._channel.script_soon("cancel", self._cancellation, *ids, size=size)
         self._bookkeeper.saw(books)
         return [_CHANGES[each] for each in answer]
-
-    async def _twice(self, kind: str, *command: object) -> Any:
-        """Send a command, again when the connection broke: after a failover the next one is good."""
-        try:
-            return await self._channel.command_once(kind, *command)
-        except RedisUnavailableError:
-            return await self._channel.command_once(kind, *command)
-
-    async def _script_twice(self, name: str, *arguments: object) -> Any:
-        try:
-            return await self._channel.script_once(name, *arguments)
-        except RedisUnavailableError:
-            return await self._channel.script_once(name, *arguments)

@@ -1,6 +1,7 @@
 """The Lua files of this folder, called by SHA and loaded anew when Redis has forgotten them."""
 
 import hashlib
+from functools import partial
 from importlib import resources
 from typing import Any
 
@@ -97,8 +98,8 @@ class Scripts:
             for name, source in self._sources.items()
         }
 
-    def run(self, name: str, *arguments: object) -> Any:
-        """Run one script and return its reply.
+    def run(self, name: str, *arguments: object, then: tuple[object, ...] = ()) -> Any:
+        """Run one script and return its reply, or with `then` both replies (see `Connections.execute`).
 
         A Redis that was restarted or flushed knows no scripts: all are loaded and the call repeated.
 
@@ -106,12 +107,15 @@ class Scripts:
             RedisUnavailableError: No answer, or one that says "later".
             RedisRejectedError: The answer is no.
         """
+        execute = self._connections.execute
+        if then:
+            execute = partial(execute, then=then)
         try:
-            return self._connections.execute(*self._heads[name], *arguments)
+            return execute(*self._heads[name], *arguments)
         except NoScriptError:
             self._load()
         try:
-            return self._connections.execute(*self._heads[name], *arguments)
+            return execute(*self._heads[name], *arguments)
         except NoScriptError as error:
             raise RedisUnavailableError("Redis forgot a script right after it was loaded") from error
 

@@ -27,7 +27,7 @@ from typing import Any, TypeVar
 import trio
 
 from loadtest_trio.backends.redis.bookkeeper import Bookkeeper
-from loadtest_trio.backends.redis.channel import Channel
+from loadtest_trio.backends.redis.channel import Channel, constant
 from loadtest_trio.backends.redis.connection import Connections, Endpoint
 from loadtest_trio.backends.redis.dead_letters import DeadLetters
 from loadtest_trio.backends.redis.job_store import RedisJobStore
@@ -72,9 +72,10 @@ class RedisService:
         observe: Told about every attempt of every call.
         heartbeat_ttl: A consumer that was silent for longer, in seconds, is dead. Beat at a third of it.
         max_deliveries: Deliveries of one message before a reaper sends it to the dead list.
-        threads: Calls under way at once. There are six kinds of callers (the scheduler, the intake, the
-            settler, the heartbeat, the reaper, the metrics service), and none must wait for another's slow
-            call: a heartbeat that does is late, and its consumer is taken for dead.
+        threads: Calls under way at once. There are ten kinds of callers (the scheduler, the claimer, the
+            acknowledger, the heartbeat, the reaper, the metrics service, and those who submit, read, cancel
+            and list jobs), and none must wait for another's slow call: a heartbeat that does is late, and
+            its consumer is taken for dead.
         timeout: For connecting, for sending and between two parts of a reply, in seconds.
         on_outage: Told of every attempt that failed because Redis is away, and None when it is back.
         on_data_loss: Told when Redis has forgotten what this process knew, with the number of messages
@@ -102,7 +103,7 @@ class RedisService:
         observe: Observer = _unobserved,
         heartbeat_ttl: float = 15.0,
         max_deliveries: int = 5,
-        threads: int = 6,
+        threads: int = 10,
         timeout: float = 5.0,
         on_outage: Callable[[RedisError | None], None] = _ignored,
         on_data_loss: Callable[[int], None] = _ignored,
@@ -162,7 +163,7 @@ class RedisService:
             for part in _parts(elements):
                 self._batch += 1
                 books, length = await self._channel.script(
-                    "enqueue", self._batch, *part, size=_constant(len(part))
+                    "enqueue", self._batch, *part, size=constant(len(part))
                 )
                 self._bookkeeper.saw(books)
         if not elements:
@@ -212,7 +213,7 @@ class RedisService:
                     [(each.token, each.action(jobs.get(each.token, ""))) for each in part]
                 )
                 books, answer = await self._channel.script(
-                    "settle", self._settlement, *arguments, size=_constant(len(part))
+                    "settle", self._settlement, *arguments, size=constant(len(part))
                 )
                 self._bookkeeper.saw(books)
                 self._forget([each.token for each in part])
@@ -317,10 +318,6 @@ class RedisService:
 def _parts(items: Sequence[_T]) -> Iterator[Sequence[_T]]:
     for start in range(0, len(items), BATCH):
         yield items[start : start + BATCH]
-
-
-def _constant(size: int) -> Callable[[Any], int]:
-    return lambda _: size
 
 
 def _second(reply: list[Any]) -> int:
