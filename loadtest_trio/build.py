@@ -180,7 +180,10 @@ class _Parts:
     def add_dashboard(self, redis: RedisService, scheduler: SchedulerService, worker: WorkerService) -> None:
         if self.hub:
             controls = service_controls(*self.active(scheduler, worker))
-            add_dashboard(self.app, self.hub, self.access, redis.dead_letters, controls)
+            jobs = redis.jobs if Role.API in self.settings.roles else None
+            add_dashboard(
+                self.app, self.hub, self.access, dead=redis.dead_letters, jobs=jobs, controls=controls
+            )
 
     def active(
         self, scheduler: SchedulerService, worker: WorkerService

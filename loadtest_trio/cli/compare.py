@@ -1,4 +1,4 @@
-"""``compare``: was run B faster or slower than run A?"""
+"""``compare``: were runs faster or slower than run A?"""
 
 import argparse
 import sys
@@ -7,6 +7,7 @@ from pathlib import Path
 
 from loadtest_trio.cli.exits import OK
 from loadtest_trio.report import compare
+from loadtest_trio.report.interactive import write_comparison
 
 MEANING = "Compare two runs: faster, slower, or no difference shown."
 
@@ -15,9 +16,18 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Add this command's own options."""
     parser.add_argument("a", type=Path, metavar="A", help="a file or folder of log lines")
     parser.add_argument("b", type=Path, metavar="B", help="another one")
+    parser.add_argument("more", nargs="*", type=Path, metavar="MORE", help="and more, each against A")
+    parser.add_argument("--html", type=Path, metavar="FILE", help="write them side by side into one page")
 
 
 def execute(options: argparse.Namespace, _: Mapping[str, str]) -> int:
-    """Print the comparison as Markdown."""
-    sys.stdout.write(compare(options.a, options.b))
+    """Print the comparison as Markdown, or write the page and say where it is."""
+    others = [options.b, *options.more]
+    if options.html:
+        sys.stdout.write(f"{write_comparison([options.a, *others], options.html)}\n")
+        return OK
+    for other in others:
+        if options.more:
+            sys.stdout.write(f"## {other} against {options.a}\n\n")
+        sys.stdout.write(compare(options.a, other))
     return OK

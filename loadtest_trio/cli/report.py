@@ -1,13 +1,20 @@
-"""``report``: REPORT.md and its pictures from log lines."""
+"""``report``: REPORT.md and its pictures, a page, or a replay in the dashboard, from log lines."""
 
 import argparse
 import sys
+import webbrowser
 from collections.abc import Mapping
 from pathlib import Path
 
+import trio
+
 from loadtest_trio.cli.exits import OK
 from loadtest_trio.report import write_report
+from loadtest_trio.report.interactive import write_interactive
+from loadtest_trio.report.replay import lines_to_replay
+from loadtest_trio.web.dashboard.board import Board
 
+_REPLAY_PORT = 8089
 MEANING = "Write REPORT.md and its pictures from log lines."
 
 
@@ -18,8 +25,34 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--output", type=Path, default=Path("report"), metavar="DIR", help="where to write (report)"
     )
 
+    parser.add_argument(
+        "--html", action="store_true", help="write REPORT.html too: one page with charts to point at"
+    )
+    parser.add_argument("--open", action="store_true", help="write the page and show it in a browser")
+    parser.add_argument(
+        "--serve", action="store_true", help="write nothing; replay the latest run in the dashboard"
+    )
+
 
 def execute(options: argparse.Namespace, _: Mapping[str, str]) -> int:
-    """Write the report and say where it is."""
-    sys.stdout.write(f"{write_report(options.runs, options.output)}\n")
+    """Write the report and say where it is, or serve the replay until interrupted."""
+    if options.serve:
+        return _serve(options.runs)
+    report = write_report(options.runs, options.output)
+    sys.stdout.write(f"{report}\n")
+    if options.html or options.open:
+        page = write_interactive(options.runs, report, options.output / "REPORT.html")
+        sys.stdout.write(f"{page}\n")
+        if options.open and not webbrowser.open(page.resolve().as_uri()):
+            sys.stderr.write("no browser was found: open the page yourself\n")
+    return OK
+
+
+def _serve(places: list[Path]) -> int:
+    board = Board(_REPLAY_PORT, replayed=True)
+    for line in lines_to_replay(places):
+        board.hub.publish(line)
+    sys.stdout.write(f"replay: {board.url} (Ctrl-C ends it)\n")
+    sys.stdout.flush()
+    trio.run(board.run)
     return OK

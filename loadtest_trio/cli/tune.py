@@ -3,6 +3,7 @@
 import argparse
 import sys
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 import trio
@@ -11,9 +12,11 @@ from rich.console import Console
 from loadtest_trio.cli.embedding import configured
 from loadtest_trio.cli.exits import OK
 from loadtest_trio.cli.users.tuning import add_users_options, tune_users
+from loadtest_trio.cli.watched import watched
 from loadtest_trio.metrics import logs
 from loadtest_trio.report import write_report
 from loadtest_trio.tune.rig import search
+from loadtest_trio.web.dashboard.board import Board
 
 MEANING = "Find the saturation point, name the bottleneck, write the report."
 
@@ -49,7 +52,13 @@ def execute(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
             console = Console(stderr=True)
             descriptors = [file.fileno()] if console.is_terminal else [file.fileno(), sys.stdout.fileno()]
             with logs.writing(*descriptors, json=True, level=loaded.settings.log_level):
-                trio.run(search, loaded, credentials, options.objective_p99_ms, options.seconds, console)
+                board = Board(loaded.settings.health_port) if loaded.settings.dashboard else None
+                if board:
+                    console.print(f"dashboard: {board.url}", highlight=False, markup=False)
+                work = partial(
+                    search, loaded, credentials, options.objective_p99_ms, options.seconds, console
+                )
+                trio.run(watched, board, work)
     finally:
         if lines.exists() and lines.stat().st_size:
             sys.stderr.write(f"report: {write_report([lines], options.output)}\n")

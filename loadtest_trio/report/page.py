@@ -8,7 +8,7 @@ from pathlib import Path
 from markdown_it import MarkdownIt
 
 _IMAGE = re.compile(r'src="([^":/]+\.png)"')
-_STYLE = """
+STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 75rem; margin: 2rem auto; padding: 0 1rem; }
 table { border-collapse: collapse; display: block; overflow-x: auto; font-size: 0.9rem; }
 th, td { padding: 0.25rem 0.6rem; border-bottom: 1px solid #8884; text-align: right; }
@@ -30,18 +30,19 @@ def write_page(report: Path, target: Path) -> Path:
     """
     text = report.read_text(encoding="utf-8")
     body = MarkdownIt("commonmark", {"html": False}).enable("table").render(text)
-    body = _IMAGE.sub(lambda found: _embedded(report.parent / found[1], found[0]), body)
+    body = _IMAGE.sub(lambda found: embedded(report.parent / found[1], found[0]), body)
     title = html.escape(text.splitlines()[0].lstrip("# ") if text else "Report")
     target.write_text(
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{title}</title><style>{_STYLE}</style></head><body>{body}</body></html>\n",
+        f"<title>{title}</title><style>{STYLE}</style></head><body>{body}</body></html>\n",
         encoding="utf-8",
     )
     return target
 
 
-def _embedded(picture: Path, otherwise: str) -> str:
+def embedded(picture: Path, otherwise: str) -> str:
+    """Return the ``src`` attribute that holds a picture itself; `otherwise` when there is none."""
     if not picture.is_file():
         return otherwise
     return f'src="data:image/png;base64,{base64.b64encode(picture.read_bytes()).decode()}"'

@@ -4,6 +4,7 @@ import argparse
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 
 import trio
@@ -11,6 +12,7 @@ from rich.console import Console
 
 from loadtest_trio.cli.exits import OK, THRESHOLD_CROSSED
 from loadtest_trio.cli.users.options import make_run, pairs
+from loadtest_trio.cli.watched import watched
 from loadtest_trio.metrics import logs
 from loadtest_trio.report import write_report
 from loadtest_trio.report.extras import MissingExtraError
@@ -21,6 +23,7 @@ from loadtest_trio.users.exports import write_csv, write_junit, write_summary
 from loadtest_trio.users.launch import Address, launch
 from loadtest_trio.users.session import Outcome
 from loadtest_trio.users.tables import LiveTable, PlainLines, print_outcome
+from loadtest_trio.web.dashboard.board import Board
 
 _LINES = "users.jsonl"
 _WIDTH = 140  # of the tables, where there is no terminal to ask
@@ -35,8 +38,12 @@ def execute(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
     console = Console(stderr=not seen, width=None if seen else _WIDTH)
     with _service(options, environ) as address, _log(folder, console, options.headless):
         live = console.is_terminal and not options.headless
+        board = None if options.dashboard_port < 0 else Board(options.dashboard_port)
+        if board:
+            console.print(f"dashboard: {board.url}", highlight=False, markup=False)
         with LiveTable(console) if live else PlainLines(console) as view:
-            outcome = trio.run(launch, run, address, pairs(options.param, "-P", "="), view)
+            work = partial(launch, run, address, pairs(options.param, "-P", "="), view)
+            outcome = trio.run(watched, board, work)
     print_outcome(console, outcome)
     _export(outcome, options)
     _report(folder, options.html, console)

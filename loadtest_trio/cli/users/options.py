@@ -82,6 +82,14 @@ def _add_rules(group: argparse._ArgumentGroup) -> None:
 
 
 def _add_output(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--dashboard-port",
+        "--web-port",
+        type=int,
+        default=8089,
+        metavar="PORT",
+        help="of the live dashboard on loopback; another one when it is taken; -1: none (8089)",
+    )
     group.add_argument("--headless", action="store_true", help="no live table; what a pipe gets")
     group.add_argument("--interval", metavar="T", help="between two lines (1s to 10s, by the length)")
     group.add_argument(

@@ -5,12 +5,14 @@ import sys
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack
+from functools import partial
 
 import trio
 from rich.console import Console
 
 from loadtest_trio.cli.exits import OK
 from loadtest_trio.cli.users.options import pairs
+from loadtest_trio.cli.watched import watched
 from loadtest_trio.metrics import logs
 from loadtest_trio.report import write_report
 from loadtest_trio.tune.plan.criteria import Limits
@@ -21,7 +23,9 @@ from loadtest_trio.users.embedded import JobService
 from loadtest_trio.users.launch import Address
 from loadtest_trio.users.population import Crowd
 from loadtest_trio.users.scenarios import find
+from loadtest_trio.web.dashboard.board import Board
 
+_DASHBOARD_PORT = 8089
 _LINES = "tune.jsonl"
 _GRACE_SECONDS = 5.0
 
@@ -62,7 +66,10 @@ def tune_users(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
             descriptors = [file.fileno()] if console.is_terminal else [file.fileno(), sys.stdout.fileno()]
             opened.enter_context(logs.writing(*descriptors, json=True))
             progress = opened.enter_context(TerminalProgress(console, time.monotonic, goal.seconds))
-            trio.run(search_users, goal, Address(url=url, pid=pid), crowd, parameters, progress)
+            board = Board(_DASHBOARD_PORT)
+            console.print(f"dashboard: {board.url}", highlight=False, markup=False)
+            address = Address(url=url, pid=pid)
+            trio.run(watched, board, partial(search_users, goal, address, crowd, parameters, progress))
     finally:
         if lines.exists() and lines.stat().st_size:
             sys.stderr.write(f"report: {write_report([lines], options.output)}\n")

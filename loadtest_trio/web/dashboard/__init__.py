@@ -11,9 +11,11 @@ from collections.abc import Sequence
 
 from quart_trio import QuartTrio
 
+from loadtest_trio.jobs.store import JobStore
 from loadtest_trio.web.dashboard.access import Access, is_loopback_host
 from loadtest_trio.web.dashboard.controls import Control, add_controls
 from loadtest_trio.web.dashboard.hub import Hub
+from loadtest_trio.web.dashboard.jobs import add_jobs
 from loadtest_trio.web.dashboard.letters import DeadList, add_letters
 from loadtest_trio.web.dashboard.routes import add_page
 
@@ -27,7 +29,13 @@ __all__ = [
 
 
 def add_dashboard(
-    app: QuartTrio, hub: Hub, access: Access, dead: DeadList | None = None, controls: Sequence[Control] = ()
+    app: QuartTrio,
+    hub: Hub,
+    access: Access,
+    *,
+    dead: DeadList | None = None,
+    jobs: JobStore | None = None,
+    controls: Sequence[Control] = (),
 ) -> None:
     """Add the dashboard to an application.
 
@@ -36,9 +44,12 @@ def add_dashboard(
         hub: Where the lines come from.
         access: Who may look, and who may use the controls.
         dead: The dead list; None where there is none, as in a replay.
+        jobs: Where jobs are; None where there are none.
         controls: What can be changed while it runs.
     """
     add_page(app, hub, access)
     add_controls(app, access, controls)
+    if jobs is not None:
+        add_jobs(app, access, jobs)
     if dead is not None:
         add_letters(app, access, dead)

@@ -5,10 +5,16 @@ line, and some the one before it; an outage is known at once from the event that
 """
 
 from collections.abc import Iterator, Mapping
-from enum import StrEnum
 from typing import Any
 
-import attrs
+from loadtest_trio.web.dashboard.findings import Finding, Level, Situation, duration
+from loadtest_trio.web.dashboard.searches import (
+    stop_condition,
+    tune_headline,
+    users_comfort,
+    users_findings,
+    users_headline,
+)
 
 Line = Mapping[str, Any]
 
@@ -19,46 +25,6 @@ _FULL_CPU = 95.0  # percent of the CPU it may use
 _FULL_MEMORY = 0.9  # of the memory it may use
 _SLOW_LOOP_MS = 1000.0
 _MANY_ERRORS = 0.01  # of the messages of an interval
-
-
-class Level(StrEnum):
-    """How a run is, from best to worst; `ENDED` is over."""
-
-    STARTING = "starting"
-    GOOD = "good"
-    BUSY = "busy"
-    BAD = "bad"
-    ENDED = "ended"
-
-
-@attrs.frozen
-class Finding:
-    """Something that a person should know.
-
-    Attributes:
-        level: `BUSY` when it works at a limit, `BAD` when something is wrong.
-        text: One sentence.
-    """
-
-    level: Level
-    text: str
-
-
-@attrs.frozen
-class Situation:
-    """How a run is now.
-
-    Attributes:
-        level: The worst of the findings.
-        headline: What it does and how fast.
-        reasons: What is wrong, worst first.
-        comfort: What is said when nothing is.
-    """
-
-    level: Level
-    headline: str
-    reasons: tuple[str, ...] = ()
-    comfort: str = ""
 
 
 class Watch:
@@ -72,6 +38,9 @@ class Watch:
         self._before: Line = {}
         self._grown = 0
         self._ended = ""
+        self._users: Line = {}
+        self._stops: list[str] = []
+        self._search = ""
         self.situation = Situation(Level.STARTING, "Starting: waiting for Redis and S3.")
 
     def see(self, line: Line) -> Situation:
@@ -91,6 +60,14 @@ class Watch:
                 self._ended = f"Stopped: {line.get('reason')}. {_books(line)}"
             case "metrics":
                 self._measure(line)
+            case "users":
+                self._users = line
+            case "users_stop_condition":
+                self._stops.append(stop_condition(line))
+            case "users_verdict":
+                self._ended = " ".join(line.get("sentences") or ["The users have left."])
+            case str() as event if event.startswith("tune_"):
+                self._search = tune_headline(line) or self._search
             case _:
                 return self.situation
         self.situation = self._judge()
@@ -104,6 +81,10 @@ class Watch:
         self._grown = self._grown + 1 if self._before and grown else 0
 
     def _judge(self) -> Situation:
+        if self._search:
+            return Situation(Level.GOOD, self._search)
+        if self._users:
+            return self._judge_users()
         found = sorted(self._findings(), key=lambda finding: finding.level is not Level.BAD)
         worst = found[0].level if found else Level.GOOD
         reasons = tuple(finding.text for finding in found)
@@ -114,6 +95,16 @@ class Watch:
             headline = started if self._settings else "Starting: waiting for Redis and S3."
             return Situation(Level.BAD if worst is Level.BAD else Level.STARTING, headline, reasons)
         return Situation(worst, headline_of(self._line, self._settings), reasons, comfort_of(self._line))
+
+    def _judge_users(self) -> Situation:
+        found = sorted(
+            users_findings(self._users, self._stops), key=lambda finding: finding.level is not Level.BAD
+        )
+        worst = found[0].level if found else Level.GOOD
+        reasons = tuple(finding.text for finding in found)
+        if self._ended:
+            return Situation(Level.ENDED, self._ended, reasons)
+        return Situation(worst, users_headline(self._users), reasons, users_comfort(self._users))
 
     def _findings(self) -> Iterator[Finding]:
         for text in self._crashes:
@@ -162,6 +153,9 @@ def headline_of(line: Line, settings: Line) -> str:
         return f"Filling the bucket: {line.get('objects') or 0:,}{wanted} objects, {speed}."
     if line.get("phase") == "paused":
         return f"The scheduler is paused; {speed} are still worked off."
+    if line.get("jobs") is not None:
+        waiting = _count(line, "queue_length")
+        return f"Serving jobs: {rate:,.0f} done a second, {waiting:,} waiting{within}."
     verb = "Saturating: " if saturates(line, settings) else "Steady: "
     return f"{verb}{speed}{within}."
 
@@ -173,16 +167,8 @@ def comfort_of(line: Line) -> str:
         return "Nothing is wrong."
     failed = line.get("errors") or 0
     before = f" Earlier {failed:,} attempts failed; none does now." if failed else ""
-    return f"Nothing is wrong: all {created:,} messages are accounted for.{before}"
-
-
-def duration(milliseconds: float) -> str:
-    """Return a duration as people say it."""
-    if milliseconds >= 60_000:
-        return f"{milliseconds / 60_000:,.1f} min"
-    if milliseconds >= 1000:
-        return f"{milliseconds / 1000:,.1f} s"
-    return f"{milliseconds:.0f} ms" if milliseconds >= 10 else f"{milliseconds:.1f} ms"
+    what = "jobs" if line.get("jobs") is not None else "messages"
+    return f"Nothing is wrong: all {created:,} {what} are accounted for.{before}"
 
 
 def _losses(line: Line) -> Iterator[Finding]:

@@ -13,7 +13,7 @@ export class Events {
   }
 
   update(store) {
-    const latest = store.events.slice(-MOST).reverse();
+    const latest = store.events.filter((line) => line.event !== "users_routes").slice(-MOST).reverse();
     if (this.shown === latest[0]) return;
     this.shown = latest[0];
     this.list.replaceChildren(...latest.map(item));

@@ -2,7 +2,7 @@
 
 import { count, duration, make, number, uptime } from "./format.js";
 
-const tiles = [
+const runTiles = [
   ["Phase", (line) => [line.phase === "precondition" ? "filling" : line.phase]],
   ["Up", (line) => [uptime(line.uptime_seconds)]],
   ["Done a second", (line) => [number(line.rate_per_second)]],
@@ -12,6 +12,18 @@ const tiles = [
   ["CPU", (line) => [`${number(line.cpu_percent)} %`, ...share(line.cpu_percent, 100 * (line.cpu_limit ?? 1), "%", "busy")]],
   ["Memory", (line) => [`${count(line.memory_mb)} MB`, ...share(line.memory_mb, line.memory_limit_mb, "MB", "bad")]],
   ["Own lag", (line) => [duration(Math.max(line.loop_lag_ms ?? 0, line.schedule_lag_ms ?? 0)), "at most"]],
+];
+
+const userTiles = [
+  ["Users", (line) => [count(line.users), line.users === line.users_wanted ? "" : `of ${count(line.users_wanted)}`]],
+  ["Requests a second", (line) => [number(line.requests_per_second)]],
+  ["Median answer", (line) => [duration(line.p50_ms)]],
+  ["99 of 100 within", (line) => [duration(line.p99_ms)]],
+  ["Failed", (line) => [count(line.failures), "in the last interval", null, line.failures ? "bad" : null]],
+  ["Jobs done a second", (line) => [number(line.jobs?.finished_per_second)]],
+  ["Jobs open", (line) => [count(line.jobs?.open)]],
+  ["Step", (line) => [count(line.step), line.phase]],
+  ["Generator's CPU", (line) => [`${number(line.generator?.cpu_percent)} %`, ...share(line.generator?.cpu_percent, 100, "%", "busy")]],
 ];
 
 function gained(line, before) {
@@ -33,8 +45,9 @@ export function showGlance(store) {
     showBanner(situation);
     document.title = `${{ bad: "✖ ", busy: "▲ ", good: "● " }[situation.level] ?? ""}loadtest_trio`;
   }
-  showAbout(store.started);
-  if (latest) showTiles(latest, store.metrics.at(-2));
+  showAbout(store.started ?? store.of("users_started").at(-1) ?? store.of("tune_started").at(-1));
+  if (store.users.length) showTiles(userTiles, store.users.at(-1), store.users.at(-2));
+  else if (latest) showTiles(runTiles, latest, store.metrics.at(-2));
 }
 
 function setText(id, text) {
@@ -57,11 +70,12 @@ function showBanner({ level, reasons, comfort }) {
 
 function showAbout(started) {
   if (!started) return;
-  const { settings = {}, machine = {} } = started;
-  setText("about", `${settings.ROLES ?? ""} on queue ${settings.QUEUE_NAME ?? "?"} · ${machine.cpus ?? "?"} CPUs`);
+  const { settings = {}, machine = {}, host, scenario, profile } = started;
+  const what = host ? `${scenario} against ${host}, ${profile}` : `${settings.ROLES ?? ""} on queue ${settings.QUEUE_NAME ?? "?"}`;
+  setText("about", `${what} · ${machine.cpus ?? "?"} CPUs`);
 }
 
-function showTiles(line, before) {
+function showTiles(tiles, line, before) {
   const shown = tiles.map(([title, read]) => {
     const [value, ...rest] = read(line, before);
     const [note, filled, level] = Array.isArray(rest[0]) ? rest[0] : rest;

@@ -5,12 +5,14 @@ import { clock, make } from "./format.js";
 import { showGlance } from "./glance.js";
 import { Store } from "./store.js";
 import { follow } from "./stream.js";
+import { jobs } from "./view_jobs.js";
 import { load } from "./view_load.js";
 import { queue } from "./view_queue.js";
 import { run } from "./view_run.js";
 import { tune } from "./view_tune.js";
+import { crowd } from "./view_users.js";
 
-const views = [run, queue, load, tune];
+const views = [crowd, tune, run, jobs, queue, load];
 const store = new Store();
 const built = new Map(); // a view's id -> its parts, in order
 const visible = new Set(); // parts on the screen: others are drawn when they come there

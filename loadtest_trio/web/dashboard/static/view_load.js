@@ -99,7 +99,7 @@ class Kinds extends Chart {
 export const load = {
   id: "load",
   title: "Load",
-  exists: (store) => Object.keys(store.latest?.by_operation ?? {}).length > 0,
+  exists: (store) => Object.values(store.latest?.by_operation ?? {}).some((each) => each.created || each.processed),
   build: () => [
     new ByOperation({ title: "Done by operation", unit: "a second", stacked: true },
       (name) => gain((line) => line.by_operation?.[name]?.processed)),

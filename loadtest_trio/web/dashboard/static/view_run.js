@@ -9,7 +9,7 @@ const metrics = (store) => store.metrics;
 export const run = {
   id: "run",
   title: "Run",
-  exists: (store) => store.metrics.length > 0 || store.events.length > 0,
+  exists: (store) => store.metrics.length > 0,
   build: () => [
     new Chart({
       title: "Messages", unit: "a second", lines: metrics,

@@ -1,6 +1,7 @@
 // Tune: the search as it goes.
 
 import { shared } from "./chart.js";
+import { Events } from "./events.js";
 import { make, number, table } from "./format.js";
 
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
@@ -61,5 +62,5 @@ export const tune = {
   id: "tune",
   title: "Tune",
   exists: (store) => store.of("tune_stage").length > 0,
-  build: () => [new Stages(), new Verdicts()],
+  build: () => [new Stages(), new Verdicts(), new Events()],
 };

@@ -71,7 +71,7 @@ class Service:
         self.app = QuartTrio("test", static_folder=None)
         access = Access(token, local)
         controls = [Control("rate", "Rate", "field", self.set_rate, lambda: f"{self.rate:g}")]
-        add_dashboard(self.app, self.hub, access, self.dead, controls)
+        add_dashboard(self.app, self.hub, access, dead=self.dead, controls=controls)
 
     def set_rate(self, value: str) -> None:
         """Take a rate, as a setting would."""

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from loadtest_trio.web.dashboard.situation import Level, Situation, Watch
+from loadtest_trio.web.dashboard.findings import Level, Situation
+from loadtest_trio.web.dashboard.situation import Watch
 
 LEDGER = {"created": 100, "processed": 100, "lost": 0, "difference": 0}
 STEADY: dict[str, Any] = {
@@ -114,6 +115,52 @@ def test_errors_of_long_ago_are_past() -> None:
     found = after(line(errors=50), line(errors=50))
     assert found.level is Level.GOOD
     assert "Earlier 50 attempts failed" in found.comfort
+
+
+USERS = {"event": "users", "users_wanted": 50, "users": 50, "requests_per_second": 480.2, "p99_ms": 12.0}
+
+
+def test_users_are_told_by_what_they_do() -> None:
+    """How many, how fast, and that nothing failed."""
+    found = after({**USERS, "requests": 4800, "failures": 0, "jobs": {"finished_per_second": 30.0}})
+    assert found.level is Level.GOOD
+    assert found.headline == "50 users make 480 requests a second; 99 of 100 answers come within 12 ms."
+    assert found.comfort.endswith("and 30 jobs a second are finished.")
+    assert after({**USERS, "users": 20}).headline.startswith("20 of 50 users")
+
+
+def test_what_goes_wrong_for_users_is_said() -> None:
+    """Failures by their share, a limited generator as such, a stop condition for good; then the verdict."""
+    assert after({**USERS, "requests": 1000, "failures": 5}).level is Level.BUSY
+    assert after({**USERS, "requests": 1000, "failures": 50}).level is Level.BAD
+    assert "generator is the limit" in after({**USERS, "limited": ["CPU: 99 %"]}).reasons[0]
+    stop = {"event": "users_stop_condition", "condition": "errors", "step": 3, "evidence": "2 % failed"}
+    assert after(USERS, stop, USERS).reasons == ("Stop condition errors in step 3: 2 % failed",)
+    verdict = {"event": "users_verdict", "sentences": ["It takes 40 users.", "Errors end it."]}
+    assert after(USERS, stop, verdict).headline == "It takes 40 users. Errors end it."
+
+
+def test_a_search_is_told_step_by_step() -> None:
+    """Overload is what it is about: its lines raise no alarm."""
+    stage = {
+        "event": "tune_stage",
+        "kind": "climb",
+        "workers": 10,
+        "offered_per_second": 500.0,
+        "goodput_per_second": 480.0,
+    }
+    found = after({"event": "tune_started"}, line(cpu_percent=100.0, messages_withheld=5), stage)
+    assert found.level is Level.GOOD
+    assert found.headline.endswith("climb, 10 workers, 500 a second offered, 480 done.")
+    assert "1,234" in after(stage, {"event": "tune_saturation", "rate": 1234.0}).headline
+    assert "Bottleneck: cpu" in after(stage, {"event": "tune_verdict", "bottleneck": "cpu"}).headline
+
+
+def test_jobs_are_called_jobs() -> None:
+    """A service of jobs says so, and counts what waits."""
+    found = after(line(jobs={"lanes": 1}, queue_length=7))
+    assert found.headline.startswith("Serving jobs: 100 done a second, 7 waiting")
+    assert "all 100 jobs" in found.comfort
 
 
 def test_a_growing_queue_is_saturation() -> None:

@@ -1,0 +1,45 @@
+"""Work that can be watched in a browser while it goes on."""
+
+from collections.abc import Awaitable, Callable
+from typing import NoReturn, TypeVar
+
+import trio
+
+from loadtest_trio.web.dashboard.board import Board
+
+T = TypeVar("T")
+
+
+async def watched(board: Board | None, work: Callable[[], Awaitable[T]]) -> T:
+    """Do the work, with a dashboard of its log lines beside it.
+
+    Args:
+        board: The dashboard; None for none.
+        work: What is done.
+
+    Returns:
+        What the work returns.
+    """
+    if board is None:
+        return await work()
+    done: Callable[[], T]
+    async with trio.open_nursery() as nursery:
+        await nursery.start(board.run)
+        try:
+            done = _returned(await work())
+        except Exception as error:  # raised below, outside of the nursery, which would wrap it
+            done = _raised(error)
+        finally:
+            board.stop()
+    return done()
+
+
+def _returned(value: T) -> Callable[[], T]:
+    return lambda: value
+
+
+def _raised(error: Exception) -> Callable[[], NoReturn]:
+    def again() -> NoReturn:
+        raise error
+
+    return again
