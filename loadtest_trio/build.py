@@ -40,6 +40,7 @@ from loadtest_trio.web.api import ApiOptions, ApiService, JobApi
 from loadtest_trio.web.dashboard import Access, Hub, add_dashboard, is_loopback_host
 from loadtest_trio.web.listening import listening
 from loadtest_trio.web.prometheus import add_metrics
+from loadtest_trio.web.server import log_crash
 from loadtest_trio.worker import ConcurrencyLimiter, Runner, WorkerService
 
 _CLOSE_SECONDS = 5.0
@@ -260,7 +261,7 @@ class _Parts:
         )
         server = LeanServer if settings.api_server is ApiServer.LEAN else HypercornServer
         with listening("API_HOST and API_PORT", settings.api_host, settings.api_port):
-            serving = server(app, settings.api_host, settings.api_port, limits=limits)
+            serving = server(app, settings.api_host, settings.api_port, limits=limits, on_error=log_crash)
         return ApiService(app, serving, redis.jobs)
 
     def worker(self, redis: RedisService, registry: Registry, archive: S3Archive) -> WorkerService:

@@ -5,7 +5,10 @@ from contextlib import nullcontext
 import trio
 from quart_trio import QuartTrio
 
+from loadtest_trio.errors import describe
 from loadtest_trio.http.server import HypercornServer
+from loadtest_trio.http.server.asgi import Scope
+from loadtest_trio.metrics import logs
 from loadtest_trio.web.dashboard import Hub
 from loadtest_trio.web.listening import listening
 
@@ -31,7 +34,13 @@ class HealthService:
 
     def __init__(self, app: QuartTrio, host: str, port: int, hub: Hub | None = None) -> None:
         with listening("HEALTH_HOST and HEALTH_PORT", host, port):
-            self._server = HypercornServer(app, host, port, has_lifespan=True)  # type: ignore[arg-type]
+            self._server = HypercornServer(
+                app,  # type: ignore[arg-type]  # Quart's types are those of another definition of ASGI
+                host,
+                port,
+                on_error=log_crash,
+                has_lifespan=True,
+            )
         self._hub = hub
         self.port = self._server.port
         self.url = self._server.url
@@ -50,3 +59,8 @@ class HealthService:
         """Serve until `stop`."""
         with self._hub.listening() if self._hub else nullcontext():
             await self._server.run(task_status=task_status)
+
+
+def log_crash(scope: Scope, error: Exception) -> None:
+    """Write what an application raised to the log; its client was answered 500."""
+    logs.failure("request_crashed", "server", "ERROR", route=scope.get("path", ""), error=describe(error))

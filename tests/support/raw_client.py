@@ -5,6 +5,7 @@ from types import TracebackType
 import attrs
 import h11
 import trio
+import trio.testing
 
 
 @attrs.frozen

@@ -12,6 +12,7 @@ import trio
 
 from loadtest_trio.errors import CredentialsError, LoadtestError, RedisError, S3Error, describe
 from loadtest_trio.handlers.registry import Registry
+from loadtest_trio.http.server import ClientDisconnectedError
 from loadtest_trio.jobs.store import JobStore
 from loadtest_trio.metrics import logs
 from loadtest_trio.web.api import openapi
@@ -123,6 +124,8 @@ class JobApi:
             request = await self._request(scope, receive)
             self._admit(route, request)
             answer = await route.handle(request, *parameters)
+        except ClientDisconnectedError:
+            return  # the server answers, if there is anybody left: the body was too slow or too long
         except Exception as error:
             answer = _problem(error, name)
         self._observe(name, answer.status, self._clock() - began)
@@ -137,7 +140,7 @@ class JobApi:
         while True:
             message = await receive()
             if message["type"] == "http.disconnect":
-                break
+                raise ClientDisconnectedError("the body broke off")  # half a job is no job
             chunks.append(message.get("body", b""))
             size += len(chunks[-1])
             if size > self._options.max_body_bytes:

@@ -13,6 +13,8 @@ from quart_trio import QuartTrio
 from loadtest_trio.errors import ConfigurationError
 from loadtest_trio.metrics.health_state import HealthState
 from loadtest_trio.web import HealthService, create_app
+from loadtest_trio.web.server import log_crash
+from tests.support.log_lines import LogLines
 
 LOOPBACK = "127.0.0.1"
 
@@ -172,3 +174,11 @@ def test_fault_of_an_ipv6_address_is_written_with_brackets() -> None:
     with pytest.raises(ConfigurationError) as caught:
         HealthService(app(), "2001:db8::1", 8080)
     assert caught.value.faults[0].value == "[2001:db8::1]:8080"
+
+
+def test_crash_of_an_application_is_logged(log_lines: LogLines) -> None:
+    """What an application raises under a server is an event that names the path."""
+    log_crash({"type": "http", "path": "/api/jobs"}, ValueError("no"))
+    (line,) = log_lines.of("request_crashed")
+    assert (line["level"], line["route"]) == ("ERROR", "/api/jobs")
+    assert "no" in line["error"]
