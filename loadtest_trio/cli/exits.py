@@ -1,16 +1,43 @@
 """Exit codes and the one way to complain."""
 
+import os
+import select
 import sys
+from contextlib import suppress
+from typing import TextIO
 
 OK = 0
 FAILED = 1
 BAD_CONFIGURATION = 2
 NO_BACKEND = 3
+_PATIENCE_MS = 500
 THRESHOLD_CROSSED = 99
 
 
 def complain(code: int, *lines: str) -> int:
-    """Write lines to standard error, each naming the program, and return the code."""
-    for line in lines:
-        sys.stderr.write(f"loadtest_trio: {line}\n")
+    """Write lines to standard error, each naming the program, and return the code.
+
+    Where nobody reads, or the reader stands still, nothing is written: the end must not wait for a reader.
+    """
+    if lines and _takes_output(sys.stderr):
+        with suppress(OSError):
+            sys.stderr.write("".join(f"loadtest_trio: {line}\n" for line in lines))
+            sys.stderr.flush()
     return code
+
+
+def _takes_output(stream: TextIO | None) -> bool:
+    try:
+        poll = select.poll()
+        poll.register(stream.fileno(), select.POLLOUT)  # type: ignore[union-attr] # None has no fileno either
+    except (AttributeError, ValueError):  # closed from the start; or caught by a test
+        return stream is not None
+    return bool(poll.poll(_PATIENCE_MS))
+
+
+def discard_output() -> None:
+    """Let what is still buffered for standard output vanish, so that the interpreter's end does not fail."""
+    with suppress(OSError, ValueError, AttributeError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)

@@ -4,13 +4,15 @@ import argparse
 import os
 import sys
 from collections.abc import Iterable, Sequence
+from errno import EACCES, EDQUOT, EEXIST, EFBIG, EISDIR, ENOENT, ENOSPC, ENOTDIR, EPERM, EROFS
 from importlib import import_module
 from pathlib import Path
 
 from loadtest_trio import __version__
-from loadtest_trio.cli.exits import BAD_CONFIGURATION, FAILED, NO_BACKEND, OK, complain
+from loadtest_trio.cli.exits import BAD_CONFIGURATION, FAILED, NO_BACKEND, OK, complain, discard_output
 
 _COMMANDS = ("run", "jobs", "users", "tune", "report", "compare", "check", "preflight", "dead", "config")
+_OF_FILES = (ENOENT, EEXIST, EACCES, EPERM, EISDIR, ENOTDIR, ENOSPC, EDQUOT, EFBIG, EROFS)
 _OWN_OPTIONS = ("-h", "--help", "--version")
 
 
@@ -29,21 +31,34 @@ def main(argv: Sequence[str] | None = None) -> int:
     # Only the chosen command's module is imported: the health check must not pay for the service.
     try:
         options = _parser(arguments[:1] if arguments[0] in _COMMANDS else _COMMANDS).parse_args(arguments)
-        return int(options.execute(options, os.environ))
+        ended = int(options.execute(options, os.environ))
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except KeyboardInterrupt:
         return OK
     except BaseException as error:
         if _interrupted(error):
             return OK
+        if _has_no_reader(error):
+            discard_output()
+            return OK
         code, lines = _explain(error)
         if code is None:
             raise
         return complain(code, *lines, *getattr(error, "__notes__", ()))
+    return ended
 
 
 def _interrupted(error: BaseException) -> bool:
     """Tell whether an interrupt, and nothing else, came through nurseries."""
     return isinstance(error, BaseExceptionGroup) and error.split(KeyboardInterrupt)[1] is None
+
+
+def _has_no_reader(error: BaseException) -> bool:
+    """Tell whether the output's reader has seen enough (`compare … | head`); rich raises SystemExit then."""
+    return isinstance(error, BrokenPipeError) or (
+        isinstance(error, SystemExit) and isinstance(error.__context__, BrokenPipeError)
+    )
 
 
 def _explain(error: BaseException) -> tuple[int | None, Iterable[str]]:
@@ -60,6 +75,9 @@ def _explain(error: BaseException) -> tuple[int | None, Iterable[str]]:
             return NO_BACKEND, [str(cause)]
         case errors.LoadtestError() as cause:
             return FAILED, [str(cause)]
+        case OSError(errno=number) as cause if number in _OF_FILES:
+            discard_output()
+            return FAILED, [f"cannot read or write: {cause}"]
     return None, []
 
 

@@ -3,6 +3,7 @@
 import json
 from datetime import UTC
 from itertools import count
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -67,8 +68,20 @@ def encode(value: Any) -> bytes:
     try:
         return orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS)
     except TypeError:  # a lone surrogate or an integer beyond 64 bits must not end the task that logs it
-        text = json.dumps(value, default=str, ensure_ascii=False, separators=(",", ":"))
+        text = json.dumps(_finite(value), default=str, ensure_ascii=False, separators=(",", ":"))
         return text.encode(errors="replace")
+
+
+def _finite(value: Any) -> Any:
+    """Return a value without NaN and infinity, for which JSON has no form; orjson writes null for them."""
+    match value:
+        case float():
+            return value if isfinite(value) else None
+        case dict():
+            return {str(key): _finite(each) for key, each in value.items()}
+        case list() | tuple():
+            return [_finite(each) for each in value]
+    return value
 
 
 def render_text(record: "Record") -> str:

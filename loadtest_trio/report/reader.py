@@ -3,7 +3,7 @@
 Nothing here raises because of what a file contains.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 
@@ -61,8 +61,11 @@ def read(paths: Iterable[Path]) -> Reading:
         UnreadableRunError: A path does not exist, or no line was found at all.
     """
     reading, seen = Reading(), set[int]()
-    for path in _files(paths):
-        _read_file(path, reading, seen)
+    files = [_read_file(path, number, reading, seen) for number, path in enumerate(_files(paths))]
+    for file in files:
+        _join_across(file, files, reading, seen)
+    for file in files:
+        _sum_up(file, reading)
     if not reading.lines:
         named = "; ".join(reading.skipped[:_NAMED_AT_MOST]) or "no file"
         raise UnreadableRunError(
@@ -86,31 +89,57 @@ def _files(paths: Iterable[Path]) -> Iterator[Path]:
             raise UnreadableRunError(f"{path} does not exist")
 
 
-def _read_file(path: Path, reading: Reading, seen: set[int]) -> None:
-    finder, count, fault = LineFinder(), 0, ""
+@attrs.define
+class _File:
+    name: str
+    number: int
+    finder: LineFinder = attrs.field(factory=LineFinder)
+    count: int = 0
+    fault: str = ""
+
+
+def _read_file(path: Path, number: int, reading: Reading, seen: set[int]) -> _File:
+    file = _File(path.name, number)
     try:
-        for count, line in enumerate(_found(path, finder), 1):
-            _add(line, count, reading, seen)
+        for line in _found(path, file.finder):
+            file.count += 1
+            _add(line, file, reading, seen)
     except NotALogFileError as error:
-        fault = str(error)
+        file.fault = str(error)
     except DAMAGE as error:
-        fault = f"cut short or damaged ({error})"
-    finder.finish()
-    reading.damaged += finder.damaged
-    if count:
+        file.fault = f"cut short or damaged ({error})"
+    return file
+
+
+def _join_across(file: _File, files: Sequence[_File], reading: Reading, seen: set[int]) -> None:
+    """Find the rest of lines that were split at the end of a file, where it was rotated, in another file."""
+    for other in files if file.finder.is_unfinished else ():
+        for line in file.finder.find_across(other.finder) if other is not file else ():
+            file.count += 1
+            _add(line, file, reading, seen)
+
+
+def _sum_up(file: _File, reading: Reading) -> None:
+    """Add what was wrong with a file, and where its lines are missing."""
+    file.finder.finish()
+    reading.damaged += file.finder.damaged
+    if file.finder.withheld:
+        advice = "long messages are missing: use journalctl --all --output=json"
+        file.fault = "; ".join(filter(None, (file.fault, f"{file.finder.withheld} {advice}")))
+    if file.count:
         reading.files += 1
-        reading.foreign += finder.foreign
-        reading.faults += [f"{path.name}: {fault}"] if fault else []
+        reading.foreign += file.finder.foreign
+        reading.faults += [f"{file.name}: {file.fault}"] if file.fault else []
     else:
-        reading.skipped.append(f"{path.name}: {fault or 'no log line of the service'}")
+        reading.skipped.append(f"{file.name}: {file.fault or 'no log line of the service'}")
 
 
 def _found(path: Path, finder: LineFinder) -> Iterator[LogLine]:
     """Yield the service's lines in a file; a JSON document on many lines is read as a whole."""
     lines = lines_of(path)
-    first = next((line for line in map(bytes.strip, lines) if line), b"")
+    first = next((line for line in lines if line.strip()), b"")
     rest: Iterable[bytes] = lines
-    if first[:1] in (b"{", b"[") and first[-1:] in (b"{", b"[", b","):
+    if first.lstrip()[:1] in (b"{", b"[") and first.rstrip()[-1:] in (b"{", b"[", b","):
         head, complete = _head_of(lines)
         document = b"\n".join([first, *head])
         found = finder.find_in_document(document) if complete else None
@@ -133,10 +162,10 @@ def _head_of(lines: Iterator[bytes]) -> tuple[list[bytes], bool]:
     return head, True
 
 
-def _add(line: LogLine, order: int, reading: Reading, seen: set[int]) -> None:
+def _add(line: LogLine, file: _File, reading: Reading, seen: set[int]) -> None:
     fingerprint = hash(orjson.dumps(line, default=str, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS))
     if fingerprint in seen:
         reading.duplicates += 1
     else:
         seen.add(fingerprint)
-        reading.lines.append(line | {"_source": reading.files, "_order": order})
+        reading.lines.append(line | {"_source": file.number, "_order": file.count})

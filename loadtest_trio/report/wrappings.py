@@ -32,6 +32,7 @@ _SIGNS = ('"event"', r"\"event\"", '""event""')
 _STREAM_FIELDS = ("stream", "source", "container_id", "partial_id", "_PID", "logStreamName")
 _SHORTEST_FRAGMENT = 4000  # characters; nothing splits shorter lines: what is cut before was cut by a crash
 _LONGEST_JOINED = 4_000_000
+_LONGEST_HEAD = 20  # lines
 _DEEPEST = 20
 _DECODER = JSONDecoder()
 
@@ -44,11 +45,16 @@ class LineFinder:
     Attributes:
         damaged: Lines that look like the service's and cannot be read.
         foreign: Other lines that are not empty.
+        withheld: Messages that journald has and `journalctl` did not print, because they are long.
+        head: Lines before the first of the service's: perhaps the rest of one that begins in another file.
     """
 
     def __init__(self) -> None:
         self.damaged = 0
         self.foreign = 0
+        self.withheld = 0
+        self.head: list[bytes] = []
+        self._has_found = False
         self._begun: dict[_Key, _Begun] = {}
         self._parts: dict[str, str] = {}  # of CRI's streams
         self._accounted = False  # something of the present line was kept for later, or is counted as damaged
@@ -59,15 +65,40 @@ class LineFinder:
             return []
         line = _ours(_parsed(raw))
         if line is not None and not self._begun:
+            self._has_found = True
             return [line]
         text = raw.decode(errors="replace")
         self._accounted = False
         found = list(self._in_line(text))
         if not found and not self._accounted:
-            looks_ours = any(sign in text for sign in _SIGNS)
-            self.damaged += looks_ours
-            self.foreign += not looks_ours
+            self._count(text, 1)
+            if not self._has_found and len(self.head) < _LONGEST_HEAD:
+                self.head.append(raw)
+        self._has_found |= bool(found)
         return found
+
+    @property
+    def is_unfinished(self) -> bool:
+        """Whether a line has begun whose rest is missing."""
+        return bool(self._begun or self._parts)
+
+    def find_across(self, other: "LineFinder") -> list[LogLine]:
+        """Return the lines that begin at the end of this file and whose rest is at the head of another."""
+        trial = LineFinder()
+        trial._begun, trial._parts = dict(self._begun), dict(self._parts)
+        for number, raw in enumerate(other.head, 1):
+            found = trial.find(raw)
+            if found:
+                self._begun, self._parts = trial._begun, trial._parts
+                for rest in other.head[:number]:
+                    other._count(rest.decode(errors="replace"), -1)
+                return found
+        return []
+
+    def _count(self, text: str, change: int) -> None:
+        looks_ours = any(sign in text for sign in _SIGNS)
+        self.damaged += change * looks_ours
+        self.foreign += change * (not looks_ours)
 
     def find_in_document(self, document: bytes) -> list[LogLine] | None:
         """Return the service's lines in JSON values that stand on many lines; None where it is no JSON."""
@@ -94,6 +125,7 @@ class LineFinder:
             self._accounted = True
 
     def _in_text(self, text: str, key: _Key) -> Iterator[LogLine]:
+        text = text.rstrip("\r\n")
         begun = self._begun.pop(key, None)
         if begun and not _stands_alone(text):
             text = begun.joined(text)
@@ -121,6 +153,7 @@ class LineFinder:
         elif depth > _DEEPEST:
             return
         elif isinstance(value, dict):
+            self.withheld += "__CURSOR" in value and value.get("MESSAGE", "") is None
             stream = tuple(str(value[name]) for name in _STREAM_FIELDS if name in value)
             for name, each in value.items():
                 yield from self._in_member(each, ("json", name, *stream), depth)

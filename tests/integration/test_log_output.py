@@ -97,6 +97,18 @@ def test_a_reader_that_stands_still_stops_neither_work_nor_health_nor_signals(
         assert "log lines could not be written: the reader stands still" in service.complaints
 
 
+def test_a_reader_that_stands_still_on_both_outputs_does_not_hold_up_the_end(
+    environ: dict[str, str], pipe: tuple[int, int]
+) -> None:
+    """With `2>&1`, as in a container, there is nowhere to say what is missing: the exit code does."""
+    reader, writer = pipe
+    with ServiceProcess(environ=environ, stdout=writer, stderr=writer) as service:
+        os.close(writer)
+        wait_until_full(reader)
+        service.signal(signal.SIGTERM)
+        assert service.wait(2 + 2 + 4) == 1
+
+
 def test_a_reader_that_pauses_misses_nothing(environ: dict[str, str], pipe: tuple[int, int]) -> None:
     """It stands still for seconds and then reads on: every line is there, and the exit code is 0."""
     reader, writer = pipe

@@ -27,6 +27,7 @@ class ServiceProcess:
         wrapper: A program to run it under, such as ``["taskset", "-c", "0"]``.
         module: What to run instead of the package itself.
         stdout: A descriptor for its standard output; by default a file, from which `lines` are read.
+        stderr: A descriptor for its standard error; by default a file, from which `complaints` are read.
     """
 
     def __init__(
@@ -36,6 +37,7 @@ class ServiceProcess:
         wrapper: tuple[str, ...] = (),
         module: str = "loadtest_trio",
         stdout: int | None = None,
+        stderr: int | None = None,
     ) -> None:
         kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
         defaults = {"HEALTH_PORT": "0", "LOG_FORMAT": "json", "PYTHONPATH": str(ROOT)}
@@ -46,7 +48,7 @@ class ServiceProcess:
             env={**kept, **defaults, **environ},
             stdin=subprocess.DEVNULL,
             stdout=self._out if stdout is None else stdout,
-            stderr=self._err,
+            stderr=self._err if stderr is None else stderr,
         )
 
     @property

@@ -191,6 +191,44 @@ def test_a_split_line_without_its_end_is_damaged(
     assert reading.damaged == 1
 
 
+@pytest.mark.parametrize("wrap", SPLITTING)
+def test_a_line_split_where_the_file_was_rotated_is_joined(
+    write: Write, lines: list[str], tmp_path: Path, wrap: Callable[..., list[str]]
+) -> None:
+    """The rest is at the head of another file, whatever the two are called."""
+    pieces = [piece for line in lines for piece in wrap(line)]
+    inside = len(wrap(lines[0])) + 1  # in the middle of the second line
+    write("\n".join(pieces[inside:]).encode(), "logs/a.log")
+    write("\n".join(pieces[:inside]).encode(), "logs/b.log.1")
+    write(b"Starting\nReady\n", "logs/c.log")
+    reading = read([tmp_path / "logs"])
+    assert found(reading) == [json.loads(line) for line in lines]
+    assert (reading.damaged, reading.foreign) == (0, 0)
+
+
+def test_pieces_that_end_with_a_line_break_are_joined(write: Write, lines: list[str]) -> None:
+    """Some drivers end each piece of a split line with a line break of its own."""
+    rows = [
+        dump({"log": line[at : at + SPLIT_AT] + "\n", "stream": "stdout", "time": STAMP})
+        for line in lines
+        for at in range(0, len(line), SPLIT_AT)
+    ]
+    reading = read([write("\n".join(rows).encode())])
+    assert found(reading) == [json.loads(line) for line in lines]
+
+
+def test_messages_that_journalctl_does_not_print_are_said(write: Write, lines: list[str]) -> None:
+    """Without `--all` it prints null for a message of more than 4,096 bytes: the report says what to do."""
+    rows = [journald(line)[0] if len(line) < 4096 else journald_null() for line in lines]
+    reading = read([write("\n".join(rows).encode(), "journal")])
+    (fault,) = reading.faults
+    assert fault == "journal: 3 long messages are missing: use journalctl --all --output=json"
+
+
+def journald_null() -> str:
+    return dump({"__CURSOR": "s=1", "_PID": "17", "MESSAGE": None})
+
+
 def test_split_lines_of_two_streams_do_not_mix(write: Write, lines: list[str]) -> None:
     """Docker's pieces of two containers, in turns."""
     first, second = docker(lines[1]), [each.replace('"stdout"', '"stderr"') for each in docker(lines[3])]

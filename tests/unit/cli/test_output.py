@@ -1,0 +1,84 @@
+"""Commands whose output goes nowhere: nobody reads any more, the disk is full, the reader stands still."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from tests.support.service_process import ROOT
+
+FULL = Path("/dev/full")
+ENVIRON = {"REDIS_ENDPOINT": "redis://h", "S3_BUCKET": "bucket", "PYTHONUNBUFFERED": "1"}
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run a command with a descriptor for its standard output and one for its standard error."""
+
+    def call(
+        *arguments: str, stdout: int = subprocess.DEVNULL, stderr: int = subprocess.PIPE, **environ: str
+    ) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "loadtest_trio", *arguments],
+            cwd=tmp_path,
+            env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **ENVIRON, **environ},
+            stdout=stdout,
+            stderr=stderr,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+
+    return call
+
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.mark.parametrize("buffered", ["1", ""], ids=["while writing", "at the end"])
+def test_a_reader_that_has_seen_enough_is_no_error(run: Run, buffered: str) -> None:
+    """`config | head -1` ends with exit code 0 and without a traceback."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    ended = run("config", stdout=writer, PYTHONUNBUFFERED=buffered)
+    os.close(writer)
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="Linux only")
+@pytest.mark.parametrize("buffered", ["1", ""], ids=["while writing", "at the end"])
+def test_a_full_disk_is_one_line(run: Run, buffered: str) -> None:
+    """What could not be written, instead of a traceback."""
+    with FULL.open("wb") as full:
+        ended = run("config", stdout=full.fileno(), PYTHONUNBUFFERED=buffered)
+    assert ended.returncode == 1
+    assert ended.stderr == "loadtest_trio: cannot read or write: [Errno 28] No space left on device\n"
+
+
+def test_a_file_in_the_way_of_the_report_is_named(run: Run, tmp_path: Path) -> None:
+    """The folder of a report is a file: one line with its name."""
+    (tmp_path / "lines").write_text('{"timestamp":"2026-01-01T00:00:00Z","event":"metrics"}\n')
+    (tmp_path / "taken").write_text("")
+    ended = run("report", "lines", "--output", "taken")
+    assert (ended.returncode, len(ended.stderr.splitlines())) == (1, 1)
+    assert "taken" in ended.stderr
+
+
+def test_a_reader_of_errors_that_stands_still_does_not_hold_up_the_end(run: Run) -> None:
+    """Standard error is a full pipe: the complaint vanishes and the exit code says the same."""
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    with suppress(BlockingIOError):
+        while os.write(writer, b"x" * 4096):
+            pass
+    os.set_blocking(writer, True)
+    began = time.monotonic()
+    assert run("report", "missing", stderr=writer).returncode == 1
+    assert time.monotonic() - began < 15
+    for each in (reader, writer):
+        os.close(each)
