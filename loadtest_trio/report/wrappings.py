@@ -46,14 +46,15 @@ class LineFinder:
         damaged: Lines that look like the service's and cannot be read.
         foreign: Other lines that are not empty.
         withheld: Messages that journald has and `journalctl` did not print, because they are long.
-        head: Lines before the first of the service's: perhaps the rest of one that begins in another file.
     """
 
     def __init__(self) -> None:
         self.damaged = 0
         self.foreign = 0
         self.withheld = 0
-        self.head: list[bytes] = []
+        # Lines before the first of the service's, perhaps the rest of one that begins in another file, and
+        # whether each is among `damaged` or `foreign`.
+        self._head: list[tuple[bytes, bool]] = []
         self._has_found = False
         self._begun: dict[_Key, _Begun] = {}
         self._parts: dict[str, str] = {}  # of CRI's streams
@@ -72,9 +73,9 @@ class LineFinder:
         found = list(self._in_line(text))
         if not found and not self._accounted:
             self._count(text, 1)
-            if not self._has_found and len(self.head) < _LONGEST_HEAD:
-                self.head.append(raw)
         self._has_found |= bool(found)
+        if not self._has_found and len(self._head) < _LONGEST_HEAD:
+            self._head.append((raw, not self._accounted))
         return found
 
     @property
@@ -86,12 +87,12 @@ class LineFinder:
         """Return the lines that begin at the end of this file and whose rest is at the head of another."""
         trial = LineFinder()
         trial._begun, trial._parts = dict(self._begun), dict(self._parts)
-        for number, raw in enumerate(other.head, 1):
+        for number, (raw, _) in enumerate(other._head, 1):
             found = trial.find(raw)
             if found:
                 self._begun, self._parts = trial._begun, trial._parts
-                for rest in other.head[:number]:
-                    other._count(rest.decode(errors="replace"), -1)
+                for rest, was_counted in other._head[:number]:
+                    other._count(rest.decode(errors="replace"), -was_counted)
                 return found
         return []
 
