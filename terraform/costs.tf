@@ -1,8 +1,8 @@
 # What a day costs, before anything is spent: scripts/deploy prints it from the plan. An estimate from the dated price table
-# that `python -m loadtest_trio preflight` shares (loadtest_trio/preflight/prices.json), for the schedule's rate. In saturate
+# prices.json, a copy of the one that `python -m loadtest_trio preflight` uses, for the schedule's rate. In saturate
 # mode nobody knows the rate before it is measured, so the S3 requests, the largest part, have no price.
 locals {
-  prices   = jsondecode(file("${path.module}/../loadtest_trio/preflight/prices.json"))
+  prices   = jsondecode(file("${path.module}/prices.json"))
   run_days = var.run_hours / 24
 
   fargate_day = 24 * (

@@ -13,6 +13,15 @@ NO_BACKEND = 3
 _PATIENCE_MS = 500
 THRESHOLD_CROSSED = 99
 
+MEANINGS: dict[int, str] = {
+    OK: "A signal, or the end of the duration; a command did what it was asked to.",
+    FAILED: "A crash, or the answer is no (`check`, `preflight`, `dead show`); the last log line could not be written.",
+    BAD_CONFIGURATION: "The configuration cannot be used; every fault is listed.",
+    NO_BACKEND: "Redis or S3 could not be reached or used at start.",
+    THRESHOLD_CROSSED: "A threshold was crossed (`users`).",
+}
+"""What each exit code says; `docs/commands.md` is made from it."""
+
 
 def complain(code: int, *lines: str) -> int:
     """Write lines to standard error, each naming the program, and return the code.

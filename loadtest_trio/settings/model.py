@@ -1,4 +1,4 @@
-"""Every setting, once: its type, default, limits and meaning. The README's table is tested against it."""
+"""Every setting, once: its type, default, limits and meaning. `docs/settings.md` is made from it."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -40,7 +40,7 @@ def option(
     secret: bool = False,
     mask: Callable[[Any], str] = mask_url,
 ) -> T:
-    """Declare one setting as an attrs field whose metadata `config`, README and errors are made from.
+    """Declare one setting as an attrs field whose metadata `config`, the docs and errors are made from.
 
     Args:
         default: The value when nobody says otherwise; `REQUIRED` when somebody must.
@@ -107,20 +107,22 @@ class Settings:
     )
     s3_prefix: str = option(
         "loadtest/",
-        "Only keys under it are ever listed, changed or deleted.",
+        "The prefix of all keys; nothing outside it is listed, changed or deleted.",
         allowed="a prefix of 1-200 characters that does not start with a slash",
         check=v.matches_re(r"[^/\s].{0,199}"),
     )
     s3_endpoint_url: str = option(
         "",
-        "Another S3 than AWS: http(s)://host[:port]; path-style addressing. Empty: AWS.",
+        "An S3-compatible endpoint, as http(s)://host[:port], with path-style addressing; empty for AWS.",
         allowed="an http:// or https:// URL without user, query and fragment, or empty",
         check=is_s3_endpoint,
         aliases=("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"),
         secret=True,
     )
     s3_create_bucket: bool = option(False, "Create the bucket when it is missing.", allowed="true or false")
-    s3_transport: Transport = choice(Transport.LEAN, "The HTTP transport: ours, or the stock one of httpx.")
+    s3_transport: Transport = choice(
+        Transport.LEAN, "The HTTP transport: lean is our own, httpx the stock one."
+    )
     aws_region: str = option(
         "us-east-1",
         "The bucket's region; requests are signed for it.",
@@ -133,7 +135,7 @@ class Settings:
     # Load
     steady_state_distribution: Distribution = option(
         parse_distribution("READ:50,UPDATE:25,CREATE:10,DELETE:15"),
-        "The steady mix as weights.",
+        "The steady mix of operations, as weights.",
         allowed="OPERATION:WEIGHT pairs such as READ:50,UPDATE:25,CREATE:10,DELETE:15",
     )
     scheduler_mode: SchedulerMode = choice(
@@ -141,52 +143,60 @@ class Settings:
     )
     scheduler_messages_per_second: float = option(
         100.0,
-        "Steady messages a second in rate mode; refills come on top.",
+        "Messages of the steady mix per second in rate mode; refills come on top.",
         allowed="a number above 0",
         check=v.gt(0),
     )
-    scheduler_interval_seconds: float = seconds(1.0, "Seconds from one batch to the next.", least=0.01)
+    scheduler_interval_seconds: float = seconds(
+        1.0, "Interval between two batches of the scheduler, in seconds.", least=0.01
+    )
     scheduler_target_queue_length: int = whole(
-        1000, "The queue length that saturate mode keeps.", least=1, most=10_000_000
+        1000, "The queue length that saturate mode maintains.", least=1, most=10_000_000
     )
     max_queue_length: int = whole(
         100_000,
-        "At so many messages waiting, delayed or dead the scheduler withholds further ones and counts them.",
+        "The scheduler stops enqueuing, and the job API answers 503, while queued + delayed + dead messages reach this limit.",
         least=1,
     )
-    precondition_min_objects: int = whole(100, "Below it, objects are created.", least=1)
-    precondition_max_objects: int = whole(1000, "Above it, objects are deleted.", least=1)
+    precondition_min_objects: int = whole(
+        100, "Objects are created while there are fewer than this.", least=1
+    )
+    precondition_max_objects: int = whole(
+        1000, "Objects are deleted while there are more than this.", least=1
+    )
     inventory_reconcile_seconds: float = seconds(
         60.0,
-        "Seconds between two LISTs that reconcile the known keys; sooner when none can be chosen.",
+        "Interval between two LISTs that reconcile the known keys, in seconds; shorter while no key can be chosen.",
         least=1,
     )
-    min_file_uuids: int = whole(1000, "Fewest UUIDs in a created file.", least=1, most=1_000_000)
-    max_file_uuids: int = whole(10_000, "Most UUIDs in a created file.", least=1, most=1_000_000)
+    min_file_uuids: int = whole(1000, "Minimum number of UUIDs in a created file.", least=1, most=1_000_000)
+    max_file_uuids: int = whole(10_000, "Maximum number of UUIDs in a created file.", least=1, most=1_000_000)
     min_file_size_bytes: int | None = whole(
         None,
-        "Smallest file in bytes; with its twin, bounds the size instead.",
+        "Minimum size in bytes; set together with `MAX_FILE_SIZE_BYTES`; overrides the UUID counts.",
         least=37,
         most=37_000_000,
     )
     max_file_size_bytes: int | None = whole(
         None,
-        "Largest file in bytes; with its twin, bounds the size instead.",
+        "Maximum size in bytes; set together with `MIN_FILE_SIZE_BYTES`; overrides the UUID counts.",
         least=37,
         most=37_000_000,
     )
     max_object_bytes: int = whole(
         64 * 1024 * 1024,
-        "Largest object in bytes that is downloaded; larger ones are left alone.",
+        "Maximum size of an object that is downloaded, in bytes; larger ones are left alone.",
         least=1,
         most=2**40,
     )
-    random_seed: int | None = whole(None, "Repeats the order of the operations and the sizes of new files.")
+    random_seed: int | None = whole(
+        None, "Seed of the order of operations and the sizes of new files; unset for a new one each run."
+    )
 
     # Work
     roles: frozenset[Role] = option(
         frozenset([Role.SCHEDULER, Role.WORKER]),
-        "What this process does; api serves jobs over HTTP.",
+        "The tasks that this process runs; api serves jobs over HTTP.",
         allowed="one or more of scheduler, worker, api, separated by commas",
     )
     queue_name: str = option(
@@ -202,13 +212,15 @@ class Settings:
         check=v.and_(v.ge(1), v.le(MOST_WORKERS)),
     )
     max_retries: int = whole(
-        3, "How often a message is put back after transient faults before it is dead.", most=100
+        3, "How often a message is put back after transient failures before it is dead.", most=100
     )
     max_deliveries: int = whole(
-        5, "Deliveries to crashed consumers before a message is dead.", least=1, most=100
+        5, "How often a message is delivered to consumers that crash before it is dead.", least=1, most=100
     )
     consumer_ttl_seconds: float = seconds(
-        15.0, "A consumer without a heartbeat for this long loses its messages to the others.", least=1
+        15.0,
+        "A consumer without a heartbeat for this many seconds loses its messages to the others.",
+        least=1,
     )
 
     # Jobs
@@ -265,14 +277,16 @@ class Settings:
     )
 
     # Life
-    run_duration_seconds: float = seconds(86_400.0, "End after this long; 0: no end.")
+    run_duration_seconds: float = seconds(86_400.0, "The service ends after this many seconds; 0 for no end.")
     max_cost_usd: float | None = option(
         None,
         "preflight refuses a run that is predicted to cost more.",
         allowed="an amount of 0 or more",
         check=v.optional(v.ge(0)),
     )
-    shutdown_grace_seconds: float = seconds(30.0, "Time for the work in hand after the first signal.")
+    shutdown_grace_seconds: float = seconds(
+        30.0, "How long work in hand may take after the first signal, in seconds."
+    )
     health_host: str = option(
         "127.0.0.1",
         "The address the health endpoint listens on; `::` for IPv4 and IPv6.",
@@ -287,7 +301,7 @@ class Settings:
         check=v.matches_re(r"/[A-Za-z0-9._~/\-]*"),
     )
     health_stall_seconds: float = seconds(
-        60.0, "A task without progress for this long makes the health endpoint answer 503.", least=1
+        60.0, "The health endpoint answers 503 when a task makes no progress for this many seconds.", least=1
     )
 
     # Watching
@@ -304,7 +318,7 @@ class Settings:
     )
 
     # Logs
-    log_interval_seconds: float = seconds(10.0, "Seconds between two metrics lines.", least=0.1)
+    log_interval_seconds: float = seconds(10.0, "Interval between two metrics lines, in seconds.", least=0.1)
     log_level: LogLevel = choice(LogLevel.INFO, "The least severe level that is written.")
     log_format: LogFormat = choice(LogFormat.AUTO, "auto: text on a terminal, JSON elsewhere.")
     metrics_format: MetricsFormat = choice(

@@ -1,8 +1,7 @@
-"""The documentation is tested: settings, log fields, and nothing of a developer's own machine."""
+"""The documentation follows the code: reference tables, links, and nothing of a developer's own machine."""
 
 import re
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,73 +9,69 @@ import trio
 from trio.testing import MockClock
 
 from loadtest_trio import __version__
-from loadtest_trio.settings import SETTINGS, SettingInfo
+from loadtest_trio.backends.redis.layout import KEYS
+from loadtest_trio.metrics.reference import EVENTS, FIELDS
+from scripts import reference
 from tests.support.in_memory import build_in_memory, settings
 from tests.support.log_lines import LogLines
 
 ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = sorted(
+    [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "REPORT.md", *(ROOT / "docs").glob("*.md")]
+)
+COMMON = {"timestamp", "level", "run_id", "event", "line_id"}
 
 
-def section(title: str) -> str:
-    """Return what stands under a heading of the README."""
-    return README.split(f"\n## {title}\n", 1)[1].split("\n## ", 1)[0]
+@pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("*.md")), ids=lambda page: page.name)
+def test_reference_tables_are_up_to_date(page: Path) -> None:
+    """The tables of a page are what the code says; `scripts/reference` writes them."""
+    text = page.read_text(encoding="utf-8")
+    assert reference.written(text) == text
 
 
-def rows(text: str) -> Iterator[list[str]]:
-    """Yield the cells of every table row that begins with code."""
-    for line in text.splitlines():
-        if line.startswith("| `"):
-            yield [cell.strip() for cell in line.strip("|").split("|")]
+def test_every_table_is_on_a_page() -> None:
+    """Settings, fields, events, keys and exit codes are documented somewhere."""
+    pages = "".join(page.read_text(encoding="utf-8") for page in PAGES)
+    assert {name for name in reference.TABLES if f"<!-- reference: {name} -->" not in pages} == set()
 
 
-DOCUMENTED = {cells[0].strip("`"): cells[1:] for cells in rows(section("Settings"))}
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_to_files(page: Path) -> None:
+    """Every relative link of a page names a file of the checkout."""
+    links = re.findall(r"\]\((?!https?:|#)([^)#\s]+)", page.read_text(encoding="utf-8"))
+    assert [link for link in links if not (page.parent / link).exists()] == []
 
 
-@pytest.mark.parametrize("info", SETTINGS, ids=lambda info: info.name)
-def test_every_setting_is_in_the_readme(info: SettingInfo) -> None:
-    """A setting's name, default, meaning and aliases stand in the table."""
-    default, meaning = DOCUMENTED[info.name]
-    expected = "**required**" if info.required else f"`{info.default_text}`" if info.default_text else "unset"
-    assert default == expected
-    assert meaning.startswith(info.meaning)
-    assert all(f"`{alias}`" in meaning for alias in info.aliases)
-
-
-def test_the_readme_has_no_setting_too_many() -> None:
-    """The table names nothing that is no setting."""
-    assert DOCUMENTED.keys() == {info.name for info in SETTINGS}
-
-
-def documented_fields() -> set[str]:
-    """Return the field names in the first column of the table of log fields."""
-    return {name for cells in rows(section("Log lines")) for name in re.findall(r"`(\w+)`", cells[0])}
-
-
-async def test_every_field_of_a_metrics_line_is_in_the_readme(
+async def test_every_field_of_a_metrics_line_is_documented(
     autojump_clock: MockClock, log_lines: LogLines
 ) -> None:
-    """Each field of a real metrics line has a row, and each row is a field."""
+    """Each field of a real metrics line has a meaning, and each meaning a field."""
     service = await build_in_memory(settings(MIN_FILE_UUIDS=1, MAX_FILE_UUIDS=2))
     with trio.move_on_after(10.5):
         async with trio.open_nursery() as nursery:
             for task in (service.service.scheduler, service.service.worker, service.service.metrics_service):
                 nursery.start_soon(task.run)
     (line,) = log_lines.of("metrics")
-    assert line.keys() - {"timestamp", "level", "run_id", "event", "line_id"} == documented_fields()
+    assert line.keys() - COMMON == FIELDS.keys()
     for name in ("queue_wait_ms", "service_ms", "end_to_end_ms", "share_nominal", "share_actual"):
         assert name in line["by_operation"]["READ"]
-        assert f"`{name}`" in section("Log lines")
+        assert f"`{name}`" in FIELDS["by_operation"]
 
 
-def test_every_event_is_in_the_readme() -> None:
-    """Each event that the service writes at INFO and above is mentioned."""
+def test_every_event_is_documented() -> None:
+    """Each event that is written at INFO and above has a meaning."""
     pattern = re.compile(r"logs\.(?:event|failure)\(\s*\"(\w+)\"(?:,\s*\"(\w+)\")?")
     service = [path for path in (ROOT / "loadtest_trio").rglob("*.py") if "tune" not in path.parts]
     sources = "".join(path.read_text(encoding="utf-8") for path in service)
     events = {name for name, level in pattern.findall(sources) if level != "DEBUG"}
-    text = section("Log lines")
-    assert {name for name in events if f"`{name}`" not in text and f'"{name}"' not in text} == set()
+    assert events - EVENTS.keys() == set()
+
+
+def test_every_key_of_the_scripts_is_documented() -> None:
+    """The names that the Lua scripts build keys from stand in the table of keys."""
+    scripts = "".join(path.read_text() for path in (ROOT / "loadtest_trio/backends/redis").glob("*.lua"))
+    built = set(re.findall(r"'(\w+):' \.\.", scripts))
+    assert {name for name in built if f"{{NAME}}:{name}:" not in "".join(KEYS)} == set()
 
 
 def test_the_changelog_knows_this_version() -> None:

@@ -84,3 +84,10 @@ def test_a_bad_price_file_is_a_setting_fault(tmp_path: Path, content: str) -> No
     file.write_text(content)
     with pytest.raises(ConfigurationError, match=r"--prices=.*prices\.json"):
         load_prices(file)
+
+
+def test_terraform_has_the_same_prices() -> None:
+    """The module stands alone, with a copy of the table of its own."""
+    root = Path(__file__).parents[4]
+    ours = root / "loadtest_trio" / "cli" / "preflight" / "prices.json"
+    assert (root / "terraform" / "prices.json").read_bytes() == ours.read_bytes()
