@@ -8,11 +8,12 @@ import pytest
 
 from benchmarks.output import RunInfo
 from benchmarks.users import generators
-from benchmarks.users.__main__ import compare, parse
-from benchmarks.users.generators import K6, LOCUST, OURS, find_generators
+from benchmarks.users.__main__ import parse
+from benchmarks.users.comparison import compare
+from benchmarks.users.generators import K6, LOCUST, OURS, Generator, find_generators
 from benchmarks.users.observed import Observed
 from benchmarks.users.report import FEW, MANY, Comparison, Round, render, targets, write_all
-from benchmarks.users.trial import Sample, Schedule
+from benchmarks.users.trial import GeneratorError, Sample, Schedule
 from tests.clients import launch
 from tests.clients.launch import ClientLoad
 
@@ -139,6 +140,19 @@ def test_generator_that_is_not_installed_is_left_out(monkeypatch: pytest.MonkeyP
     assert found.rounds == [{}, {}]
     assert found.left_out == {K6: "k6 of the peers is not installed: run scripts/bench jobs"}
     assert not failed
+
+
+def test_rounds_are_reported_although_users_could_not_be_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    def trial(generator: Generator, load: ClientLoad, schedule: Schedule) -> Sample:
+        if load.users == 15_000:
+            raise GeneratorError("out of descriptors")
+        return attrs.evolve(SAMPLE, users=load.users)
+
+    monkeypatch.setattr("benchmarks.users.comparison.run_trial", trial)
+    found, failed = compare(parse(["--rounds", "1", "--only", OURS]))
+    assert failed
+    assert set(found.rounds[0]) == {(OURS, FEW), (OURS, MANY)}
+    assert found.left_out == {"trio, 15,000 users held": "out of descriptors"}
 
 
 class StubDeployment:
