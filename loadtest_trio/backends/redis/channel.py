@@ -37,8 +37,9 @@ class Channel:
         scripts: What scripts are run with.
         threads: How many calls may be under way at once; their threads are nobody else's.
         backoff: Seconds to wait after the given failed attempt (1 is the first).
-        observe: Told about every attempt.
-        on_outage: Told of every attempt that failed because Redis is away, and None when it is back.
+        observe: Called with every attempt.
+        on_outage: Called with the error of every attempt that failed because Redis is away, and with None when
+            it is back.
     """
 
     def __init__(

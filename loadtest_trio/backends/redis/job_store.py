@@ -8,10 +8,10 @@ import attrs
 import trio
 
 from loadtest_trio.backends.redis.batcher import Batcher
-from loadtest_trio.backends.redis.bookkeeper import Bookkeeper
 from loadtest_trio.backends.redis.channel import Channel, constant
 from loadtest_trio.backends.redis.dead_letters import DeadLetter, DeadLetters
 from loadtest_trio.backends.redis.job_replies import parse_stats, parse_submissions, submission_arguments
+from loadtest_trio.backends.redis.loss import LossDetector
 from loadtest_trio.errors import JobRejectedError, RedisUnavailableError
 from loadtest_trio.jobs import record
 from loadtest_trio.jobs.job import Job, Status, new_numeric_id
@@ -39,7 +39,7 @@ class RedisJobStore:
     Args:
         channel: The way to Redis.
         prefix: Of the keys: the queue's hash tag and a colon.
-        bookkeeper: Told the books.
+        losses: Reads the books of every reply.
         dead_letters: Where dead jobs lie.
         limits: What it takes.
     """
@@ -48,14 +48,14 @@ class RedisJobStore:
         self,
         channel: Channel,
         prefix: bytes,
-        bookkeeper: Bookkeeper,
+        losses: LossDetector,
         dead_letters: DeadLetters,
         limits: JobLimits,
     ) -> None:
         self._channel = channel
         self._records = prefix + b"job:"
         self._lists = prefix + b"client:"
-        self._bookkeeper = bookkeeper
+        self._losses = losses
         self._dead_letters = dead_letters
         self._limits = limits
         self._submission = self._cancellation = time.time_ns() // 1000
@@ -124,7 +124,7 @@ class RedisJobStore:
         if top < 1:
             return []
         books, *found = await self._channel.script_soon("pull", token, top)
-        self._bookkeeper.saw(books)
+        self._losses.saw(books)
         pairs = zip(found[::2], found[1::2], strict=True)
         jobs = [record.parse(name.decode(), content) for name, content in pairs]
         return [job for job in jobs if job]
@@ -140,16 +140,16 @@ class RedisJobStore:
     async def stats(self) -> Stats:
         """Return the state of the whole queue."""
         reply = await self._channel.script_soon("stats")
-        self._bookkeeper.saw(reply[0][0])
+        self._losses.saw(reply[0][0])
         return parse_stats(reply)
 
     async def _submit(self, jobs: list[NewJob]) -> list[Submission | None]:
         self._submission += 1
         arguments = submission_arguments(jobs, self._limits, time.time())
         books, answer = await self._on_replicas("submit", self._submission, *arguments, size=len(jobs))
-        self._bookkeeper.saw(books)
+        self._losses.saw(books)
         with trio.move_on_after(_REPAIR_SECONDS):
-            await self._bookkeeper.repair()
+            await self._losses.repair()
         return parse_submissions(jobs, answer, self._limits)
 
     async def _on_replicas(self, name: str, *arguments: object, size: int) -> Any:
@@ -180,5 +180,5 @@ class RedisJobStore:
         self._cancellation += 1
         size = constant(len(ids))
         books, answer = await self._channel.script_soon("cancel", self._cancellation, *ids, size=size)
-        self._bookkeeper.saw(books)
+        self._losses.saw(books)
         return [_CHANGES[each] for each in answer]

@@ -1,11 +1,11 @@
-"""Takes the work of dead consumers back, and gives up what was delivered too often."""
+"""Requeues the messages of dead consumers, and dead-letters those that were delivered too often."""
 
 from collections.abc import Callable
 from typing import Any
 
-from loadtest_trio.backends.redis.bookkeeper import Bookkeeper
 from loadtest_trio.backends.redis.channel import Channel
 from loadtest_trio.backends.redis.dead_letters import dead_record
+from loadtest_trio.backends.redis.loss import LossDetector
 from loadtest_trio.backends.redis.records import ReapResult
 
 MESSAGES_PER_CALL = 500
@@ -16,7 +16,7 @@ class Reaper:
 
     Args:
         channel: The way to Redis.
-        bookkeeper: Told the books.
+        losses: Reads the books of every reply.
         ttl_ms: A consumer that was silent for longer, in milliseconds, is dead.
         max_deliveries: Deliveries of one message before it goes to the dead list.
         clock: Unix seconds, for the dead records.
@@ -25,13 +25,13 @@ class Reaper:
     def __init__(
         self,
         channel: Channel,
-        bookkeeper: Bookkeeper,
+        losses: LossDetector,
         ttl_ms: int,
         max_deliveries: int,
         clock: Callable[[], float],
     ) -> None:
         self._channel = channel
-        self._bookkeeper = bookkeeper
+        self._losses = losses
         self._ttl_ms = ttl_ms
         self._max_deliveries = max_deliveries
         self._clock = clock
@@ -45,7 +45,7 @@ class Reaper:
         books, consumers, requeued, poison = await self._channel.script(
             "reap", self._ttl_ms, self._max_deliveries, MESSAGES_PER_CALL, latest_claim, size=_returned
         )
-        self._bookkeeper.saw(books)
+        self._losses.saw(books)
         if not poison:
             return ReapResult(consumers, requeued, 0)
         arguments: list[bytes] = []
@@ -56,7 +56,7 @@ class Reaper:
         books, buried, removed = await self._channel.script(
             "bury", self._ttl_ms, *arguments, size=lambda reply: int(reply[1])
         )
-        self._bookkeeper.saw(books)
+        self._losses.saw(books)
         return ReapResult(consumers + removed, requeued, buried)
 
 

@@ -1,19 +1,19 @@
-"""RedisService: the queue, at least once, with books that always balance.
+"""RedisService: the queue, at least once, with a ledger that always balances.
 
-What holds, whatever is killed or cut off at whatever moment:
+Invariants, whatever is killed or cut off at whatever moment:
 
-1. Each step is one Lua script, so a message is in exactly one place (see common.lua for the map), and
-   the books change together with the move they count.
-2. Every batch, claim, settlement, repair and move of dead letters has a number that grows. When a reply
-   is lost the same number is asked again, and the script knows it: nothing happens twice, and the answer
-   is the same. Numbers are comparable only when calls of a kind go one after the other, hence a lock for
-   each kind.
+1. Each step is one Lua script, so a message is in exactly one place (see common.lua for the map). The
+   ledger, and a job's record, change in the same step as the message that they tell of.
+2. Every batch, claim, settlement, repair, submission, cancellation and move of dead letters has a number
+   that grows. When a reply is lost, the call is repeated under its number and the script recognises it:
+   nothing happens twice, and the answer is the same. Calls of one kind go one after the other, so that
+   their numbers can be compared; hence a lock for each kind.
 3. A settlement acts on the in-flight record alone. A consumer that was reaped has none: its late
    settlement changes nothing and says so (stale).
-4. What a cancelled call claimed without anybody hearing of it is in the in-flight record but not among
-   the tokens held here: the heartbeat returns it to the queue.
+4. Messages claimed by a cancelled call, whose reply nobody read, are in the in-flight record but not among
+   the tokens held here: the heartbeat returns them to the queue.
 5. Every life of the server has an epoch of its own, which begins before anything is enqueued in it
-   (see common.lua). Who remembers another epoch compares: what Redis forgot is counted as lost.
+   (see common.lua). A process that remembers another epoch compares, and counts as lost what Redis forgot.
 
 Numbers start at the clock's microseconds, so that they keep growing across a restart under one name.
 """
@@ -26,11 +26,11 @@ from typing import Any, TypeVar
 
 import trio
 
-from loadtest_trio.backends.redis.bookkeeper import Bookkeeper
 from loadtest_trio.backends.redis.channel import Channel, constant
 from loadtest_trio.backends.redis.connection import Connections, Endpoint
 from loadtest_trio.backends.redis.dead_letters import DeadLetters
 from loadtest_trio.backends.redis.job_store import RedisJobStore
+from loadtest_trio.backends.redis.loss import LossDetector
 from loadtest_trio.backends.redis.reaper import Reaper
 from loadtest_trio.backends.redis.records import ReapResult, ServerInfo
 from loadtest_trio.backends.redis.scripts import Keys, Scripts
@@ -69,7 +69,7 @@ class RedisService:
         queue_name: Names the keys; instances that share it share the work.
         consumer: Unique to this process over all instances and restarts.
         backoff: Seconds to wait after the given failed attempt (1 is the first).
-        observe: Told about every attempt of every call.
+        observe: Called with every attempt of every call.
         heartbeat_ttl: A consumer that was silent for longer, in seconds, is dead. Beat at a third of it.
         max_deliveries: Deliveries of one message before a reaper sends it to the dead list.
         threads: Calls under way at once. There are ten kinds of callers (the scheduler, the claimer, the
@@ -77,10 +77,11 @@ class RedisService:
             and list jobs), and none must wait for another's slow call: a heartbeat that does is late, and
             its consumer is taken for dead.
         timeout: For connecting, for sending and between two parts of a reply, in seconds.
-        on_outage: Told of every attempt that failed because Redis is away, and None when it is back.
-        on_data_loss: Told when Redis has forgotten what this process knew, with the number of messages
-            that were counted as lost by it: 0 when another process was first, or nothing was waiting.
-            Over all processes the numbers add up to what the books count as `lost`.
+        on_outage: Called with the error of every attempt that failed because Redis is away, and with None
+            when it is back.
+        on_data_loss: Called when Redis has forgotten what this process knew, with the number of messages
+            that it counted as lost: 0 when another process was first, or nothing was waiting. Over all
+            processes the numbers add up to `lost` in the ledger.
         clock: Unix seconds, for dead records.
         delay_seconds: Added to every call, in its thread: for the experiments of `tune`.
         job_limits: What the job store takes.
@@ -125,9 +126,9 @@ class RedisService:
         self._all_keys = keys.all()
         self._in_flight = keys.in_flight
         self._ttl_ms = round(heartbeat_ttl * 1000)
-        self._bookkeeper = Bookkeeper(self._channel, on_data_loss)
-        self._reaper = Reaper(self._channel, self._bookkeeper, self._ttl_ms, max_deliveries, clock)
-        self.jobs = RedisJobStore(self._channel, keys.prefix, self._bookkeeper, self.dead_letters, job_limits)
+        self._losses = LossDetector(self._channel, on_data_loss)
+        self._reaper = Reaper(self._channel, self._losses, self._ttl_ms, max_deliveries, clock)
+        self.jobs = RedisJobStore(self._channel, keys.prefix, self._losses, self.dead_letters, job_limits)
         self._held: set[str] = set()
         self._jobs_held: dict[str, str] = {}  # token -> job id
         self._batch = self._claim = self._settlement = time.time_ns() // 1000
@@ -149,7 +150,7 @@ class RedisService:
             raise RedisRejectedError(
                 f"Redis {info.version} is too old: {OLDEST_VERSION}.0 or newer is needed"
             )
-        self._bookkeeper.saw((await self._channel.script_once("snapshot"))[0])
+        self._losses.saw((await self._channel.script_once("snapshot"))[0])
         return info
 
     async def enqueue(self, elements: Sequence[bytes]) -> int:
@@ -165,10 +166,10 @@ class RedisService:
                 books, length = await self._channel.script(
                     "enqueue", self._batch, *part, size=constant(len(part))
                 )
-                self._bookkeeper.saw(books)
+                self._losses.saw(books)
         if not elements:
             return await self.length()
-        await self._bookkeeper.repair()
+        await self._losses.repair()
         return length
 
     async def claim(self, limit: int) -> list[Delivery]:
@@ -185,7 +186,7 @@ class RedisService:
             books, _, elements = await self._channel.script(
                 "claim", self._ttl_ms, claim, limit, PROMOTED_PER_CLAIM, size=_claimed
             )
-            self._bookkeeper.saw(books)
+            self._losses.saw(books)
             deliveries = [
                 Delivery(f"{claim}.{i:04d}", element)
                 for i, element in enumerate(elements, 1)
@@ -215,7 +216,7 @@ class RedisService:
                 books, answer = await self._channel.script(
                     "settle", self._settlement, *arguments, size=constant(len(part))
                 )
-                self._bookkeeper.saw(books)
+                self._losses.saw(books)
                 self._forget([each.token for each in part])
                 counted += [character == ord("1") for character in answer]
         return counted
@@ -229,7 +230,7 @@ class RedisService:
         returned = 0
         for part in reversed(list(_parts(sorted(tokens)))):
             books, moved = await self._channel.script("release", *part, size=_second)
-            self._bookkeeper.saw(books)
+            self._losses.saw(books)
             self._forget(part)
             returned += moved
         return returned
@@ -237,10 +238,10 @@ class RedisService:
     async def heartbeat(self) -> None:
         """Say that this consumer lives; call it every third of `heartbeat_ttl`."""
         books, in_flight = await self._channel.script("heartbeat", self._ttl_ms, self._claim)
-        self._bookkeeper.saw(books)
+        self._losses.saw(books)
         if in_flight > len(self._held):
             await self._return_strays()
-        await self._bookkeeper.repair()
+        await self._losses.repair()
 
     async def revoked(self) -> set[str]:
         """Return the tokens held here that were taken away, of jobs cancelled or messages reaped.
@@ -254,10 +255,10 @@ class RedisService:
         return revoked
 
     async def reap(self) -> ReapResult:
-        """Give the messages of dead consumers back to the queue, and those delivered too often up.
+        """Requeue dead consumers' messages; dead-letter those delivered more than `max_deliveries` times.
 
-        Moves 500 messages a call at most. After an outage of Redis itself nobody is judged until
-        everybody has had `heartbeat_ttl` to come back.
+        Moves 500 messages a call at most. After an outage of Redis itself no consumer counts as dead until
+        all have had `heartbeat_ttl` to come back.
         """
         return await self._reaper.reap(self._claim)
 
@@ -265,29 +266,32 @@ class RedisService:
         """Leave: give back what is still in flight here, and stop being a consumer until the next claim."""
         async with self._claiming, self._settling:
             books, _ = await self._channel.script("retire", self._claim)
-            self._bookkeeper.saw(books)
+            self._losses.saw(books)
             self._held.clear()
             self._jobs_held.clear()
 
     async def length(self) -> int:
         """Return how many messages wait on the queue."""
         books, length = await self._channel.script("length")
-        self._bookkeeper.saw(books)
-        await self._bookkeeper.repair()
+        self._losses.saw(books)
+        await self._losses.repair()
         return int(length)
 
     async def snapshot(self) -> QueueSnapshot:
         """Return where all messages are, at one instant, data loss already accounted for."""
         while True:
             reply = await self._channel.script("snapshot")
-            self._bookkeeper.saw(reply[0])
-            if not self._bookkeeper.suspicious:
+            self._losses.saw(reply[0])
+            if not self._losses.suspicious:
                 break
-            await self._bookkeeper.repair()
+            await self._losses.repair()
         return QueueSnapshot.parse(reply)
 
     async def erase(self) -> None:
-        """Delete the queue with everything in it and its books. Other consumers' records stay."""
+        """Delete the queue with everything in it and its ledger.
+
+        Other consumers' in-flight records stay, and jobs' records, which expire.
+        """
         await self._channel.command("erase", b"DEL", *self._all_keys)
 
     async def server_seconds(self) -> float:
@@ -312,7 +316,7 @@ class RedisService:
     async def _return_strays(self) -> None:
         async with self._claiming, self._settling:
             books, _ = await self._channel.script("strays", self._claim, *self._held, size=_second)
-            self._bookkeeper.saw(books)
+            self._losses.saw(books)
 
 
 def _parts(items: Sequence[_T]) -> Iterator[Sequence[_T]]:

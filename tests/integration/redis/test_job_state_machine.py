@@ -368,7 +368,7 @@ class JobMachine(RuleBasedStateMachine):
 
     def remembered(self, counter: str) -> int:
         """The highest figure that a process knows."""
-        books = [service._bookkeeper._watch.remembered for service in self.real]
+        books = [service._losses._seen.latest for service in self.real]
         return max((getattr(each, counter) for each in books if each), default=0)
 
     def begin_another_life(self, memory: MemoryRedis, known: dict[str, Known]) -> None:

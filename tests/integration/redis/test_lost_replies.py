@@ -193,7 +193,7 @@ async def test_purge_says_how_many(service: RedisService, spoil: Spoil) -> None:
 def losses(service: RedisService) -> list[int]:
     """What the service tells of lost data."""
     told: list[int] = []
-    service._bookkeeper._on_data_loss = told.append
+    service._losses._on_data_loss = told.append
     return told
 
 

@@ -459,10 +459,10 @@ async def test_replies_out_of_order_raise_no_false_alarm(make_service: Any) -> N
     service = make_service(on_data_loss=losses.append)
     await service.enqueue([b"1"])
     before = await service.snapshot()
-    service._bookkeeper._watch.saw([b"another epoch", b"0", None, None, None, None])
-    assert service._bookkeeper._watch.suspicious
+    service._losses._seen.saw([b"another epoch", b"0", None, None, None, None])
+    assert service._losses._seen.suspicious
     assert await service.snapshot() == before
-    assert not service._bookkeeper._watch.suspicious
+    assert not service._losses._seen.suspicious
     assert losses == []
 
 

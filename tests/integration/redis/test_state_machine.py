@@ -467,7 +467,7 @@ class QueueMachine(RuleBasedStateMachine):
 
     def remembered(self, slot: int) -> dict[str, int]:
         """What a process knows of the books."""
-        books = self.consumers[slot]._bookkeeper._watch.remembered
+        books = self.consumers[slot]._losses._seen.latest
         return attrs.asdict(books, filter=lambda field, _: field.name != "epoch") if books else {}
 
     def live_again(self, model: Model, order: list[int], early: bool) -> None:
