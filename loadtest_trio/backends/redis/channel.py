@@ -38,8 +38,8 @@ class Channel:
         threads: How many calls may be under way at once; their threads are nobody else's.
         backoff: Seconds to wait after the given failed attempt (1 is the first).
         observe: Called with every attempt.
-        on_outage: Called with the error of every attempt that failed because Redis is away, and with None when
-            it is back.
+        on_outage: Called with the error of every attempt that failed because Redis is away, and with None
+            when it is back.
     """
 
     def __init__(

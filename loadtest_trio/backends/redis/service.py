@@ -45,6 +45,7 @@ BATCH = 1000
 """Elements of one script call at most: Lua's unpack() and tokens of four digits set the limit."""
 
 PROMOTED_PER_CLAIM = 256
+JOB_KEYS = (b"job:", b"lane:", b"wide:", b"client:", b"bucket:", b"once:", b"completed", b"pulled:", b"types")
 OLDEST_VERSION = 7
 
 _T = TypeVar("_T")
@@ -123,7 +124,7 @@ class RedisService:
             on_outage=on_outage,
         )
         self.dead_letters = DeadLetters(self._channel, keys.dead)
-        self._all_keys = keys.all()
+        self._all_keys, self._prefix = keys.all(), keys.prefix
         self._in_flight = keys.in_flight
         self._ttl_ms = round(heartbeat_ttl * 1000)
         self._losses = LossDetector(self._channel, on_data_loss)
@@ -288,11 +289,18 @@ class RedisService:
         return QueueSnapshot.parse(reply)
 
     async def erase(self) -> None:
-        """Delete the queue with everything in it and its ledger.
-
-        Other consumers' in-flight records stay, and jobs' records, which expire.
-        """
+        """Delete the queue with everything in it, its jobs and its ledger. Other consumers' records stay."""
         await self._channel.command("erase", b"DEL", *self._all_keys)
+        cursor, pattern = b"0", re.sub(rb"([*?\[\]\\])", rb"\\\1", self._prefix) + b"*"
+        while True:
+            cursor, keys = await self._channel.command(
+                "erase", b"SCAN", cursor, b"MATCH", pattern, b"COUNT", BATCH
+            )
+            of_jobs = [key for key in keys if key[len(self._prefix) :].startswith(JOB_KEYS)]
+            if of_jobs:
+                await self._channel.command("erase", b"UNLINK", *of_jobs)
+            if cursor == b"0":
+                break
 
     async def server_seconds(self) -> float:
         """Return how long the server has worked on our scripts, since it started.

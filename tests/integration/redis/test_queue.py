@@ -10,6 +10,7 @@ import trio
 from loadtest_trio.backends.redis import RedisService, dead_record
 from loadtest_trio.errors import LoadtestError, RedisRejectedError
 from loadtest_trio.jobs.delivery import Settlement
+from loadtest_trio.jobs.store import NewJob
 
 GARBAGE = [b"", b"\x00", b"\xff\xfe\n\r\n", b"r500\nx", b"{}", "ü".encode() * 100]
 
@@ -339,3 +340,15 @@ async def test_heartbeat_does_not_wait_for_slow_calls(
                 await service.heartbeat()
         finally:
             go_on.set()
+
+
+async def test_erase_forgets_jobs_too(make_service: Any, bare: Any) -> None:
+    """No lane stays behind in which a client's next job would wait for ever; other queues are left alone."""
+    service, other = make_service(), make_service("b", queue_name="q*")
+    for each in (service, other):
+        await each.jobs.submit([NewJob("sleep", {}, "c", idempotency_key="k") for _ in range(2)])
+    await service.erase()
+    assert bare.client.keys("{q}:*") == []
+    assert await other.length() == 1
+    await service.jobs.submit([NewJob("sleep", {}, "c")])
+    assert len(await service.claim(5)) == 1
