@@ -8,70 +8,36 @@ import trio
 from hypercorn.config import Config, Sockets
 from hypercorn.trio import serve
 
-from loadtest_trio.http.address import authority
-from loadtest_trio.http.server.app_errors import OnError, ignore_error
-from loadtest_trio.http.server.asgi import App
 from loadtest_trio.http.server.guard import GuardedApp
 from loadtest_trio.http.server.limits import ServerLimits
-from loadtest_trio.http.server.listening import listen
+from loadtest_trio.http.server.server import Server
 
 
-class HypercornServer:
-    """Serves an ASGI application by Hypercorn.
+class HypercornServer(Server):
+    """See `Server`.
 
     It keeps `ServerLimits` but for two: it accepts any number of connections, and it waits for ever for a
     client that takes no bytes. A slow head is cut off after ``idle_seconds``.
-
-    Args:
-        app: The application.
-        host: The address to listen on; ``::`` for both families.
-        port: The port; 0 for any free one.
-        limits: What a client is granted.
-        on_error: Is told the errors of the application, which are answered 500.
-        has_lifespan: The application knows the lifespan protocol, and is started and shut down by it.
-
-    Attributes:
-        port: The port it listens on.
-        url: Where it serves.
-
-    Raises:
-        OSError: The address cannot be listened on.
     """
 
-    def __init__(
-        self,
-        app: App,
-        host: str,
-        port: int,
-        *,
-        limits: ServerLimits = ServerLimits(),  # noqa: B008 - frozen
-        on_error: OnError = ignore_error,
-        has_lifespan: bool = False,
-    ) -> None:
+    def _set_up(self) -> None:
         self._stop = trio.Event()
-        self._app = GuardedApp(
-            app, limits=limits, on_error=on_error, closing=self._stop.is_set, has_lifespan=has_lifespan
+        self._guarded = GuardedApp(
+            self._app,
+            limits=self._limits,
+            on_error=self._on_error,
+            closing=self._stop.is_set,
+            has_lifespan=self._has_lifespan,
         )
-        self._listening = listen(host, port, limits.backlog)
-        self.port: int = self._listening.getsockname()[1]
-        self.url = f"http://{authority(host, self.port)}"
-        self._config = _configuration(self._listening, limits)
+        self._config = _configuration(self._listening, self._limits)
 
     def stop(self, grace_seconds: float) -> None:
-        """End `run` in an orderly way.
-
-        Args:
-            grace_seconds: How long requests in work may take to be answered; then they are cancelled.
-        """
+        """See `Server.stop`."""
         self._config.graceful_timeout = grace_seconds
         self._stop.set()
 
-    def close(self) -> None:
-        """Let go of the address without having served."""
-        self._listening.close()
-
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Serve until `stop`; cancelled, it cuts requests short."""
+        """See `Server.run`."""
         with self._listening:
             async with trio.open_nursery() as nursery:
                 await nursery.start(self._serve)
@@ -80,7 +46,7 @@ class HypercornServer:
     async def _serve(self, *, task_status: trio.TaskStatus[list[str]]) -> None:
         # Hypercorn's types are those of its own definition of ASGI.
         await serve(
-            self._app,  # type: ignore[arg-type]
+            self._guarded,  # type: ignore[arg-type]
             self._config,
             shutdown_trigger=self._stop.wait,
             task_status=task_status,

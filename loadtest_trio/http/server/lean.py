@@ -12,14 +12,11 @@ import errno
 
 import trio
 
-from loadtest_trio.http.address import authority
-from loadtest_trio.http.server.app_errors import OnError, ignore_error
-from loadtest_trio.http.server.asgi import App
 from loadtest_trio.http.server.channel import Channel
 from loadtest_trio.http.server.connection import serve
 from loadtest_trio.http.server.lifespan import lifespan
-from loadtest_trio.http.server.limits import ServerLimits
-from loadtest_trio.http.server.listening import accept, listen
+from loadtest_trio.http.server.listening import accept
+from loadtest_trio.http.server.server import Server
 from loadtest_trio.http.server.shared import TICK_SECONDS, Shared
 
 _NO_DESCRIPTORS = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
@@ -28,45 +25,15 @@ _FULL_SECONDS = 0.1
 _ACCEPTED_AT_ONCE = 64
 
 
-class LeanServer:
-    """Serves an ASGI application (HTTP, no WebSockets).
+class LeanServer(Server):
+    """See `Server`.
 
-    The address is opened by the constructor, so that a port that is taken is known before anything starts.
-
-    Args:
-        app: The application. It runs in the task of the connection, which takes no further request before the
-            application has returned.
-        host: The address to listen on; ``::`` for both families.
-        port: The port; 0 for any free one.
-        limits: What a client is granted.
-        on_error: Is told the errors of the application, which are answered 500.
-        has_lifespan: The application knows the lifespan protocol, and is started and shut down by it.
-
-    Attributes:
-        port: The port it listens on.
-        url: Where it serves.
-
-    Raises:
-        OSError: The address cannot be listened on.
+    The application runs in the task of its connection, which takes no further request before the application
+    has returned. `stop` called again can shorten the grace.
     """
 
-    def __init__(
-        self,
-        app: App,
-        host: str,
-        port: int,
-        *,
-        limits: ServerLimits = ServerLimits(),  # noqa: B008 - frozen
-        on_error: OnError = ignore_error,
-        has_lifespan: bool = False,
-    ) -> None:
-        self._app = app
-        self._limits = limits
-        self._has_lifespan = has_lifespan
-        self._listening = listen(host, port, limits.backlog)
-        self.port: int = self._listening.getsockname()[1]
-        self.url = f"http://{authority(host, self.port)}"
-        self._shared = Shared(app, limits, on_error, (host, self.port))
+    def _set_up(self) -> None:
+        self._shared = Shared(self._app, self._limits, self._on_error, (self._host, self.port))
         self._channels: set[Channel] = set()
         self._room = trio.lowlevel.ParkingLot()
         self._stopping = trio.Event()
@@ -74,23 +41,15 @@ class LeanServer:
         self._grace = 0.0
 
     def stop(self, grace_seconds: float) -> None:
-        """End `run` in an orderly way. Called again, it can shorten the grace.
-
-        Args:
-            grace_seconds: How long requests in work may take to be answered; then they are cancelled.
-        """
+        """See `Server.stop`."""
         if self._stopping.is_set():
             self._serving.deadline = min(self._serving.deadline, trio.current_time() + grace_seconds)
         self._grace = grace_seconds
         self._shared.draining = self._shared.closing = True
         self._stopping.set()
 
-    def close(self) -> None:
-        """Let go of the address without having served."""
-        self._listening.close()
-
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Serve until `stop`; cancelled, it cuts requests short.
+        """See `Server.run`.
 
         Raises:
             AppError: The lifespan of the application failed.

@@ -24,6 +24,12 @@ HEAD = b" HTTP/1.1\r\nHost: test\r\n"
 SERVERS = [LeanServer, HypercornServer]
 
 
+async def ask_to_wait(client: RawClient, demo: DemoApp) -> None:
+    """Send a request that waits, and wait until it does."""
+    await client.send(b"GET /wait" + HEAD + b"\r\n")
+    await demo.asked.wait()
+
+
 async def test_idle_connections_close_at_once(serve: Serving) -> None:
     """A server that drains does not wait for those who only keep a connection open."""
     server = await serve()
@@ -41,8 +47,7 @@ async def test_requests_in_work_are_answered(serve: Serving, demo: DemoApp) -> N
     """A request in work gets its answer, which says that the connection ends."""
     server = await serve()
     async with await RawClient.connect(server.port) as client:
-        await client.send(b"GET /wait" + HEAD + b"\r\n")
-        await demo.asked.wait()
+        await ask_to_wait(client, demo)
         server.stop(60)
         await trio.testing.wait_all_tasks_blocked()
         demo.go_on.set()
@@ -83,8 +88,7 @@ async def test_grace_has_an_end(serve: Serving, demo: DemoApp) -> None:
     """When the grace is over, requests are cancelled; the lean server still tells their clients."""
     server = await serve()
     async with await RawClient.connect(server.port) as client:
-        await client.send(b"GET /wait" + HEAD + b"\r\n")
-        await demo.asked.wait()
+        await ask_to_wait(client, demo)
         server.stop(0.2)
         if isinstance(server, LeanServer):
             answer = await client.answer()
@@ -97,8 +101,7 @@ async def test_second_stop_shortens_the_grace(serve_lean: Serving, demo: DemoApp
     """Whoever is in a hurry after all can say so."""
     server = await serve_lean()
     async with await RawClient.connect(server.port) as client:
-        await client.send(b"GET /wait" + HEAD + b"\r\n")
-        await demo.asked.wait()
+        await ask_to_wait(client, demo)
         server.stop(60)
         await trio.testing.wait_all_tasks_blocked()
         server.stop(0)
