@@ -6,7 +6,8 @@ user that polls every second and is held up for two by a stalled server sends th
 each timed from its own second (G. Tene, "How NOT to Measure Latency": coordinated omission).
 """
 
-from collections.abc import Collection, Mapping
+import re
+from collections.abc import Collection, Coroutine, Mapping
 from random import Random
 from typing import Any, TypeVar
 from urllib.parse import quote
@@ -24,6 +25,7 @@ T = TypeVar("T", int, float, str)
 
 _MOST_BEHIND_SECONDS = 10.0  # further behind, a user skips polls: they are counted
 _FIRST_ERROR = 400
+_SAFE = re.compile(r"[A-Za-z0-9._~-]*").fullmatch  # needs no quoting (RFC 3986, 2.3)
 _NO_REPLY = Reply(0, [], b"")
 
 
@@ -147,21 +149,21 @@ class User:
         """Send a header with every further request of this user."""
         self._headers += f"{name}: {value}\r\n".encode()
 
-    async def get(self, path: str, **options: Any) -> Response:
+    def get(self, path: str, **options: Any) -> Coroutine[Any, Any, Response]:
         """GET; see `request`."""
-        return await self.request("GET", path, **options)
+        return self.request("GET", path, **options)
 
-    async def post(self, path: str, **options: Any) -> Response:
+    def post(self, path: str, **options: Any) -> Coroutine[Any, Any, Response]:
         """POST; see `request`."""
-        return await self.request("POST", path, **options)
+        return self.request("POST", path, **options)
 
-    async def put(self, path: str, **options: Any) -> Response:
+    def put(self, path: str, **options: Any) -> Coroutine[Any, Any, Response]:
         """PUT; see `request`."""
-        return await self.request("PUT", path, **options)
+        return self.request("PUT", path, **options)
 
-    async def delete(self, path: str, **options: Any) -> Response:
+    def delete(self, path: str, **options: Any) -> Coroutine[Any, Any, Response]:
         """DELETE; see `request`."""
-        return await self.request("DELETE", path, **options)
+        return self.request("DELETE", path, **options)
 
     async def request(
         self,
@@ -188,11 +190,7 @@ class User:
         name = f"{method} {path}"
         recorder = self._around.recorder
         route = recorder.route(name)
-        target = (
-            path.format(**{key: quote(str(each), safe="") for key, each in values.items()})
-            if values
-            else path
-        )
+        target = path.format(**{key: _quoted(str(each)) for key, each in values.items()}) if values else path
         lines, body = self._body(json, data)
         if headers:
             lines += "".join(f"{key}: {value}\r\n" for key, value in headers.items()).encode()
@@ -289,3 +287,7 @@ class User:
         """Leave: abandon what is open, and hang up."""
         self.give_up()
         self._wire.close()
+
+
+def _quoted(text: str) -> str:
+    return text if _SAFE(text) else quote(text, safe="")
