@@ -4,6 +4,7 @@
 locals {
   setting_defaults = {
     S3_TRANSPORT                  = "lean"
+    MAX_OBJECT_BYTES              = "67108864"
     STARTUP_TIMEOUT_SECONDS       = "30"
     STEADY_STATE_DISTRIBUTION     = "READ:50,UPDATE:25,CREATE:10,DELETE:15"
     SCHEDULER_MODE                = "rate"
