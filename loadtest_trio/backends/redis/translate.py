@@ -1,5 +1,6 @@
 """The boundary: what redis-py and the operating system raise becomes one of our two errors, here only."""
 
+import re
 import ssl
 from collections.abc import Iterator
 
@@ -12,6 +13,9 @@ ELSEWHERE = frozenset(["ASK", "CLUSTERDOWN", "LOADING", "MASTERDOWN", "MOVED", "
 
 LATER = ELSEWHERE | {"BUSY", "MISCONF", "NOREPLICAS", "OOM", "TRYAGAIN"}
 """Codes of error replies that pass by themselves (redis.io, "RESP protocol", simple errors; `server.c`)."""
+
+_OF_A_SCRIPT = re.compile(r"Error running script .*? -([A-Z]+) ")
+"""How servers other than Redis 7 and Valkey put the reply that ended a script into another one."""
 
 HINTS = {
     "WRONGPASS": "check the user and password in REDIS_ENDPOINT",
@@ -65,8 +69,9 @@ def _is_reply(error: Exception) -> bool:
 
 
 def _code(error: Exception) -> str:
+    inside = _OF_A_SCRIPT.match(str(error).removeprefix("ERR "))
     code = getattr(error, "status_code", None) or ""
-    return code or str(error).partition(" ")[0]
+    return inside[1] if inside else code or str(error).partition(" ")[0]
 
 
 def _detail(error: Exception) -> str:

@@ -1,7 +1,11 @@
 """Failovers: the name leads to another server while the old one keeps its clients; logins change."""
 
 import signal
+import socket
+import threading
+import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -153,6 +157,81 @@ async def test_a_wrong_password_is_refused_at_start(pair: Pair, service_of: Any)
     """A login that has never worked is the user's to correct, at once."""
     with pytest.raises(RedisRejectedError, match="user and password"):
         await service_of(url=pair.url.replace(PASSWORD, "wrong")).connect()
+
+
+async def test_a_dead_primary_is_replaced_by_its_replica(pair: Pair, service_of: Any) -> None:
+    """The name leads to a host that refuses for a while, then to another one: every attempt looks it up."""
+    told: list[RedisError | None] = []
+    service: RedisService = service_of(url=pair.url, on_outage=told.append)
+    await service.enqueue([b"1"])
+    pair.wait_for_replication()
+    pair.a.kill()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(service.enqueue, [b"2"])
+        await until(lambda: len(told) >= 2)
+        with redis.Redis.from_url(pair.b.url) as client:
+            client.replicaof("NO", "ONE")
+        pair.name.upstream = pair.b.port
+        await until(lambda: told[-1] is None)
+    assert await service.length() == 2
+
+
+async def test_a_foreign_clock_does_not_make_a_consumer_dead(
+    pair: Pair, service_of: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who lives is judged by the server's clock alone: a host that is a day off keeps its work."""
+    wrong: RedisService = service_of("wrong", url=pair.url, heartbeat_ttl=5.0, clock=lambda: 1.0)
+    monkeypatch.setattr("time.time", lambda: 1.0)
+    monkeypatch.setattr("time.time_ns", lambda: 10**9)
+    await wrong.enqueue([b"1"])
+    (delivery,) = await wrong.claim(1)
+    await wrong.heartbeat()
+    monkeypatch.undo()
+    right: RedisService = service_of("right", url=pair.url, heartbeat_ttl=5.0)
+    await right.heartbeat()
+    assert (await right.reap()).consumers == 0
+    assert await wrong.settle([Settlement.processed(delivery.token)]) == [True]
+
+
+class LoadingServer:
+    """Answers every command with LOADING, as Redis does while it reads its file."""
+
+    def __enter__(self) -> int:
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        threading.Thread(target=self._serve, daemon=True).start()
+        return int(self._listener.getsockname()[1])
+
+    def __exit__(self, *_: object) -> None:
+        self._listener.close()
+
+    def _serve(self) -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                client.recv(4096)
+                client.sendall(b"-LOADING Redis is loading the dataset in memory\r\n")
+                client.close()
+
+
+def test_a_server_that_is_loading_at_start_is_waited_for(
+    pair: Pair, s3_environment: dict[str, str], bucket: str
+) -> None:
+    """The service starts as soon as Redis has read its file, within STARTUP_TIMEOUT_SECONDS."""
+    environ = {
+        "REDIS_ENDPOINT": pair.url,
+        "S3_BUCKET": bucket,
+        **s3_environment,
+        "STARTUP_TIMEOUT_SECONDS": "20",
+        "PRECONDITION_MIN_OBJECTS": "1",
+        "RUN_DURATION_SECONDS": "1",
+    }
+    with LoadingServer() as pair.name.upstream, ServiceProcess(environ=environ) as service:
+        service.wait_for("service_starting")
+        time.sleep(1)
+        assert service.process.poll() is None
+        pair.name.upstream = pair.a.port
+        service.wait_for("service_started")
+        assert service.wait(30) == 0
 
 
 def test_the_service_works_on_after_a_failover(

@@ -41,6 +41,21 @@ def test_percentiles_are_those_of_the_histogram(values: list[float]) -> None:
     assert summary(counts) == as_said(histogram(counts))
 
 
+@given(st.lists(st.floats(1e-6, 1e6) | st.floats(-1, 1), min_size=1))
+def test_no_percentile_is_above_a_higher_one(values: list[float]) -> None:
+    """Rounding never puts p99 above the largest value."""
+    found = [value for value in summary(filled(values).collect()).values() if value is not None]
+    assert found == sorted(found)
+
+
+@pytest.mark.parametrize("fast", [100, 1000])
+def test_one_outlier_is_the_largest_value_and_not_p99(fast: int) -> None:
+    """Of 101 or 1,001 values one is slow: that is less than one in a hundred."""
+    found = summary(filled([0.001] * fast + [10_000.0]).collect())
+    assert found["p99"] == pytest.approx(1, rel=0.01)
+    assert found["max"] == pytest.approx(3_600_000, rel=0.01), "an hour is the most that is told apart"
+
+
 @given(st.lists(st.floats(1e-6, 1e3), max_size=100), st.lists(st.floats(1e-6, 1e3), max_size=100))
 def test_histograms_merge(one: list[float], other: list[float]) -> None:
     """Encoded histograms of two intervals, decoded and added, say what one of both would have said."""

@@ -74,6 +74,9 @@ def test_odd_values_are_written(log_lines: LogLines) -> None:
         assert line["raw"] == "b'x'"
         assert line["number_keys"] == {"1": 2}
     assert f":{2**70}" in log_lines.text
+    logs.event("odd", error="\ud800", share=float("nan"), most=[float("inf")], least={"a": -float("inf")})
+    line = log_lines.all()[-1]
+    assert (line["share"], line["most"], line["least"]) == (None, [None], {"a": None})
 
 
 def test_text_is_readable(text: io.StringIO) -> None:

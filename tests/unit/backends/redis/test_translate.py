@@ -34,6 +34,8 @@ def reply(text: str) -> Exception:
         "NOREPLICAS Not enough good replicas to write.",
         "BUSY Redis is busy running a script.",
         "ERR max number of clients reached",
+        "ERR Error running script (call to f_d5e8): @user_script:1: -OOM command not allowed when",
+        "ERR Error running script (call to f_d5e8): @user_script:1: -READONLY You can't write against a",
     ],
 )
 def test_replies_that_say_later(text: str) -> None:
