@@ -1,15 +1,20 @@
-"""The log of a command that serves: standard output, in the form that the settings ask for."""
+"""The log of a command that serves: lines on standard output, or a live view where a person looks."""
 
 import sys
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import contextmanager
 
+from rich.console import Console
+
+from loadtest_trio.cli.live import LiveView
 from loadtest_trio.errors import ConfigurationError
 from loadtest_trio.metrics import logs
 from loadtest_trio.settings import LogFormat, Settings
 
 
-def log_to_stdout(settings: Settings) -> AbstractContextManager[None]:
-    """Return the context in which the log is written to standard output; see `logs.writing`.
+@contextmanager
+def log_to_stdout(settings: Settings) -> Iterator[None]:
+    """Write the log to standard output meanwhile, in the form that the settings ask for; see `logs.writing`.
 
     Raises:
         ConfigurationError: Standard output is closed. Its descriptor may soon be a socket's, so nothing must
@@ -17,7 +22,10 @@ def log_to_stdout(settings: Settings) -> AbstractContextManager[None]:
     """
     if sys.stdout is None:
         raise ConfigurationError([], ["standard output is closed: redirect it, at least to /dev/null"])
-    is_json = settings.log_format is LogFormat.JSON or (
-        settings.log_format is LogFormat.AUTO and not sys.stdout.isatty()
-    )
-    return logs.writing(sys.stdout.fileno(), json=is_json, level=settings.log_level)
+    if settings.log_format is LogFormat.AUTO and sys.stdout.isatty():
+        with logs.writing(json=False, level=settings.log_level), LiveView(Console()).watching():
+            yield
+        return
+    is_json = settings.log_format is not LogFormat.TEXT
+    with logs.writing(sys.stdout.fileno(), json=is_json, level=settings.log_level):
+        yield

@@ -1,4 +1,4 @@
-"""The two forms of a log record: flat JSON lines for machines, one readable line for people."""
+"""Log records as flat JSON lines. Text for people is in `text_lines`."""
 
 import json
 from datetime import UTC
@@ -12,16 +12,6 @@ from loadtest_trio.metrics.line_limit import fit
 
 if TYPE_CHECKING:
     from loguru import Record
-
-_HIDDEN_IN_TEXT = frozenset(
-    {"by_operation", "s3", "redis", "histograms", "ledger", "_aws", "settings", "machine"}
-)
-_METRICS_TEXT = (
-    "up {uptime_seconds:.0f} s | {phase} | {rate_per_second} msg/s | queue {queue_length} "
-    "in flight {in_flight} delayed {delayed} dead {dead} | created {messages_created} "
-    "processed {messages_processed} missed {messages_missed} | objects {objects} | errors {errors} | "
-    "p99 {end_to_end_p99_ms} ms | cpu {cpu_percent} % | {memory_mb} MB"
-)
 
 
 def _header(record: "Record") -> dict[str, Any]:
@@ -82,15 +72,3 @@ def _finite(value: Any) -> Any:
         case list() | tuple():
             return [_finite(each) for each in value]
     return value
-
-
-def render_text(record: "Record") -> str:
-    """Return a record as one readable line; nested fields are left to the JSON form."""
-    name, fields = record["message"], record["extra"]
-    if name == "metrics":
-        text = _METRICS_TEXT.format_map(fields)
-    else:
-        shown = (f"{key}={value}" for key, value in fields.items() if key not in _HIDDEN_IN_TEXT)
-        text = " ".join((name.replace("_", " "), *shown))
-    line = f"{record['time']:HH:mm:ss} {record['level'].name:<7} {text}\n"
-    return line.encode(errors="replace").decode()

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 from loguru import logger
 
 from loadtest_trio.errors import LoadtestError
-from loadtest_trio.metrics.log_lines import JsonLines, flat, render_text
+from loadtest_trio.metrics.log_lines import JsonLines, flat
 from loadtest_trio.metrics.log_writer import CAPACITY_BYTES, DRAIN_SECONDS, LogWriter
+from loadtest_trio.metrics.text_lines import render_text
 
 if TYPE_CHECKING:
     from _typeshed import SupportsWrite

@@ -320,7 +320,9 @@ class Settings:
     # Logs
     log_interval_seconds: float = seconds(10.0, "Interval between two metrics lines, in seconds.", least=0.1)
     log_level: LogLevel = choice(LogLevel.INFO, "The least severe level that is written.")
-    log_format: LogFormat = choice(LogFormat.AUTO, "auto: text on a terminal, JSON elsewhere.")
+    log_format: LogFormat = choice(
+        LogFormat.AUTO, "auto: a live view on a terminal, JSON elsewhere; text: plain lines."
+    )
     metrics_format: MetricsFormat = choice(
         MetricsFormat.PLAIN, "emf: metrics lines also carry CloudWatch's embedded metric format."
     )

@@ -135,30 +135,53 @@ METRICS: dict[str, Any] = {
     "in_flight": 1,
     "delayed": 2,
     "dead": 3,
-    "messages_created": 4,
-    "messages_processed": 5,
-    "messages_missed": 6,
-    "objects": 7,
     "errors": 8,
     "end_to_end_p99_ms": None,
     "cpu_percent": 50.0,
     "memory_mb": 60.0,
 }
+HUGE: dict[str, Any] = {
+    "phase": "precondition",
+    "rate_per_second": 123_456.7,
+    "end_to_end_p99_ms": 3_600_000.0,
+    "queue_length": 12_345_678,
+    "in_flight": 4096,
+    "delayed": 99_999,
+    "dead": 1_234_567,
+    "errors": 9_999_999_999,
+    "cpu_percent": 400.0,
+    "memory_mb": 123_456.0,
+}
 
 
-def test_metrics_on_a_terminal(text: io.StringIO) -> None:
-    """The metrics line has a short form for people."""
+def test_metrics_as_text(text: io.StringIO) -> None:
+    """The metrics line has a short form for people; a figure that is not known is a dash."""
     logs.event("metrics", **METRICS)
-    assert "up 10 s | steady | 99.9 msg/s | queue 0 in flight 1 delayed 2 dead 3" in text.getvalue()
+    said = "steady 100/s | p99 – | queue 0 | in flight 1 | delayed 2 | dead 3 | errors 8 | CPU 50 % | 60 MB"
+    assert "".join(line[17:] + " " for line in text.getvalue().splitlines()).strip() == said
 
 
-def test_the_run_id_is_the_same_on_every_line_and_new_for_every_run() -> None:
-    """Lines of two processes can be told apart, and all lines of one belong together."""
-    with caught_log() as first:
-        logs.event("one")
-        logs.event("two", "ERROR")
-    with caught_log() as second:
-        logs.event("one")
-    ids = [{line["run_id"] for line in log.all()} for log in (first, second)]
-    assert [len(each) for each in ids] == [1, 1]
-    assert ids[0] != ids[1]
+def test_text_fits_a_hundred_columns(text: io.StringIO) -> None:
+    """However large the figures and however long the fields; what does not fit goes on, indented."""
+    logs.event("metrics", **METRICS)
+    logs.event("metrics", **HUGE)
+    logs.event(
+        "service_started",
+        health="http://127.0.0.1:8080/health",
+        dashboard="http://127.0.0.1:8080/",
+        score=2.5,
+    )
+    logs.event("operation_failed", "WARNING", key="k" * 300, error="word " * 80, operation="READ")
+    lines = text.getvalue().splitlines()
+    assert max(map(len, lines)) <= 100
+    begun = [line for line in lines if line[0].isdigit()]
+    assert len(begun) == 4
+    assert all(line.startswith(" " * 17) for line in lines if line not in begun)
+    assert "".join(line.strip() for line in lines).count("k") >= 300
+
+
+def test_a_traceback_keeps_its_lines(text: io.StringIO) -> None:
+    """It stands below its event, line by line."""
+    logs.event("task_crashed", "ERROR", task="worker", traceback="Traceback:\n  File x\nKeyError: 1")
+    shown = [line[17:] for line in text.getvalue().splitlines()]
+    assert shown == ["task crashed task=worker", "traceback:", "Traceback:", "  File x", "KeyError: 1"]
