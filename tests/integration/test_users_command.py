@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -135,3 +136,31 @@ def test_reports_of_generators_that_share_users_are_merged(tmp_path: Path) -> No
     assert report.count("## Users, run") == 1
     assert "- Generators: 2" in report
     assert f"| POST /api/jobs | {submitted} |" in report
+
+
+def test_a_terminal_gets_a_live_table(tmp_path: Path) -> None:
+    """Lines go to the file alone; the table is drawn anew, and the end stays."""
+    controller, terminal = os.openpty()
+    with serve(JobApi()) as api:
+        command = [
+            sys.executable, "-m", "loadtest_trio", "users", "-H", api.url, "-u", "5", "-r", "50", "-t", "3s",
+        ]  # fmt: skip
+        environment = {"PYTHONPATH": str(ROOT), "TERM": "xterm", "COLUMNS": "140", "LINES": "40"}
+        process = subprocess.Popen(
+            command, cwd=tmp_path, env=environment, stdin=terminal, stdout=terminal, stderr=terminal
+        )
+        os.close(terminal)
+        shown = b""
+        try:
+            while part := os.read(controller, 65536):
+                shown += part
+        except OSError:  # the other end is closed
+            pass
+        assert process.wait(30) == 0
+    os.close(controller)
+    text = shown.decode()
+    assert "5 of 5 users" in text
+    assert text.count("GET /api/jobs/{id}") >= 3
+    assert '"event"' not in text
+    assert "The service kept up with all 5 users" in text
+    assert (tmp_path / "users-report" / "users.jsonl").stat().st_size > 1000

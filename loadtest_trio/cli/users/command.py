@@ -32,7 +32,7 @@ MEANING = "Simulate users of an HTTP service: how many does it take, and what gi
 
 def execute(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
     """Run the users, print and write what came of it; 99 when a threshold was crossed."""
-    run = make_run(options)
+    run, parameters = make_run(options), pairs(options.param, "-P", "=")
     folder = None if options.output == "none" else Path(options.output)
     seen = sys.stdout.isatty() and not options.headless
     console = Console(stderr=not seen, width=None if seen else _WIDTH)
@@ -42,7 +42,7 @@ def execute(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
         if board:
             console.print(f"dashboard: {board.url}", highlight=False, markup=False)
         with LiveTable(console) if live else PlainLines(console) as view:
-            work = partial(launch, run, address, pairs(options.param, "-P", "="), view)
+            work = partial(launch, run, address, parameters, view)
             outcome = trio.run(watched, board, work)
     print_outcome(console, outcome)
     _export(outcome, options)
