@@ -6,13 +6,14 @@ import trio
 from quart_trio import QuartTrio
 
 from loadtest_trio.errors import describe
-from loadtest_trio.http.server import HypercornServer
+from loadtest_trio.http.server import HypercornServer, ServerLimits
 from loadtest_trio.http.server.asgi import Scope
 from loadtest_trio.metrics import logs
 from loadtest_trio.web.dashboard import Hub
 from loadtest_trio.web.listening import listening
 
 _GRACE_SECONDS = 2.0
+_LIMITS = ServerLimits(idle_seconds=5.0)  # Hypercorn allows a slow head as much, and probes need no more
 
 
 class HealthService:
@@ -38,6 +39,7 @@ class HealthService:
                 app,  # type: ignore[arg-type]  # Quart's types are those of another definition of ASGI
                 host,
                 port,
+                limits=_LIMITS,
                 on_error=log_crash,
                 has_lifespan=True,
             )
