@@ -176,3 +176,10 @@ class Daemon:
                 url=f"{url}/",
                 message="everybody who reaches this address can look; set DASHBOARD_TOKEN or DASHBOARD=false",
             )
+        if self._service.api and not settings.api_token and not is_loopback_host(settings.api_host):
+            logs.event(
+                "api_open",
+                "WARNING",
+                url=self._service.api.url,
+                message="everybody who reaches this address can submit jobs; set API_TOKEN",
+            )

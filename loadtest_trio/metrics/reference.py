@@ -84,6 +84,7 @@ EVENTS: dict[str, str] = {
     "request_crashed": "A request to the job API hit a fault of the service.",
     "control_used": "Somebody used a control of the dashboard: its value and the one before.",
     "dashboard_open": "The dashboard listens on an address that others reach, without a token.",
+    "api_open": "The job API listens on an address that others reach, without a token.",
     "log_lines_dropped": "Standard output took nothing for so long that lines were dropped.",
     "service_stopping": "There is a reason to stop.",
     "service_stopped": "The end, with the totals and the ledger.",

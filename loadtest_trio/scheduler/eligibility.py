@@ -12,13 +12,16 @@ from loadtest_trio.backends.s3 import ListedObject
 _ARCHIVED = frozenset({"GLACIER", "DEEP_ARCHIVE"})  # GLACIER_IR objects can be read at once
 
 
-def reason_to_skip(listed: ListedObject, max_bytes: int) -> str | None:
+def reason_to_skip(listed: ListedObject, max_bytes: int, reserved: str) -> str | None:
     """Return why the load does not use an object; None if it does.
 
     Args:
         listed: The object.
         max_bytes: The largest object that is downloaded.
+        reserved: Keys that begin so are not the load's: results and records of jobs.
     """
+    if listed.key.startswith(reserved):
+        return "belongs_to_jobs"
     if listed.key.endswith("/") and not listed.size:
         return "folder_marker"
     if listed.size == 0:
@@ -30,17 +33,20 @@ def reason_to_skip(listed: ListedObject, max_bytes: int) -> str | None:
     return None
 
 
-def usable_keys(objects: Iterable[ListedObject], max_bytes: int, skipped: Counter[str]) -> list[str]:
+def usable_keys(
+    objects: Iterable[ListedObject], max_bytes: int, reserved: str, skipped: Counter[str]
+) -> list[str]:
     """Return the keys that the load may use.
 
     Args:
         objects: One page of a listing.
         max_bytes: The largest object that is downloaded.
+        reserved: As for `reason_to_skip`.
         skipped: Reason -> number of objects; the others are counted here.
     """
     usable = []
     for listed in objects:
-        reason = reason_to_skip(listed, max_bytes)
+        reason = reason_to_skip(listed, max_bytes, reserved)
         if reason is None:
             usable.append(listed.key)
         else:

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 import trio
 
+from loadtest_trio.backends.archive import FOLDER as JOBS_FOLDER
 from loadtest_trio.backends.s3 import Page
 from loadtest_trio.errors import LoadtestError
 from loadtest_trio.jobs.ledger import QueueSnapshot
@@ -225,9 +226,12 @@ class SchedulerService:
     async def _list_once(self) -> None:
         reconciliation = self._inventory.reconcile()
         found, skipped = 0, Counter[str]()
+        reserved = self._settings.s3_prefix + JOBS_FOLDER
         async for page in self._bucket.list():
             skipped.update(page.skipped)
-            found += reconciliation.see(usable_keys(page.objects, self._settings.max_object_bytes, skipped))
+            found += reconciliation.see(
+                usable_keys(page.objects, self._settings.max_object_bytes, reserved, skipped)
+            )
         gone = reconciliation.finish()
         logs.event("inventory_reconciled", "DEBUG", objects=self._inventory.objects, found=found, gone=gone)
         self._note_skipped(skipped)

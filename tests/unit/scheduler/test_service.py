@@ -280,3 +280,14 @@ async def test_started_means_listed(autojump_clock: MockClock) -> None:
         await nursery.start(service.service.scheduler.run)
         assert service.service.inventory.objects == 120
         nursery.cancel_scope.cancel()
+
+
+async def test_results_of_jobs_are_not_load_objects(autojump_clock: MockClock) -> None:
+    """What the job service keeps under the prefix is neither read, changed nor deleted by the load."""
+    bucket = stocked(120)
+    bucket.objects |= {f"loadtest/jobs/{name}": b"00" for name in ("results/1", "archive/2")}
+    service = await build_in_memory(settings(), bucket=bucket)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(service.service.scheduler.run)
+        assert service.service.inventory.objects == 120
+        nursery.cancel_scope.cancel()
