@@ -3,11 +3,16 @@
 The channel to the workers has no buffer: a message has been sent when a worker has taken it. So at most one
 batch is claimed and waits for a worker, and another waits for its keys; a shutdown releases exactly these.
 A claim costs the same for one message as for many; a claim for each worker would cost a thread hop a message.
+
+What waits for its key must not stop the claims for other keys: if the batch that waits is behind work that
+takes long, because one object is slow or fails again and again, it returns to the queue for a while.
 """
 
 from collections import deque
+from collections.abc import Callable
 from typing import Protocol
 
+import attrs
 import trio
 
 from loadtest_trio.errors import MalformedMessageError
@@ -20,6 +25,7 @@ from loadtest_trio.worker.runner import Claimed
 
 _BATCH = 64
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.001, 0.05  # between two looks at an empty queue, in seconds
+_LONG_SECONDS = 1.0
 
 
 class _Queue(Protocol):
@@ -30,6 +36,19 @@ class _Refuse(Protocol):
     def __call__(self, delivery: Delivery, error: MalformedMessageError) -> None: ...
 
 
+@attrs.frozen
+class GiveBack:
+    """What becomes of claimed messages that no worker gets.
+
+    Attributes:
+        refuse: Called with an element that nobody can work on, and the reason.
+        defer: Called with messages that wait too long for their keys, in order.
+    """
+
+    refuse: _Refuse
+    defer: Callable[[list[Claimed]], None]
+
+
 class Claimer:
     """The one task that claims.
 
@@ -38,7 +57,7 @@ class Claimer:
         registry: Finds the handler of a message.
         key_order: Keeps messages on one key apart and in order.
         concurrency: The number of workers; a batch is never larger.
-        refuse: Called with an element that nobody can work on, and the reason.
+        give_back: What becomes of messages that no worker gets.
         health_state: Where it shows that it makes progress.
     """
 
@@ -48,14 +67,14 @@ class Claimer:
         registry: Registry,
         key_order: KeyOrder[Claimed],
         concurrency: int,
-        refuse: _Refuse,
+        give_back: GiveBack,
         health_state: HealthState,
     ) -> None:
         self._queue = queue
         self._registry = registry
         self._key_order = key_order
         self._batch = min(_BATCH, concurrency)
-        self._refuse = refuse
+        self._give_back = give_back
         self._health_state = health_state
         self._ready: deque[Claimed] = deque()
 
@@ -72,6 +91,8 @@ class Claimer:
         pause = _SHORTEST_PAUSE
         while True:
             crowded = self._key_order.waiting >= self._batch
+            if crowded and (late := self._key_order.abandon(_LONG_SECONDS)):
+                self._give_back.defer(late)
             deliveries = [] if crowded else await self._queue.claim(self._batch)
             self._health_state.beat("worker")
             self._accept(deliveries)
@@ -96,7 +117,7 @@ class Claimer:
                 message = decode(delivery.element)
                 claimed = Claimed(delivery, message, self._registry.find(message))
             except MalformedMessageError as error:
-                self._refuse(delivery, error)
+                self._give_back.refuse(delivery, error)
                 continue
             key = claimed.order_key
             if not key or self._key_order.enter(key, claimed):

@@ -6,20 +6,40 @@ a key taken by the worker, loses the order (Trio runs ready tasks in random orde
 """
 
 from collections import deque
+from collections.abc import Callable
 from typing import Generic, TypeVar
 
+import attrs
+
 T = TypeVar("T")
+
+
+@attrs.define
+class _Lane(Generic[T]):
+    """One busy key.
+
+    Attributes:
+        since: When the work on the present item began.
+        items: The items that wait.
+    """
+
+    since: float
+    items: deque[T] = attrs.field(factory=deque)
 
 
 class KeyOrder(Generic[T]):
     """First come, first served, one at a time, for each key.
 
+    Args:
+        clock: Monotonic seconds.
+
     Attributes:
         waiting: How many items wait behind another one of their key.
     """
 
-    def __init__(self) -> None:
-        self._lanes: dict[str, deque[T]] = {}
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._lanes: dict[str, _Lane[T]] = {}
         self.waiting = 0  # counted along: asked at every claim, and there is a lane for each busy worker
 
     def enter(self, key: str, item: T) -> bool:
@@ -31,9 +51,9 @@ class KeyOrder(Generic[T]):
         """
         lane = self._lanes.get(key)
         if lane is None:
-            self._lanes[key] = deque()
+            self._lanes[key] = _Lane(self._clock())
             return True
-        lane.append(item)
+        lane.items.append(item)
         self.waiting += 1
         return False
 
@@ -44,16 +64,23 @@ class KeyOrder(Generic[T]):
             The next item of the same key, which may be worked on now, or None.
         """
         lane = self._lanes[key]
-        if lane:
+        if lane.items:
             self.waiting -= 1
-            return lane.popleft()
+            lane.since = self._clock()
+            return lane.items.popleft()
         del self._lanes[key]
         return None
 
-    def abandon(self) -> list[T]:
-        """Return the items that were waiting, and forget them; who works on a key still has to leave it."""
-        items = [item for lane in self._lanes.values() for item in lane]
+    def abandon(self, busy_seconds: float = 0.0) -> list[T]:
+        """Return items that were waiting, in order, and forget them; their keys remain busy.
+
+        Args:
+            busy_seconds: Only those behind an item that has been worked on for at least so long.
+        """
+        now, items = self._clock(), list[T]()
         for lane in self._lanes.values():
-            lane.clear()
-        self.waiting = 0
+            if now - lane.since >= busy_seconds:
+                items += lane.items
+                lane.items.clear()
+        self.waiting -= len(items)
         return items

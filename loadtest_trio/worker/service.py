@@ -24,7 +24,7 @@ from loadtest_trio.metrics import logs
 from loadtest_trio.metrics.counters import Metrics
 from loadtest_trio.metrics.health_state import HealthState
 from loadtest_trio.worker.acknowledger import Acknowledger
-from loadtest_trio.worker.claimer import Claimer
+from loadtest_trio.worker.claimer import Claimer, GiveBack
 from loadtest_trio.worker.completion import Completion
 from loadtest_trio.worker.key_order import KeyOrder
 from loadtest_trio.worker.limiter import ConcurrencyLimiter, Window
@@ -33,6 +33,7 @@ from loadtest_trio.worker.recorder import CompletionRecorder
 from loadtest_trio.worker.runner import Claimed, Runner
 
 _CLEANUP_SECONDS = 5.0
+_DEFERRED_SECONDS = 5.0
 _WINDOW_SECONDS = 1.0  # between two choices of the number of workers
 _REVOCATION_SECONDS = 0.5
 
@@ -108,9 +109,10 @@ class WorkerService:
         self._completed, self._busy_seconds = 0, 0.0
         self._ttl = ttl
         self._unix_clock = unix_clock
-        self._key_order: KeyOrder[Claimed] = KeyOrder()
+        self._key_order: KeyOrder[Claimed] = KeyOrder(trio.current_time)
         self._acknowledger = Acknowledger(queue, CompletionRecorder(metrics, unix_clock, on_completed).record)
-        self._claimer = Claimer(queue, registry, self._key_order, concurrency, self._refuse, health_state)
+        give_back = GiveBack(self._refuse, self._defer)
+        self._claimer = Claimer(queue, registry, self._key_order, concurrency, give_back, health_state)
         self._claimer_scope = trio.CancelScope()
         self._workers_scope = trio.CancelScope()
         self._jobs: dict[str, trio.CancelScope] = {}  # token -> the scope of a job in work
@@ -216,6 +218,23 @@ class WorkerService:
         self._busy_seconds += completion.at - started
         self._metrics.handled(message, started=started, ended=completion.at)
         self._acknowledger.put(completion)
+
+    def _defer(self, late: list[Claimed]) -> None:
+        """Put messages back for a while, at no cost, because work on their keys takes long."""
+        now = self._unix_clock()
+        for place, claimed in enumerate(late):
+            message = claimed.message
+            self._acknowledger.put(
+                Completion(
+                    claimed.delivery,
+                    message,
+                    Outcome.RETRY,
+                    now,
+                    message.attempts,
+                    retries=message.retries,
+                    delay=_DEFERRED_SECONDS + place / 1000,  # they return in their order
+                )
+            )
 
     def _refuse(self, delivery: Delivery, error: MalformedMessageError) -> None:
         self._metrics.totals["errors"] += 1

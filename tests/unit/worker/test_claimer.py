@@ -9,7 +9,7 @@ from loadtest_trio.errors import MalformedMessageError
 from loadtest_trio.jobs.delivery import Delivery
 from loadtest_trio.jobs.message import Message
 from loadtest_trio.metrics.health_state import HealthState
-from loadtest_trio.worker.claimer import Claimer
+from loadtest_trio.worker.claimer import Claimer, GiveBack
 from loadtest_trio.worker.key_order import KeyOrder
 from loadtest_trio.worker.runner import Claimed
 from tests.support.handlers import registry_of
@@ -26,8 +26,9 @@ class Bench:
 
     concurrency: int
     redis: MemoryRedis = attrs.field(factory=MemoryRedis)
-    key_order: KeyOrder[Claimed] = attrs.field(factory=KeyOrder)
+    key_order: KeyOrder[Claimed] = attrs.field(factory=lambda: KeyOrder(trio.current_time))
     refused: list[tuple[bytes, str]] = attrs.field(factory=list)
+    deferred: list[Claimed] = attrs.field(factory=list)
     queue: MemoryQueue = attrs.field(init=False)
     claimer: Claimer = attrs.field(init=False)
 
@@ -42,7 +43,7 @@ class Bench:
             registry_of(_nothing),
             self.key_order,
             self.concurrency,
-            self.refuse,
+            GiveBack(self.refuse, self.deferred.extend),
             HealthState(trio.current_time, 60),
         )
 
@@ -136,10 +137,27 @@ async def test_waiting_behind_a_key_takes_room(autojump_clock: MockClock) -> Non
     async with trio.open_nursery() as nursery:
         nursery.start_soon(bench.claimer.run, send)
         await receive.receive()
-        await trio.sleep(10)
+        await trio.sleep(0.9)
         assert bench.key_order.waiting == 7
         assert len(bench.redis.in_flight["a"]) == 8  # one at work
+        assert bench.deferred == []
         nursery.cancel_scope.cancel()
+
+
+async def test_busy_key_does_not_stop_the_claims_for_others(autojump_clock: MockClock) -> None:
+    """What waits long behind one key is handed back in order, and the others' messages are claimed."""
+    bench, taken = Bench(concurrency=4), list[Claimed]()
+    bench.push(*["hot"] * 30, "other")
+    send, receive = trio.open_memory_channel[Claimed](0)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(bench.claimer.run, send)
+        taken.append(await receive.receive())
+        with trio.fail_after(3):
+            taken.append(await receive.receive())
+        nursery.cancel_scope.cancel()
+    assert [each.message.key for each in taken] == ["hot", "other"]
+    assert ids(bench.deferred) == [str(number) for number in range(1, len(bench.deferred) + 1)]
+    assert bench.key_order.waiting + len(bench.deferred) == 29
 
 
 async def test_garbage_is_refused_and_passed_over(autojump_clock: MockClock) -> None:

@@ -8,7 +8,7 @@ from loadtest_trio.worker.key_order import KeyOrder
 
 def test_a_free_key_is_entered_at_once() -> None:
     """The first item of a key may be worked on; the next one waits, whatever other keys do."""
-    lanes = KeyOrder[int]()
+    lanes = KeyOrder[int](lambda: 0.0)
     assert lanes.enter("a", 1)
     assert lanes.enter("b", 2)
     assert not lanes.enter("a", 3)
@@ -20,7 +20,7 @@ def test_a_free_key_is_entered_at_once() -> None:
 
 def test_abandon_returns_who_waits() -> None:
     """Abandoned are those who waited; those at work still leave, and their lane closes behind them."""
-    lanes = KeyOrder[int]()
+    lanes = KeyOrder[int](lambda: 0.0)
     for item in (1, 2, 3):
         lanes.enter("a", item)
     lanes.enter("b", 4)
@@ -31,10 +31,29 @@ def test_abandon_returns_who_waits() -> None:
     assert lanes.enter("a", 5)
 
 
+def test_only_what_waits_behind_long_work_is_abandoned() -> None:
+    """The time of a key's present item counts, not that of those before it."""
+    now = 0.0
+    lanes = KeyOrder[int](lambda: now)
+    for key, item in (("slow", 1), ("slow", 2), ("quick", 3), ("quick", 4), ("quick", 5)):
+        lanes.enter(key, item)
+    now = 5.0
+    assert lanes.leave("quick") == 4
+    now = 6.0
+    assert lanes.abandon(busy_seconds=2.0) == [2]
+    assert lanes.waiting == 1
+    assert lanes.leave("quick") == 5
+    assert lanes.leave("slow") is None
+
+
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.booleans()), max_size=60))
 def test_any_history(steps: list[tuple[str, bool]]) -> None:
     """In any history items of a key are handed out singly, in order, and each once."""
-    lanes, entered, left = KeyOrder[int](), {key: [0] * 0 for key in "abc"}, {key: [0] * 0 for key in "abc"}
+    lanes, entered, left = (
+        KeyOrder[int](lambda: 0.0),
+        {key: [0] * 0 for key in "abc"},
+        {key: [0] * 0 for key in "abc"},
+    )
     at_work: dict[str, int] = {}
     for number, (key, leaves) in enumerate(steps):
         if leaves and key in at_work:

@@ -170,6 +170,25 @@ async def test_a_busy_key_does_not_idle_the_workers(autojump_clock: MockClock) -
     assert bench.places() == {"processed": 6}
 
 
+async def test_one_stuck_key_does_not_stop_the_others(autojump_clock: MockClock) -> None:
+    """The backlog of a key whose work takes a minute returns to the queue at no cost; others go on."""
+
+    async def handle(message: Message) -> None:
+        await trio.sleep(60 if message.key == "stuck" else 0.01)
+
+    bench = Bench(handle, concurrency=4)
+    await bench.enqueue([read(number, "stuck") for number in range(20)])
+    async with bench.running():
+        await trio.sleep(5)
+        for number in range(100, 200):
+            await bench.enqueue([read(number)])
+            await trio.sleep(0.1)
+        assert bench.redis.counters["processed"] >= 98
+        assert not bench.redis.dead
+        await trio.sleep(30 * 60)
+    assert bench.places() == {"processed": 120}
+
+
 async def test_every_end_is_booked(autojump_clock: MockClock) -> None:
     """Processed, missed, retried and dead messages each end in their place, with their counters."""
 
