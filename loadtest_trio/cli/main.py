@@ -1,6 +1,7 @@
 """The commands and their exit codes: the only place where an error becomes a line and a number."""
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Iterable, Sequence
@@ -25,13 +26,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code: 0 ended on purpose, 1 crash or a "no", 2 bad configuration, 3 no backend.
     """
+    _use_utf8()
     arguments = list(sys.argv[1:] if argv is None else argv)
     if not arguments or (arguments[0].startswith("-") and arguments[0] not in _OWN_OPTIONS):
         arguments.insert(0, "run")
     # Only the chosen command's module is imported: the health check must not pay for the service.
     try:
         options = _parser(arguments[:1] if arguments[0] in _COMMANDS else _COMMANDS).parse_args(arguments)
-        ended = int(options.execute(options, os.environ))
+        ended = int(options.execute(options, _environ()))
         if sys.stdout is not None:
             sys.stdout.flush()
     except KeyboardInterrupt:
@@ -47,6 +49,21 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         return complain(code, *lines, *getattr(error, "__notes__", ()))
     return ended
+
+
+def _use_utf8() -> None:
+    """Write UTF-8 whatever the locale says: keys hold any character, and none may end a command."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+
+
+def _environ() -> dict[str, str]:
+    """Return the environment, read as UTF-8 whatever the locale says."""
+    return {
+        name.decode(errors="surrogateescape"): value.decode(errors="surrogateescape")
+        for name, value in os.environb.items()
+    }
 
 
 def _interrupted(error: BaseException) -> bool:

@@ -145,20 +145,27 @@ class WorkerService:
         """Work until `stop` was called and the work in hand is done or out of time.
 
         However it ends, results are settled and everything else is returned to the queue, if Redis
-        answers within a few seconds; if not, the reaper of another consumer does it later.
+        answers within a few seconds; if not, the reaper of another consumer does it later. After a crash
+        it is left to the reaper, which counts the delivery: one of these messages may be the cause, and
+        would crash every consumer in turn.
 
         Raises:
             RedisRejectedError: Redis refuses the queue for good.
         """
         async with trio.open_nursery() as upkeep:
             upkeep.start_soon(self._acknowledger.run, name="acknowledger")
+            crashed = False
             try:
                 await self._run_with_heartbeat(task_status)
+            except BaseException as error:
+                crashed = _is_crash(error)
+                raise
             finally:
                 self._health_state.ended("worker")
                 with trio.CancelScope(shield=True, deadline=trio.current_time() + _CLEANUP_SECONDS):
                     await self._acknowledger.flush()
-                    await self._queue.retire()
+                    if not crashed:
+                        await self._queue.retire()
                 upkeep.cancel_scope.cancel()
 
     async def _run_with_heartbeat(self, task_status: trio.TaskStatus[None]) -> None:
@@ -279,3 +286,10 @@ class WorkerService:
                     requeued=result.requeued,
                     dead=result.dead,
                 )
+
+
+def _is_crash(error: BaseException) -> bool:
+    """Return whether an exception that nobody foresaw ended the work, alone or among others."""
+    if isinstance(error, BaseExceptionGroup):
+        return any(map(_is_crash, error.exceptions))
+    return isinstance(error, Exception) and not isinstance(error, LoadtestError)

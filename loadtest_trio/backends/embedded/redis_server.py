@@ -99,7 +99,7 @@ class RedisServer(ServerProcess):
         }
         path = self.folder / "redis.conf"
         path.touch(mode=0o600)
-        path.write_text("".join(f"{name} {value}\n" for name, value in directives.items()))
+        path.write_text("".join(f"{name} {value}\n" for name, value in directives.items()), encoding="utf-8")
 
     def _arguments(self) -> list[str]:
         return ["redis.conf"]

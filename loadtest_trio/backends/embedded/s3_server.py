@@ -108,7 +108,7 @@ class S3Server(ServerProcess):
         }
         path = self.folder / "s3.json"
         path.touch(mode=0o600)
-        path.write_text(json.dumps({"identities": [identity]}))
+        path.write_text(json.dumps({"identities": [identity]}), encoding="utf-8")
         for socket in self.sockets:
             self._watchdog.also_remove(socket)
 

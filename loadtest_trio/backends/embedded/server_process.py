@@ -193,7 +193,7 @@ class ServerProcess(ABC):
         )
 
     def _log_tail(self) -> str:
-        lines = (self.folder / "server.log").read_text(errors="replace").splitlines()
+        lines = (self.folder / "server.log").read_text(encoding="utf-8", errors="replace").splitlines()
         tail = "\n".join(lines[-LOG_LINES:])
         for secret in self._secrets():
             tail = tail.replace(secret, "***")

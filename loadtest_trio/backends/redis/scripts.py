@@ -68,7 +68,7 @@ class Keys:
 def read_scripts() -> dict[str, bytes]:
     """Return the source of each script by name, the shared parts put in behind its first line."""
     sources = {
-        path.name: path.read_text()
+        path.name: path.read_text(encoding="utf-8")
         for path in resources.files(__package__).iterdir()
         if path.name.endswith(".lua")
     }

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from random import Random
-from typing import Any
+from typing import Any, NoReturn
 
 import attrs
 import orjson
@@ -168,6 +168,54 @@ async def test_a_busy_key_does_not_idle_the_workers(autojump_clock: MockClock) -
         assert bench.redis.counters["processed"] == 4
         await trio.sleep(5)
     assert bench.places() == {"processed": 6}
+
+
+class PoisonError(Exception):
+    """What nobody foresaw: not an error of the work, which a handler may raise, but of the worker itself."""
+
+
+async def test_message_that_crashes_the_worker_ends_dead(autojump_clock: MockClock) -> None:
+    """Each crash counts as a delivery: after five the reaper gives the message up; the others are done."""
+    redis = MemoryRedis()
+    await Bench(instantly, redis=redis).enqueue([read(1), read(2, "poison"), read(3)])
+    crashes = 0
+    for incarnation in range(8):
+        bench = Bench(instantly, redis=redis, consumer=f"life-{incarnation}", ttl=3.0)
+        handled = bench.metrics.handled
+
+        def crash(message: Message, handled: Any = handled, **times: float) -> None:
+            if message.key == "poison":
+                raise PoisonError
+            handled(message, **times)
+
+        bench.metrics.handled = crash  # type: ignore[method-assign] # where no handler's error is caught
+        try:
+            async with bench.running():
+                await trio.sleep(20)
+        except* PoisonError:
+            crashes += 1
+    assert crashes == 5
+    assert bench.places() == {"processed": 2, "dead": 1}
+    letter = DeadLetter.parse(redis.dead[0])
+    assert (letter.key, letter.error) == ("poison", "delivered 5 times and never settled")
+
+
+@pytest.mark.parametrize("error", [RedisRejectedError("no permission"), KeyboardInterrupt()])
+async def test_end_that_no_message_caused_is_no_delivery(
+    autojump_clock: MockClock, error: BaseException
+) -> None:
+    """If Redis refuses or the user interrupts, messages return to the queue uncounted."""
+    bench = Bench(slowly, ttl=0.5)
+    await bench.enqueue([read(1)])
+
+    async def fail() -> NoReturn:
+        raise error
+
+    bench.queue.reap = fail  # type: ignore[method-assign] # a call that the service makes twice a time to live
+    with pytest.raises(BaseExceptionGroup):
+        await bench.service.run()
+    assert bench.places() == {"queued": 1}
+    assert bench.redis.deliveries == {}
 
 
 async def test_one_stuck_key_does_not_stop_the_others(autojump_clock: MockClock) -> None:

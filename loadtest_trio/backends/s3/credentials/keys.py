@@ -6,6 +6,9 @@ import attrs
 
 from loadtest_trio.errors import CredentialsError
 
+TOKENS = ("AWS_SECURITY_TOKEN", "AWS_SESSION_TOKEN")
+"""Names of the session token; the first is the older one, which botocore prefers if both are set."""
+
 
 @attrs.frozen
 class Credentials:

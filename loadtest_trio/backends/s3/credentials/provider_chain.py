@@ -7,11 +7,13 @@ another AWS service (SSO, assumed roles, web identity, EC2 instance metadata) ar
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import attrs
 import httpx
 import trio
 
 from loadtest_trio.backends.s3.credentials.container_endpoint import find_endpoint
 from loadtest_trio.backends.s3.credentials.keys import (
+    TOKENS,
     Credentials,
     CredentialsSource,
     StaticCredentials,
@@ -22,6 +24,39 @@ from loadtest_trio.backends.s3.credentials.renewing import RenewingCredentials
 from loadtest_trio.errors import CredentialsError
 
 _file_limiter = trio.CapacityLimiter(1)
+_REREAD_SECONDS = 2.0
+
+
+@attrs.frozen
+class ProfileFiles:
+    """The keys of a profile, as the files have them now.
+
+    Attributes:
+        environ: The environment variables.
+        home: The home directory, which contains ``.aws``.
+    """
+
+    environ: Mapping[str, str]
+    home: Path
+
+    async def read(self) -> Credentials | None:
+        """Read the files; None when the profile holds no keys.
+
+        Raises:
+            CredentialsError: As `from_profile`.
+        """
+        return await trio.to_thread.run_sync(from_profile, self.environ, self.home, limiter=_file_limiter)
+
+    async def fetch(self) -> Credentials:
+        """Read the files again.
+
+        Raises:
+            CredentialsError: As `from_profile`, or the profile holds no keys any more.
+        """
+        keys = await self.read()
+        if keys is None:
+            raise CredentialsError("the AWS profile files hold no keys any more")
+        return keys
 
 
 async def find_credentials(
@@ -46,10 +81,15 @@ async def find_credentials(
         CredentialsError: No source supplies keys, or one is configured in a way that cannot work.
     """
     keys = from_environment(environ)
-    if keys is None:
-        keys = await trio.to_thread.run_sync(from_profile, environ, home, limiter=_file_limiter)
     if keys is not None:
         return StaticCredentials(keys)
+    profile = ProfileFiles(environ, home)
+    keys = await profile.read()
+    if keys is not None:
+        # Not static: when S3 rejects the keys, their owner may have replaced them in the file.
+        return RenewingCredentials(
+            profile.fetch, unix_clock=unix_clock, keys=keys, max_pause_seconds=_REREAD_SECONDS
+        )
     endpoint = find_endpoint(environ, unix_clock=unix_clock, transport=transport)
     if endpoint is not None:
         return RenewingCredentials(endpoint.fetch, unix_clock=unix_clock)
@@ -61,7 +101,7 @@ async def find_credentials(
 
 
 def from_environment(environ: Mapping[str, str]) -> Credentials | None:
-    """Read ``AWS_ACCESS_KEY_ID``, ``AWS_SECRET_ACCESS_KEY`` and ``AWS_SESSION_TOKEN``.
+    """Read ``AWS_ACCESS_KEY_ID``, ``AWS_SECRET_ACCESS_KEY`` and the session token.
 
     Raises:
         CredentialsError: Only one half of the pair is set.
@@ -69,6 +109,6 @@ def from_environment(environ: Mapping[str, str]) -> Credentials | None:
     return key_pair(
         environ.get("AWS_ACCESS_KEY_ID"),
         environ.get("AWS_SECRET_ACCESS_KEY"),
-        environ.get("AWS_SESSION_TOKEN"),
+        next((environ[name] for name in TOKENS if environ.get(name)), None),
         names=("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"),
     )

@@ -41,6 +41,8 @@ class RenewingCredentials:
         fetch: Fetches a new set of keys; raises CredentialsError on failure.
         unix_clock: The time of day in Unix seconds, which expiry times are in.
         on_failure: Called when a renewal fails while the old keys are still valid.
+        keys: The keys to begin with; None fetches them on first use.
+        max_pause_seconds: Longest pause between two attempts to renew.
     """
 
     def __init__(
@@ -49,12 +51,15 @@ class RenewingCredentials:
         *,
         unix_clock: Callable[[], float],
         on_failure: Callable[[CredentialsError], None] = log_failure,
+        keys: Credentials | None = None,
+        max_pause_seconds: float = MAX_PAUSE_SECONDS,
     ) -> None:
         self._fetch = fetch
         self._unix_clock = unix_clock
         self._on_failure = on_failure
         self._lock = trio.Lock()
-        self._keys: Credentials | None = None
+        self._keys = keys
+        self._max_pause = max_pause_seconds
         self._failure: CredentialsError | None = None
         self._pause_until = 0.0
 
@@ -99,11 +104,11 @@ class RenewingCredentials:
             if self._seconds_left() > 0:
                 self._on_failure(error)
         # Half of the remaining lifetime: short-lived keys are renewed more often, but not at every request.
-        self._pause_until = self._unix_clock() + min(max(self._seconds_left() / 2, 1.0), MAX_PAUSE_SECONDS)
+        self._pause_until = self._unix_clock() + min(max(self._seconds_left() / 2, 1.0), self._max_pause)
 
     def _pausing(self) -> bool:
         # The upper bound: setting the system clock back must not prolong the pause.
-        return 0 < self._pause_until - self._unix_clock() <= MAX_PAUSE_SECONDS
+        return 0 < self._pause_until - self._unix_clock() <= self._max_pause
 
     def _seconds_left(self) -> float:
         if self._keys is None:

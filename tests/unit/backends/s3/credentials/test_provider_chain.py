@@ -4,8 +4,10 @@ from pathlib import Path
 
 import botocore.session
 import pytest
+import trio
+from trio.testing import MockClock
 
-from loadtest_trio.backends.s3.credentials import Credentials, RenewingCredentials, StaticCredentials
+from loadtest_trio.backends.s3.credentials import Credentials, RenewingCredentials
 from loadtest_trio.backends.s3.credentials.provider_chain import find_credentials
 from loadtest_trio.errors import CredentialsError
 
@@ -19,10 +21,8 @@ def write(home: Path, name: str, text: str) -> None:
 
 
 async def found(environ: dict[str, str], home: Path) -> Credentials:
-    """Find static keys."""
-    source = await find_credentials(environ, home=home, unix_clock=lambda: 0.0)
-    assert isinstance(source, StaticCredentials)
-    return await source.current()
+    """Find the keys that are there at once."""
+    return await (await find_credentials(environ, home=home, unix_clock=lambda: 0.0)).current()
 
 
 async def test_environment_comes_first(tmp_path: Path) -> None:
@@ -178,3 +178,27 @@ async def test_nothing_anywhere(tmp_path: Path) -> None:
     with pytest.raises(CredentialsError, match=r"AWS_ACCESS_KEY_ID.*AWS_PROFILE.*container") as caught:
         await find_credentials({}, home=tmp_path, unix_clock=lambda: 0.0)
     assert len(str(caught.value).splitlines()) == 1
+
+
+async def test_profile_is_read_again_when_its_keys_are_refused(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    """Keys that their owner has replaced in the file are found, at most every two seconds."""
+    write(tmp_path, "credentials", "[default]\n" + STATIC.format(1))
+    source = await find_credentials({}, home=tmp_path, unix_clock=trio.current_time)
+    old = await source.current()
+    assert await source.renewed(old) == old
+    write(tmp_path, "credentials", "[default]\n" + STATIC.format(2))
+    assert await source.renewed(await source.current()) == old
+    await trio.sleep(2.1)
+    assert (await source.renewed(await source.current())).access_key == "AK2"
+    write(tmp_path, "credentials", "")
+    await trio.sleep(2.1)
+    assert (await source.renewed(await source.current())).access_key == "AK2"
+
+
+@pytest.mark.parametrize("name", ["AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN"])
+async def test_both_names_of_the_token_are_read(tmp_path: Path, name: str) -> None:
+    """The older name is still in use."""
+    environ = {"AWS_ACCESS_KEY_ID": "AK", "AWS_SECRET_ACCESS_KEY": "s", name: "token"}
+    assert (await found(environ, tmp_path)).session_token == "token"
