@@ -14,6 +14,7 @@ from loadtest_trio.backends.s3.sigv4 import UNSIGNED_PAYLOAD, Signer
 from loadtest_trio.handlers.objects.payload import edit, uuid_lines
 from loadtest_trio.jobs.message import Message, Operation
 from loadtest_trio.metrics import logs
+from loadtest_trio.metrics.collecting import collect
 from loadtest_trio.metrics.counters import Metrics
 
 _MESSAGES_A_LINE = 16_000  # ten seconds at the target rate
@@ -102,6 +103,6 @@ def collecting() -> Callable[[], object]:
             taken = 1.0 + rng.expovariate(20)
             metrics.handled(messages[number % 4], started=taken, ended=taken + rng.expovariate(100))
             metrics.observe_s3(("GET", "PUT", "DELETE")[number % 3], rng.expovariate(100), SIZE, None)
-        logs.event("metrics", **metrics.collect(shares))
+        logs.event("metrics", **collect(metrics, shares))
 
     return line

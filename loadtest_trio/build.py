@@ -32,7 +32,7 @@ from loadtest_trio.metrics import logs
 from loadtest_trio.metrics.counters import Metrics
 from loadtest_trio.metrics.ecs import read_task_limits
 from loadtest_trio.metrics.health_state import HealthState
-from loadtest_trio.metrics.service import MetricsService
+from loadtest_trio.metrics.service import MetricsService, Sources
 from loadtest_trio.scheduler import FileSizes, Inventory, Mix, Planner, SchedulerService
 from loadtest_trio.settings import ApiServer, ArchiveMode, Role, Settings
 from loadtest_trio.web import HealthService, create_app
@@ -294,18 +294,21 @@ class _Parts:
     async def metrics_service(
         self, redis: RedisService, scheduler: SchedulerService, worker: WorkerService, api: ApiService | None
     ) -> MetricsService:
-        return MetricsService(
-            settings=self.settings,
+        sources = Sources(
             queue=redis,
             objects=(lambda: self.inventory.objects) if self.schedules else None,
-            metrics=self.metrics,
-            health_state=self.health_state,
-            limits=await read_task_limits(self.surroundings.environ),
             phase=lambda: scheduler.phase if self.schedules else "steady",
             schedule_lag=scheduler.lag,
             steered=lambda: steered(*self.active(scheduler, worker)),
-            unix_clock=self.surroundings.unix_clock,
             measure_jobs=api.measure if api else None,
+        )
+        return MetricsService(
+            self.settings,
+            sources,
+            self.metrics,
+            self.health_state,
+            limits=await read_task_limits(self.surroundings.environ),
+            unix_clock=self.surroundings.unix_clock,
         )
 
 

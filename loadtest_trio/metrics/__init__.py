@@ -1,1 +1,1 @@
-"""What is measured and told: counters, latencies, health, the log and its metrics lines."""
+"""Measuring and logging: counters, latencies, health state, the log and its metrics lines."""

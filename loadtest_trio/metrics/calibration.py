@@ -1,4 +1,4 @@
-"""How fast is this machine at the kind of work that the service does? A small fixed benchmark."""
+"""A small fixed benchmark: how fast this machine is at the kind of work that the service does."""
 
 import hashlib
 import time
@@ -15,16 +15,16 @@ _UNIT_SECONDS = 0.0032  # of CPU a round, on the machine that a score of 1 was d
 
 
 def score(seconds: float) -> dict[str, Any]:
-    """Measure the machine's score: rounds of fixed work a second of CPU, 1 on a cloud vCPU of 2025.
+    """Measure the machine's score: rounds of fixed work per second of CPU, 1 on a cloud vCPU of 2025.
 
-    The best round counts: everything that disturbs only ever makes a round longer. How well that best is
-    known shows when it is looked for in several groups of rounds, one after the other.
+    The best round counts, since disturbances only make rounds longer. Rounds are measured in groups; how much
+    the groups' best rounds differ says how well the score is known.
 
     Args:
-        seconds: Of CPU, about.
+        seconds: About how much CPU time to use.
 
     Returns:
-        `score`, and `score_spread`: by how much the best of another group is off, as a share (median).
+        `score`, and `score_spread`: the median difference of the other groups' best rounds, as a share.
     """
     best, *others = sorted(_best(seconds / _GROUPS) for _ in range(_GROUPS))
     return {

@@ -1,33 +1,31 @@
-"""Counters and latencies of one process, recorded in passing.
+"""Counters and latencies of one process.
 
-Two spans of time: counters run from the start of the process, latencies cover one log interval and start anew
-after each `collect`.
+Counters run from the start of the process; latencies cover one log interval (see `collecting.collect`).
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Protocol
 
 import attrs
 
 from loadtest_trio.errors import LoadtestError
 from loadtest_trio.jobs.message import Message, Phase
-from loadtest_trio.metrics.latencies import Latencies, histogram, summary
+from loadtest_trio.metrics.latencies import Latencies
 
 
 class Observer(Protocol):
-    """Told about every call to a backend when it ends, well or badly."""
+    """Called at the end of every call to a backend, successful or not."""
 
     def __call__(self, kind: str, seconds: float, size: int, error: LoadtestError | None) -> None:
         """Record one call.
 
         Args:
-            kind: The kind of call: an S3 request (``GET``, ``PUT``, ``DELETE``, ``LIST``, ``HEAD``) or
-                a Redis call (``enqueue``, ``claim``, ``settle`` and so on).
-            seconds: How long it took, from the call to the last byte received; an S3 request's signature
-                and connection are included.
+            kind: The kind of call: an S3 request (``GET``, ``PUT``, ``DELETE``, ``LIST``, ``HEAD``) or a
+                Redis call (``enqueue``, ``claim``, ``settle`` and so on).
+            seconds: Its duration, from the call to the last byte received, the signature and connection of an
+                S3 request included.
             size: Body bytes moved (S3) or elements moved (Redis).
-            error: What went wrong, or None.
+            error: The error, or None.
         """
 
 
@@ -42,7 +40,7 @@ class CallStats:
     first_byte_ms: Latencies | None = None
 
     def record(self, seconds: float, size: int, error: LoadtestError | None) -> None:
-        """Count one call; its latency counts whether it went well or not."""
+        """Count one call; its latency counts in any case."""
         self.count += 1
         self.size += size
         self.errors += error is not None
@@ -72,7 +70,7 @@ class RequestStats:
 
 
 class Metrics:
-    """Everything this process counts. Each recorder is a few dictionary and integer operations."""
+    """Everything that this process counts. Recording costs a few dictionary and integer operations."""
 
     def __init__(self) -> None:
         self.operations: defaultdict[str, OperationStats] = defaultdict(OperationStats)
@@ -93,7 +91,7 @@ class Metrics:
         stats.record(seconds, size, error)
 
     def observe_first_byte(self, seconds: float) -> None:
-        """Record after how long the answer to a GET began."""
+        """Record the time until the answer to a GET began."""
         stats = self.s3.setdefault("GET", CallStats())
         stats.first_byte_ms = stats.first_byte_ms or Latencies()
         stats.first_byte_ms.record(seconds)
@@ -117,7 +115,7 @@ class Metrics:
         stats.steady += message.phase is Phase.STEADY
 
     def peak(self, name: str, seconds: float) -> None:
-        """Keep the largest value of a lag within this interval, in seconds."""
+        """Record a lag in seconds; the largest of an interval is kept."""
         self._peaks[name] = max(self._peaks.get(name, 0.0), seconds)
 
     def collect_peak_ms(self, name: str) -> float:
@@ -128,9 +126,9 @@ class Metrics:
         """Record the latencies of one handled message.
 
         Args:
-            message: Its `created_at`, the time it was due, is where waiting begins.
+            message: Waiting begins at its `created_at`, the time it was due.
             started: When a worker took it, in Unix seconds.
-            ended: When its S3 work was done, in Unix seconds.
+            ended: When its work was done, in Unix seconds.
         """
         stats = self.operations[message.operation]
         stats.service_ms.record(ended - started)
@@ -138,72 +136,3 @@ class Metrics:
             stats.queue_wait_ms.record(started - message.created_at)
             stats.end_to_end_ms.record(ended - message.created_at)
             self.end_to_end.record(ended - message.created_at)
-
-    def collect(self, shares: Mapping[str, float]) -> dict[str, Any]:
-        """Return the metrics line's share of what is counted here, and start new histograms.
-
-        Args:
-            shares: The nominal share of each operation of the mix, in percent; others have none.
-
-        Returns:
-            `by_operation`, `s3`, `redis`, `requests` (where a job API is served), `end_to_end_p99_ms`,
-            `enqueue_wait_ms`, `settle_wait_ms`, `redis_latency_ms` and `histograms`, the interval's
-            distributions in HdrHistogram's compressed V2 form, keyed by path.
-        """
-        self._histograms: dict[str, str] = {}
-        line = {
-            "by_operation": self._by_operation(shares),
-            "s3": {kind: self._calls(f"s3.{kind}", stats, "bytes") for kind, stats in self.s3.items()},
-            "end_to_end_p99_ms": self._latencies("end_to_end_ms", self.end_to_end)["p99"],
-            "enqueue_wait_ms": self._latencies("enqueue_wait_ms", self.enqueue_wait),
-            "settle_wait_ms": self._latencies("settle_wait_ms", self.settle_wait),
-        }
-        redis = {kind: self._calls(f"redis.{kind}", stats, "elements") for kind, stats in self.redis.items()}
-        p99 = [
-            calls["latency_ms"]["p99"] for calls in redis.values() if calls["latency_ms"]["p99"] is not None
-        ]
-        if self.requests:
-            line["requests"] = {route: self._requests(route, stats) for route, stats in self.requests.items()}
-        return line | {
-            "redis": redis,
-            "redis_latency_ms": max(p99, default=None),
-            "histograms": self._histograms,
-        }
-
-    def _by_operation(self, shares: Mapping[str, float]) -> dict[str, Any]:
-        steady = sum(stats.steady for stats in self.operations.values())
-        names = [*shares, *(name for name in self.operations if name not in shares)]
-        return {
-            operation: {
-                "created": stats.created,
-                "processed": stats.processed,
-                "missed": stats.missed,
-                "failed": stats.failed,
-                "share_nominal": round(shares[operation], 3) if operation in shares else None,
-                "share_actual": round(100 * stats.steady / steady, 3)
-                if steady and operation in shares
-                else None,
-                **{
-                    name: self._latencies(f"{operation}.{name}", getattr(stats, name))
-                    for name in ("queue_wait_ms", "service_ms", "end_to_end_ms")
-                },
-            }
-            for operation, stats in ((name, self.operations[name]) for name in names)
-        }
-
-    def _calls(self, path: str, stats: CallStats, unit: str) -> dict[str, Any]:
-        latency = self._latencies(f"{path}.latency_ms", stats.latency_ms)
-        calls = {"count": stats.count, unit: stats.size, "errors": stats.errors, "latency_ms": latency}
-        if stats.first_byte_ms is not None:
-            calls["first_byte_ms"] = self._latencies(f"{path}.first_byte_ms", stats.first_byte_ms)
-        return calls
-
-    def _requests(self, route: str, stats: RequestStats) -> dict[str, Any]:
-        statuses = {str(status): count for status, count in sorted(stats.statuses.items())}
-        return {"statuses": statuses, "latency_ms": self._latencies(f"requests.{route}", stats.latency_ms)}
-
-    def _latencies(self, path: str, latencies: Latencies) -> dict[str, float | None]:
-        counts = latencies.collect()
-        if counts:
-            self._histograms[path] = histogram(counts).encode().decode("ascii")
-        return summary(counts)

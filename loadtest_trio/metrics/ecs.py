@@ -1,7 +1,7 @@
 """The limits of the ECS task that this process runs in: what "100 %" means on Fargate.
 
-Source: Amazon ECS Developer Guide, "Task metadata endpoint version 4". The container agent serves it at an
-address that it puts into the environment; elsewhere there is no such variable, and no limits.
+Source: Amazon ECS Developer Guide, "Task metadata endpoint version 4". The container agent puts the
+endpoint's address into the environment. Outside ECS there is no such variable and there are no limits.
 """
 
 from collections.abc import Callable, Mapping
@@ -19,7 +19,7 @@ _TIMEOUT_SECONDS = 2.0
 
 @attrs.frozen
 class TaskLimits:
-    """What the task may use; None where nobody says.
+    """What the task may use; None where it is not known.
 
     Attributes:
         cpu_limit: Virtual CPUs.
@@ -33,11 +33,11 @@ class TaskLimits:
 async def read_task_limits(
     environ: Mapping[str, str], transport: Callable[[], httpx.AsyncBaseTransport] = httpx.AsyncHTTPTransport
 ) -> TaskLimits:
-    """Ask the metadata endpoint; a limit is good to know, so a failure is a log line and no more.
+    """Ask the metadata endpoint for the limits; a failure is logged and otherwise ignored.
 
     Args:
-        environ: Where the endpoint's address is found.
-        transport: Makes the transport of the one request.
+        environ: Holds the endpoint's address.
+        transport: Makes the transport for the request.
 
     Returns:
         The limits, empty outside ECS.
@@ -58,7 +58,7 @@ def parse_limits(task: Any) -> TaskLimits:
     """Read the answer to ``/task``: ``{"Limits": {"CPU": 1, "Memory": 2048}, …}``.
 
     Raises:
-        ValueError: It is no such answer.
+        ValueError: The answer has no limits.
     """
     limits = task.get("Limits") if isinstance(task, dict) else None
     if not isinstance(limits, dict):

@@ -38,7 +38,7 @@ def header(
         line: The metrics line; fields that are None are left out, as the format has no null.
         namespace: The CloudWatch namespace.
         service: The value of the dimension ``service``.
-        role: The value of the dimension ``role``, which keeps processes apart that do different things.
+        role: The value of the dimension ``role``, which separates schedulers from workers.
         unix_seconds: The time of the values.
 
     Returns:

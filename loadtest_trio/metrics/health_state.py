@@ -1,9 +1,9 @@
-"""Is the service alive, and what is it waiting for? Pure bookkeeping behind the health endpoint.
+"""The state behind the health endpoint: whether tasks make progress and backends answer. Pure.
 
-Two different questions. A *task* that makes no progress is stuck: the process should be replaced (503).
-A *backend* that does not answer is an outage: the process is doing its job by waiting (200, degraded).
-So nobody counts as stuck during an outage, and its time counts for nobody. (It must not start everybody's
-time anew: a backend that comes and goes would then hide a task that is stuck.)
+A *task* without progress is stuck: the process should be replaced (503). A *backend* that does not answer is
+an outage: the process does its job by waiting (200, degraded). No task counts as stuck during an outage, and
+the outage's time is subtracted afterwards. The tasks' times do not start again after an outage, because a
+backend that comes and goes would then hide a stuck task.
 """
 
 from collections.abc import Callable
@@ -15,11 +15,11 @@ from loadtest_trio.errors import LoadtestError
 
 @attrs.frozen
 class Health:
-    """One reading.
+    """The state at one moment.
 
     Attributes:
-        stuck: Task -> seconds since it last made progress, for those past the limit.
-        degraded: Backend -> what is wrong with it, for those in an outage.
+        stuck: Seconds since the last progress of each task past the limit, by task.
+        degraded: The reason of each outage, by backend.
     """
 
     stuck: dict[str, float]
@@ -52,42 +52,42 @@ class HealthState:
         self._outages: dict[str, _Outage] = {}
 
     def beat(self, task: str, quiet_for: float = 0.0) -> None:
-        """Note that a task makes progress; the first beat begins its supervision.
+        """Record that a task makes progress; its first beat begins its supervision.
 
         Args:
             task: Its name.
-            quiet_for: How long it may well make no progress from now on, in seconds: it works on something
-                that takes its time and ends by itself.
+            quiet_for: Seconds from now in which it need not make progress, because its work takes that long
+                and ends by itself.
         """
         now = self._clock()
         self._beats[task] = max(now + quiet_for, self._beats.get(task, now))
 
     def ended(self, task: str) -> None:
-        """End the supervision of a task that finished on purpose."""
+        """End the supervision of a task that has ended on purpose."""
         self._beats.pop(task, None)
 
     def backend(self, name: str, error: LoadtestError | None) -> bool:
-        """Note the result of a call to a backend.
+        """Record the result of a call to a backend.
 
         Args:
             name: ``redis`` or ``s3``.
-            error: What went wrong, or None when it answered.
+            error: The error, or None when the backend answered.
 
         Returns:
-            Whether this call began or ended an outage, so that it is said once.
+            Whether this call began or ended an outage, so that it is logged once.
         """
         before = self._outages.get(name)
         if error is None:
             if before is None:
                 return False
             del self._outages[name]
-            self._leave_out(before.since)
+            self._subtract(before.since)
             return True
         self._outages[name] = _Outage(before.since if before else self._clock(), str(error))
         return before is None
 
     def outage_since(self, name: str) -> float | None:
-        """Return since when a backend has not answered; None while it does."""
+        """Return when a backend's outage began; None while it answers."""
         outage = self._outages.get(name)
         return outage.since if outage else None
 
@@ -98,7 +98,7 @@ class HealthState:
         stuck = {task: now - at for task, at in self._beats.items() if now - at > self._stall_seconds}
         return Health({} if degraded else stuck, degraded)
 
-    def _leave_out(self, since: float) -> None:
-        """Let the time from `since` to now count for nobody."""
+    def _subtract(self, since: float) -> None:
+        """Subtract an outage that began at `since` from the time without progress of every task."""
         now = self._clock()
         self._beats = {task: max(at, min(now, at + now - since)) for task, at in self._beats.items()}

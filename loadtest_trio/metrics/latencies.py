@@ -1,6 +1,6 @@
 """Latency distributions: fixed in size, mergeable, cheap to record.
 
-A distribution covers one log interval and starts anew after each `collect`. Percentiles over longer spans
+A distribution covers one log interval and starts again after each `collect`. Percentiles over longer spans
 come from merging the encoded histograms of several lines, never from averaging percentiles.
 """
 
@@ -22,8 +22,8 @@ _PERCENTILES = {"p50": 50.0, "p95": 95.0, "p99": 99.0, "max": 100.0}
 class Latencies:
     """One latency distribution: values are counted by their leading eight bits, so its size is bounded.
 
-    That is as fine as an HdrHistogram of two significant figures. One of those would cost about 3 µs a
-    value in Python, and milliseconds of the event loop to be asked for its percentiles.
+    That is the precision of an HdrHistogram with two significant figures, which would cost about 3 µs a value
+    in Python, and milliseconds of the event loop for its percentiles.
     """
 
     def __init__(self) -> None:
@@ -42,17 +42,17 @@ class Latencies:
         self._counts[micros] = self._counts.get(micros, 0) + times
 
     def collect(self) -> dict[int, int]:
-        """Return how often each value was recorded since the last call, in microseconds; start anew."""
+        """Return the count of each value in microseconds since the last call, and start again."""
         counts, self._counts = self._counts, {}
         self._micros += _fill(self._buckets, counts)
         return counts
 
     def since_start(self) -> tuple[list[tuple[float, int]], float]:
-        """Return everything since the start as cumulative buckets, for Prometheus.
+        """Return all values since the start as cumulative buckets, for Prometheus.
 
         Returns:
             Upper bounds in seconds, each with the number of values below it, and the sum in seconds. The
-            bounds are powers of two of a microsecond, where the buckets counted here end: they are exact.
+            bounds are powers of two of a microsecond, where buckets end, so the numbers are exact.
         """
         buckets = [*self._buckets]
         micros = self._micros + _fill(buckets, self._counts)
@@ -70,7 +70,7 @@ def _fill(buckets: list[int], counts: Mapping[int, int]) -> int:
 
 
 def histogram(counts: Mapping[int, int]) -> HdrHistogram:
-    """Return what `Latencies.collect` returned as a histogram of microseconds."""
+    """Return counts of microseconds (see `Latencies.collect`) as a histogram."""
     filled = HdrHistogram(1, LARGEST_MICROSECONDS, SIGNIFICANT_FIGURES)
     for micros, count in counts.items():
         filled.record_value(micros, count)
@@ -78,11 +78,11 @@ def histogram(counts: Mapping[int, int]) -> HdrHistogram:
 
 
 def summary(counts: Mapping[int, int]) -> dict[str, float | None]:
-    """Return p50, p95, p99 and max of what `Latencies.collect` returned, as its histogram would.
+    """Return p50, p95, p99 and max of counts of microseconds (see `Latencies.collect`).
 
     Returns:
-        Milliseconds: the upper end of the value's bucket, at the rank rounded to the nearest. None when
-        nothing was recorded.
+        Milliseconds, as an HdrHistogram gives them: the upper end of the bucket at the nearest rank. None
+        when nothing was recorded.
     """
     if not counts:
         return dict.fromkeys(_PERCENTILES)

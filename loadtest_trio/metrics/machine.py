@@ -1,4 +1,4 @@
-"""What this process runs on, and what it uses of it. Row 2: asks the operating system, decides nothing."""
+"""The machine that this process runs on, and how much of it the process uses."""
 
 import os
 import platform
@@ -38,8 +38,8 @@ def _cpu_model() -> str:
 class ProcessMeter:
     """CPU, memory and file descriptors of this process.
 
-    CPU is process CPU seconds over wall seconds: on Fargate the container's throttling counters always
-    read 0, and Python sees more CPUs than the task has.
+    CPU use is process CPU time over elapsed time: on Fargate the container's throttling counters always read
+    0, and Python sees more CPUs than the task has.
     """
 
     def __init__(self) -> None:
@@ -47,11 +47,11 @@ class ProcessMeter:
         self._last = (time.monotonic(), time.process_time(), _waited_seconds())
 
     def read(self) -> dict[str, Any]:
-        """Return the shares of time since the last call, and what is in use now.
+        """Return the CPU use since the last call, and memory and descriptors in use now.
 
         Returns:
-            `cpu_percent` (of one CPU), `cpu_wait_percent` (the main thread was ready to run and did not
-            get a CPU; None where the kernel does not say), `memory_mb` (RSS) and `open_fds`.
+            `cpu_percent` (of one CPU), `cpu_wait_percent` (time in which the main thread was ready to run
+            without a CPU; None where the kernel does not report it), `memory_mb` (RSS) and `open_fds`.
         """
         now = (time.monotonic(), time.process_time(), _waited_seconds())
         elapsed, spent, waited = (after - before for after, before in zip(now, self._last, strict=True))

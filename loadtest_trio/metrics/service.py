@@ -1,4 +1,4 @@
-"""MetricsService: one metrics line every interval, by a schedule that does not drift."""
+"""Writes one metrics line every interval, on a schedule that does not drift."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol
@@ -9,82 +9,83 @@ import trio
 from loadtest_trio.jobs.ledger import QueueSnapshot
 from loadtest_trio.jobs.message import Operation
 from loadtest_trio.metrics import emf, logs
+from loadtest_trio.metrics.collecting import collect
 from loadtest_trio.metrics.counters import Metrics
 from loadtest_trio.metrics.ecs import TaskLimits
 from loadtest_trio.metrics.health_state import HealthState
 from loadtest_trio.metrics.machine import ProcessMeter
 from loadtest_trio.settings import MetricsFormat, Role, Settings
 
-_SNAPSHOT_SECONDS = 2.0  # a line does not wait longer for Redis; it then carries the last known queue
+_SNAPSHOT_SECONDS = 2.0  # a line waits no longer for Redis; it then has the last known snapshot
 _PROBE_SECONDS = 0.5
 _PLACES = (
     "processed", "missed", "dead", "purged", "cancelled", "lost", "queued", "waiting", "delayed", "in_flight"
 )  # fmt: skip
 _NOTHING = QueueSnapshot(
-    queued=0,
-    in_flight=0,
-    delayed=0,
-    dead=0,
-    consumers=0,
-    epoch="",
-    created=0,
-    processed=0,
-    missed=0,
-    purged=0,
-    lost=0,
-)
+    queued=0, in_flight=0, delayed=0, dead=0, consumers=0, epoch="", created=0, processed=0, missed=0,
+    purged=0, lost=0,
+)  # fmt: skip
 
 
 class _Queue(Protocol):
     async def snapshot(self) -> QueueSnapshot: ...
 
 
-class MetricsService:
-    """Writes what happened.
+@attrs.frozen
+class Sources:
+    """What a metrics line tells besides what was counted.
 
-    The queue and the ledger come from one atomic snapshot in Redis, so they agree with each other at
-    any instant; rates, latencies and `by_operation` are this process's own.
+    Attributes:
+        queue: Takes the snapshot of queue and ledger.
+        objects: Returns how many objects are known; None in a process that does not schedule.
+        phase: Returns the scheduler's phase.
+        schedule_lag: Returns how late the scheduler is, in seconds.
+        steered: Returns how the parts are set, as fields of a line.
+        measure_jobs: Returns the fields about jobs; None where no job API is served.
+    """
+
+    queue: _Queue
+    objects: Callable[[], int] | None
+    phase: Callable[[], str]
+    schedule_lag: Callable[[], float]
+    steered: Callable[[], Mapping[str, Any]]
+    measure_jobs: Callable[[], Awaitable[dict[str, Any]]] | None = None
+
+
+class MetricsService:
+    """Writes one metrics line every interval.
+
+    The queue and the ledger come from one atomic snapshot in Redis, so they agree with each other; rates,
+    latencies and `by_operation` are this process's own.
 
     Args:
         settings: Interval, mix and format.
-        queue: Where the snapshot comes from.
-        objects: Returns how many objects are known; None in a process that does not schedule.
+        sources: What a line tells besides what was counted.
         metrics: What was counted.
-        health_state: Where it shows that it makes progress.
+        health_state: Shows that this task makes progress.
         limits: What the ECS task may use.
-        phase: The scheduler's phase now.
-        schedule_lag: How late the scheduler is now, in seconds.
-        steered: How the parts are set now, as fields of a line.
         unix_clock: Unix seconds.
-        measure_jobs: Returns what the line says of jobs; None where no job API is served.
+
+    Attributes:
+        latest: The fields of the latest line.
     """
 
     def __init__(
         self,
-        *,
         settings: Settings,
-        queue: _Queue,
-        objects: Callable[[], int] | None,
+        sources: Sources,
         metrics: Metrics,
         health_state: HealthState,
+        *,
         limits: TaskLimits,
-        phase: Callable[[], str],
-        schedule_lag: Callable[[], float],
-        steered: Callable[[], Mapping[str, Any]],
         unix_clock: Callable[[], float],
-        measure_jobs: Callable[[], Awaitable[dict[str, Any]]] | None = None,
     ) -> None:
         self._settings = settings
-        self._queue = queue
-        self._objects = objects
+        self._sources = sources
         self._metrics = metrics
         self._health_state = health_state
         self._limits = attrs.asdict(limits)
-        self._phase = phase
-        self._schedule_lag = schedule_lag
-        self._steered = steered
         self._unix_clock = unix_clock
-        self._measure_jobs = measure_jobs
         self._meter = ProcessMeter()
         self.latest: Mapping[str, Any] = {}
         self._started = trio.current_time()
@@ -123,16 +124,17 @@ class MetricsService:
         """Return the fields of a metrics line, and begin the next interval."""
         self._health_state.beat("metrics")
         with trio.move_on_after(_SNAPSHOT_SECONDS):
-            self._snapshot = await self._queue.snapshot()
+            self._snapshot = await self._sources.queue.snapshot()
             self._snapshot_at = trio.current_time()
-        jobs = await self._measure_jobs() if self._measure_jobs else {}
+        measure_jobs = self._sources.measure_jobs
+        jobs = await measure_jobs() if measure_jobs else {}
         logs.summarise_floods()
         line = self._line() | jobs
         self.latest = {**line}
         return line
 
     def totals(self) -> dict[str, Any]:
-        """Return the totals and the ledger as of the last line, for the end."""
+        """Return the totals and the ledger as of the last line, for `service_stopped`."""
         snapshot, totals = self._snapshot, self._metrics.totals
         return {
             "uptime_seconds": round(trio.current_time() - self._started, 3),
@@ -149,13 +151,13 @@ class MetricsService:
         }
 
     def _line(self) -> dict[str, Any]:
-        now, snapshot = trio.current_time(), self._snapshot
-        self._metrics.peak("schedule_lag", self._schedule_lag())
+        now, snapshot, sources = trio.current_time(), self._snapshot, self._sources
+        self._metrics.peak("schedule_lag", sources.schedule_lag())
         health = self._health_state.read()
         return {
             **self.totals(),
-            "phase": self._phase(),
-            **self._steered(),
+            "phase": sources.phase(),
+            **sources.steered(),
             "degraded": health.degraded,
             "stuck": {task: round(seconds, 1) for task, seconds in health.stuck.items()},
             "queue_length": snapshot.queued,
@@ -164,13 +166,13 @@ class MetricsService:
             "dead": snapshot.dead,
             "snapshot_age_seconds": round(now - self._snapshot_at, 3),
             "rate_per_second": self._rate(now),
-            "objects": self._objects() if self._objects else None,
+            "objects": sources.objects() if sources.objects else None,
             "objects_skipped": self._metrics.totals["objects_skipped"],
             **self._meter.read(),
             **self._limits,
             "loop_lag_ms": self._metrics.collect_peak_ms("loop_lag"),
             "schedule_lag_ms": self._metrics.collect_peak_ms("schedule_lag"),
-            **self._metrics.collect(self._shares),
+            **collect(self._metrics, self._shares),
         }
 
     def _rate(self, now: float) -> float:
@@ -179,7 +181,7 @@ class MetricsService:
         return round((processed - count) / (now - before), 3) if now > before else 0.0
 
     async def probe(self) -> None:
-        """Notice how late the event loop runs its tasks, until cancelled."""
+        """Measure how late the event loop runs its tasks, until cancelled."""
         while True:
             due = trio.current_time() + _PROBE_SECONDS
             await trio.sleep_until(due)
@@ -187,11 +189,11 @@ class MetricsService:
 
 
 def ledger(snapshot: QueueSnapshot) -> dict[str, int]:
-    """Return the books: where every created message is.
+    """Return the ledger: where every created message is.
 
     Returns:
-        Each place with its count, and ``difference``: created minus all places. It is 0 unless somebody
-        else put messages on the list directly (negative).
+        The count of each place, and ``difference``: created minus all places. It is 0 unless messages were
+        put on the list directly, by another program (negative).
     """
     accounted = {place: int(getattr(snapshot, place)) for place in _PLACES}
     return {"created": snapshot.created, **accounted, "difference": -snapshot.surplus}

@@ -36,8 +36,7 @@ from loguru import logger
 
 from loadtest_trio.daemon import Daemon
 from loadtest_trio.jobs.message import Message, Operation, Phase
-from loadtest_trio.metrics import counters as metrics
-from loadtest_trio.metrics import logs
+from loadtest_trio.metrics import collecting, logs
 from loadtest_trio.metrics import service as metrics_service
 from loadtest_trio.metrics.latencies import histogram
 from loadtest_trio.scheduler import planner
@@ -193,7 +192,7 @@ def day(judge: Judge) -> Iterator[Day]:
         patch.object(claimer, "_SHORTEST_PAUSE", 0.25),
         patch.object(claimer, "_LONGEST_PAUSE", 5.0),
         patch.object(metrics_service, "_PROBE_SECONDS", INTERVAL),
-        patch.object(metrics, "histogram", Remembered),
+        patch.object(collecting, "histogram", Remembered),
         patch.object(planner, "uuid4", lambda: UUID(int=keys.getrandbits(128), version=4)),
         patch.multiple(trio._core._run, _ALLOW_DETERMINISTIC_SCHEDULING=True, _r=Random(7)),
     ):

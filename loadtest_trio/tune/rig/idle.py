@@ -12,6 +12,7 @@ from loadtest_trio.build import Service, Surroundings, open_service
 from loadtest_trio.errors import LoadtestError
 from loadtest_trio.handlers.objects.payload import uuid_lines
 from loadtest_trio.metrics import calibration
+from loadtest_trio.metrics.collecting import collect
 from loadtest_trio.settings import Settings
 from loadtest_trio.tune.plan import costs, experiments
 from loadtest_trio.tune.plan.steps import Handicap, Kind, Step
@@ -38,7 +39,7 @@ async def calibrate(settings: Settings, environ: Mapping[str, str]) -> dict[str,
             await service.s3.put(key, uuid_lines(_FILE_LINES, Random(0)))
             await service.s3.get(key)
         await service.s3.delete(key)
-        measured = service.metrics.collect(dict.fromkeys(service.metrics.operations, 0.0))
+        measured = collect(service.metrics, dict.fromkeys(service.metrics.operations, 0.0))
     get, put = measured["s3"]["GET"], measured["s3"]["PUT"]
     return {
         **calibration.score(calibration.THOROUGH_SECONDS),

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from loadtest_trio.jobs.message import Message, Operation
 from loadtest_trio.metrics import emf, logs
+from loadtest_trio.metrics.collecting import collect
 from loadtest_trio.metrics.counters import Metrics
 from loadtest_trio.metrics.line_limit import LONGEST_LINE_BYTES
 from loadtest_trio.report.details import join_details
@@ -51,7 +52,7 @@ def busy_interval(rng: Random, kinds: int) -> Metrics:
 def test_metrics_lines_of_a_busy_network_service_stay_below_16_kib(log_lines: LogLines, kinds: int) -> None:
     """With every histogram full, job types by the dozen and CloudWatch's header, each line fits."""
     shares = {str(operation): 25.0 for operation in Operation}
-    measured = busy_interval(Random(1), kinds).collect(shares)
+    measured = collect(busy_interval(Random(1), kinds), shares)
     jobs = {f"type-{n}": {"queued": n, "ended_ms": {"p50": 1.25, "p99": 17.5}} for n in range(20 * kinds)}
     numbers = dict.fromkeys(emf.UNITS, 12345.678)
     header = emf.header(numbers, namespace="loadtest_trio", service="x" * 100, role="main", unix_seconds=1e9)
