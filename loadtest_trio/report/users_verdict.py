@@ -13,7 +13,7 @@ from loadtest_trio.report.users_findings import Findings
 from loadtest_trio.report.users_steps import Step
 
 CPU, REDIS, WORKERS = "the target's CPU", "its Redis", "its workers"
-GENERATOR, UNKNOWN = "the generator", "not known"
+GENERATOR, UNKNOWN = "the generator", "not clear from what could be read"
 _BUSY, _IDLE = 85.0, 70.0  # % of a core
 _SLOW_REDIS_MS = 20.0
 
@@ -62,9 +62,7 @@ def _never_gave_in(found: Findings, unit: str) -> str:
 def _gave_in(breaches: Sequence[Breach], step: Step, unit: str) -> Iterator[str]:
     named = "; ".join(f"{each.condition}: {each.evidence}" for each in breaches)
     yield f"It gave in {_at(step, unit)} ({named})."
-    cause = cause_of(breaches, step)
-    if cause != UNKNOWN:
-        yield f"What gave in: {cause}{_evidence(step)}."
+    yield f"What gave in: {cause_of(breaches, step)}{_evidence(step)}."
 
 
 def cause_of(breaches: Sequence[Breach], step: Step) -> str:
