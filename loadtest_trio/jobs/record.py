@@ -16,6 +16,7 @@ _STATUS = {
     b"G": Status.CANCELLED,
 }
 _LETTER = {status: letter for letter, status in reversed(_STATUS.items())}
+_LAST = 10  # the line of the body, from 0
 _ORDERED, _UNORDERED = b"o", b"u"
 
 
@@ -32,7 +33,9 @@ def parse(id: str, record: bytes | None) -> Job | None:  # noqa: A002  # what a 
     if record is None:
         return None
     try:
-        letter, client, kind, flags, _, submitted, started, ended, attempts, _, body = record.split(b"\n", 10)
+        letter, client, kind, flags, _, submitted, started, ended, attempts, _, body = record.split(
+            b"\n", _LAST
+        )
         status = _STATUS[letter]
         start, end = int(started), int(ended)
         result, result_ref, error = _body(body)
@@ -51,7 +54,7 @@ def parse(id: str, record: bytes | None) -> Job | None:  # noqa: A002  # what a 
             result,
             result_ref,
         )
-    except (ValueError, KeyError):
+    except (ValueError, KeyError, TypeError):
         return None
 
 
@@ -98,5 +101,6 @@ def _body(body: bytes) -> tuple[bytes | None, str, str]:
 
 def dead_record(record: bytes) -> bytes | None:
     """Return the dead record that a dead job's record holds; None when it is not dead."""
-    parts = record.split(b"\n", 10)
-    return parts[10][1:] if parts[0] == b"d" and parts[10][:1] == b"d" else None
+    lines = record.split(b"\n", _LAST)
+    dead = len(lines) == _LAST + 1 and lines[0] == b"d" and lines[_LAST][:1] == b"d"
+    return lines[_LAST][1:] if dead else None

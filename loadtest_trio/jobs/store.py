@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import attrs
 import orjson
 
+from loadtest_trio.errors import JobRejectedError
 from loadtest_trio.jobs.job import Job, Status, new_id
 from loadtest_trio.jobs.ledger import QueueSnapshot
 
@@ -253,3 +254,19 @@ class JobStore(Protocol):
 def is_name(text: str) -> bool:
     """Whether this can name a client or an idempotency key: printable ASCII without blanks, and short."""
     return 0 < len(text) <= LONGEST_NAME and text.isascii() and text.isprintable() and " " not in text
+
+
+def check_names(job: NewJob) -> None:
+    """Check that no name of a job can break its record or become another's key.
+
+    Raises:
+        JobRejectedError: One can.
+    """
+    for what, name in (("client", job.client), ("type", job.type), ("id", job.id)):
+        if not is_name(name):
+            raise JobRejectedError(f"a job's {what} is {_NAMES}")
+    if job.idempotency_key and not is_name(job.idempotency_key):
+        raise JobRejectedError(f"an idempotency key is {_NAMES}")
+
+
+_NAMES = f"1 to {LONGEST_NAME} printable ASCII characters without blanks"

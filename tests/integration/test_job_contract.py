@@ -442,6 +442,8 @@ async def test_names_that_are_not_allowed(queue: Any, name: str) -> None:
     """A client or key that could break a record or a key name is refused, and nothing submitted."""
     with pytest.raises(JobRejectedError):
         await queue.jobs.submit([new(), new(name)])
+    with pytest.raises(JobRejectedError):
+        await queue.jobs.submit([NewJob(name, {}, "c")])
     if name:
         with pytest.raises(JobRejectedError):
             await queue.jobs.submit([new(idempotency_key=name)])

@@ -13,7 +13,6 @@ from typing import Any, Protocol, TypeVar
 import attrs
 
 from loadtest_trio.backends.redis import DeadLetter
-from loadtest_trio.errors import JobRejectedError
 from loadtest_trio.jobs.job import Job, Status, new_numeric_id
 from loadtest_trio.jobs.message import job_id
 from loadtest_trio.jobs.store import (
@@ -26,7 +25,7 @@ from loadtest_trio.jobs.store import (
     Submission,
     TypeCounts,
     Verdict,
-    is_name,
+    check_names,
 )
 
 T = TypeVar("T")
@@ -338,8 +337,7 @@ class MemoryJobStore:
     async def submit(self, jobs: Sequence[NewJob]) -> list[Submission]:
         """Put jobs on the queue."""
         for job in jobs:
-            if not is_name(job.client) or (job.idempotency_key and not is_name(job.idempotency_key)):
-                raise JobRejectedError("a name is not allowed")
+            check_names(job)
         return await self._do("submit", lambda: [self._submit(job) for job in jobs]) if jobs else []
 
     def _submit(self, new: NewJob) -> Submission:

@@ -23,5 +23,5 @@ for i = 3, #ARGV, 3 do
     if redis.call('EXISTS', inflight) == 0 then removed = removed + redis.call('ZREM', CONSUMERS, owner) end
   end
 end
-write_tally()
+write_gathered()
 return {books(), buried, removed}

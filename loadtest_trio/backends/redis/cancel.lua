@@ -38,7 +38,7 @@ end
 local function cancel_all()
   local answer = {}
   for i = 3, #ARGV do answer[#answer + 1] = cancel(ARGV[i]) end
-  write_tally()
+  write_gathered()
   return table.concat(answer)
 end
 

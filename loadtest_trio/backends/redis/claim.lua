@@ -29,6 +29,7 @@ local function take(time, limit)
   local taken, record = {}, {}
   for _ = 1, ROUNDS do
     local ghosts = 0
+    write_pushed()
     for _, element in ipairs(redis.call('RPOP', QUEUE, limit - #taken) or {}) do
       local name, id = token(ARGV[3], #taken + 1), job_id(element)
       if id and not start_job(id, CONSUMER .. ' ' .. name, time) then
@@ -59,7 +60,7 @@ local time = clock()
 beat(time, tonumber(ARGV[2]))
 promote(time, tonumber(ARGV[5]))
 local elements = take(time, math.min(tonumber(ARGV[4]), MOST))
-write_tally()
+write_gathered()
 redis.call('HSET', SESSION, 'claim', ARGV[3], 'claimed', #elements, 'claimed_at', time)
 redis.call('PEXPIRE', SESSION, SESSION_MS)
 return {books(), time, elements}

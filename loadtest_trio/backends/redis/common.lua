@@ -27,8 +27,10 @@ local function clock()
   return time[1] * 1000 + math.floor(time[2] / 1000)
 end
 
+local PREFIX = string.sub(QUEUE, 1, -6) -- QUEUE is {NAME}:queue
+
 local function key(name)
-  return string.sub(QUEUE, 1, -6) .. name -- QUEUE is {NAME}:queue
+  return PREFIX .. name
 end
 
 local function inflight_of(consumer)

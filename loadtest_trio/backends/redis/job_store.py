@@ -12,7 +12,7 @@ from loadtest_trio.backends.redis.channel import Channel, constant
 from loadtest_trio.backends.redis.dead_letters import DeadLetter, DeadLetters
 from loadtest_trio.backends.redis.job_replies import parse_stats, parse_submissions, submission_arguments
 from loadtest_trio.backends.redis.loss import LossDetector
-from loadtest_trio.errors import JobRejectedError, RedisUnavailableError
+from loadtest_trio.errors import RedisUnavailableError
 from loadtest_trio.jobs import record
 from loadtest_trio.jobs.job import Job, Status, new_numeric_id
 from loadtest_trio.jobs.store import (
@@ -22,7 +22,7 @@ from loadtest_trio.jobs.store import (
     NewJob,
     Stats,
     Submission,
-    is_name,
+    check_names,
 )
 
 SUBMITTED_PER_CALL = 256
@@ -71,12 +71,7 @@ class RedisJobStore:
             RedisUnavailableError: Redis does not answer: they may have been accepted or not.
         """
         for job in jobs:
-            if not is_name(job.client):
-                raise JobRejectedError(
-                    "a client is named by 1 to 128 characters of printable ASCII without blanks"
-                )
-            if job.idempotency_key and not is_name(job.idempotency_key):
-                raise JobRejectedError("an idempotency key has at most 128 characters of printable ASCII")
+            check_names(job)
         submissions = await self._submitter.ask(jobs) if jobs else []
         # An id of few digits can be taken: those get another.
         return [

@@ -20,9 +20,10 @@ local WIDE = 100
 local LISTED = 1000        -- latest jobs of a client
 local COMPLETED = 100000   -- ends that may wait to be pulled
 local GHOSTS_A_STEP = 100
+local PUSHED_A_CALL = 500  -- unpack() has a limit
 local DAY_MS = 24 * 3600 * 1000
 
-local tally, types = {}, {}
+local tally, types, pushed = {}, {}, {}
 
 local function add(counter, n)
   tally[counter] = (tally[counter] or 0) + n
@@ -33,8 +34,21 @@ local function add_type(what, kind, n)
   types[field] = (types[field] or 0) + n
 end
 
--- Write what was added: once a script, however many jobs it moved.
-local function write_tally()
+-- Put an element on the queue, at the latest when the script ends.
+local function push(element)
+  pushed[#pushed + 1] = element
+end
+
+local function write_pushed()
+  for i = 1, #pushed, PUSHED_A_CALL do
+    redis.call('LPUSH', QUEUE, unpack(pushed, i, math.min(#pushed, i + PUSHED_A_CALL - 1)))
+  end
+  pushed = {}
+end
+
+-- Write what has gathered: with one command a list or field, however many jobs the script moved.
+local function write_gathered()
+  write_pushed()
   for counter, n in pairs(tally) do count(counter, n) end
   for field, n in pairs(types) do redis.call('HINCRBY', key('types'), field, n) end
 end
@@ -60,8 +74,14 @@ local function load_job(id)
   if not record then return nil end
   local job = {id = id}
   job.status, job.head, job.started, job.ended, job.attempts, job.place, job.body = string.match(record, RECORD)
-  if not job.status then return nil end -- not a record of ours
-  job.client, job.type, job.order, job.flags, job.ttl = string.match(job.head, HEAD)
+  return job.status and job -- nil for what is not a record of ours
+end
+
+-- What never changes; not every step needs it.
+local function read_head(job)
+  if not job.client then
+    job.client, job.type, job.order, job.flags, job.ttl = string.match(job.head, HEAD)
+  end
   return job
 end
 
@@ -76,10 +96,11 @@ local function save_job(job)
 end
 
 local function save_ended(job)
-  redis.call('SET', key('job:' .. job.id), record_of(job), 'PX', job.ttl)
+  redis.call('SET', key('job:' .. job.id), record_of(job), 'PX', read_head(job).ttl)
 end
 
 local function lane_of(job)
+  read_head(job)
   return key((job.order == 'o' and 'lane:' or 'wide:') .. job.client)
 end
 
@@ -97,7 +118,7 @@ local function enter_lane(job, element)
     add('waiting', 1)
     return 'w'
   end
-  redis.call('LPUSH', QUEUE, element)
+  push(element)
   return 'q'
 end
 
@@ -137,7 +158,7 @@ local function leave_lane(job)
         following.status = gone and 'G' or 'q'
         save_job(following)
       end
-      redis.call('LPUSH', QUEUE, element)
+      push(element)
       return
     end
   end
@@ -161,6 +182,7 @@ local WORDS = {s = 'succeeded', d = 'dead', c = 'cancelled', C = 'cancelled'}
 
 -- A job that was active has reached a final status.
 local function end_job(job, status, time, body)
+  read_head(job)
   job.status, job.ended, job.place, job.body = status, time, '', body
   if status == 'C' then save_job(job) else save_ended(job) end
   keep_listed(job)

@@ -6,8 +6,8 @@
 local function put(record, element)
   local id = job_id(record)
   local job = id and load_job(id)
-  if not job or job.body ~= 'd' .. record then return redis.call('LPUSH', QUEUE, element) end
-  add_type('dead', job.type, -1)
+  if not job or job.body ~= 'd' .. record then return push(element) end
+  add_type('dead', read_head(job).type, -1)
   job.started, job.ended, job.attempts, job.body = 0, 0, 0, '-'
   job.status = enter_lane(job, element)
   save_job(job)
@@ -22,7 +22,7 @@ local function move()
       moved = moved + 1
     end
   end
-  write_tally()
+  write_gathered()
   return moved
 end
 

@@ -54,7 +54,7 @@ local function settle_all()
   end
   count('processed', settled.p)
   count('missed', settled.m)
-  write_tally()
+  write_gathered()
   return table.concat(answer)
 end
 

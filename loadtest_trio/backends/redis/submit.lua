@@ -101,7 +101,7 @@ local function submit_all()
     lines[#lines + 1] = line
   end
   count('created', accepted)
-  write_tally()
+  write_gathered()
   return table.concat(lines, '\n')
 end
 
