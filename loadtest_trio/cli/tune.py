@@ -15,7 +15,7 @@ from loadtest_trio.cli.users.tuning import add_users_options, tune_users
 from loadtest_trio.cli.watched import watched
 from loadtest_trio.metrics import logs
 from loadtest_trio.report import write_report
-from loadtest_trio.tune.rig import search
+from loadtest_trio.tune.rig import search_saturation
 from loadtest_trio.web.dashboard.board import Board
 
 MEANING = "Find the saturation point, name the bottleneck, write the report."
@@ -56,7 +56,7 @@ def execute(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
                 if board:
                     console.print(f"dashboard: {board.url}", highlight=False, markup=False)
                 work = partial(
-                    search, loaded, credentials, options.objective_p99_ms, options.seconds, console
+                    search_saturation, loaded, credentials, options.objective_p99_ms, options.seconds, console
                 )
                 trio.run(watched, board, work)
     finally:

@@ -1,1 +1,1 @@
-"""The saturation search: a pure plan, and the rig that drives the running service for it."""
+"""The saturation search: a pure plan, and a rig that carries it out on the running service."""

@@ -14,8 +14,8 @@ import trio
 from loadtest_trio.backends.embedded import RedisServer
 from loadtest_trio.metrics import logs
 from loadtest_trio.settings import load
-from loadtest_trio.tune.plan.costs import CostModel, Work, measure
-from loadtest_trio.tune.plan.steps import Finding, Handicap, Kind, Step
+from loadtest_trio.tune.plan.cost_stages import CostModel, Work, measure_costs
+from loadtest_trio.tune.plan.steps import Handicap, Kind, Step, TuneEvent
 from loadtest_trio.tune.rig.rig import ServiceRig, open_rig
 
 pytestmark = pytest.mark.skipif(
@@ -30,7 +30,7 @@ OTHER_SIZE = 0.6
 
 
 async def _solve(rig: ServiceRig) -> CostModel:
-    plan = measure(WORKERS, SECONDS, OTHER_MIX, [], lambda: False)
+    plan = measure_costs(WORKERS, SECONDS, OTHER_MIX, [], lambda: False)
     answer = None
     while True:
         try:
@@ -38,11 +38,11 @@ async def _solve(rig: ServiceRig) -> CostModel:
         except StopIteration as end:
             model: CostModel = end.value
             return model
-        answer = None if isinstance(item, Finding) else await rig.measure(item)
+        answer = None if isinstance(item, TuneEvent) else await rig.measure(item)
 
 
 async def _error(environ: dict[str, str]) -> tuple[float, float]:
-    """Return by how much the prediction misses a run it has not seen, and how restless the machine was."""
+    """Return the prediction's relative error for an unseen run, and the share of time waited for a core."""
     async with open_rig(load(environ).settings, environ, trio.current_time) as rig:
         model = await _solve(rig)
         step = Step(Kind.COST, 2 * SECONDS, WORKERS, handicap=Handicap(size=OTHER_SIZE), mix=OTHER_MIX)
@@ -56,19 +56,19 @@ async def _error(environ: dict[str, str]) -> tuple[float, float]:
 
 @pytest.fixture
 def s3_port() -> Iterator[int]:
-    """An S3 stand-in in a process of its own."""
+    """An S3 stand-in in its own process."""
     with subprocess.Popen([sys.executable, str(STAND_IN)], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
         yield int(process.stdout.readline())
         process.kill()
 
 
-async def test_prediction(redis_server: RedisServer, s3_port: int) -> None:
-    """Another mix at another size: CPU a message within 10 %, in the median of a few attempts.
+async def test_cost_of_unseen_mix_is_predicted(redis_server: RedisServer, s3_port: int) -> None:
+    """CPU per message of another mix and size is predicted within 10 %, in the median of three attempts.
 
-    The median, because a neighbour on the machine can make CPU dearer (caches, clock) in the middle of
-    one attempt; not the best, because among enough attempts one is always right. Where neighbours take
-    the cores all the time, the same work differs by a third from minute to minute: nothing can be said.
+    The median, because a neighbour on the machine can make CPU more expensive (caches, clock) during one
+    attempt; not the best, because among enough attempts one is always right. On a machine that others use all
+    the time, the cost of the same work varies by a third from minute to minute, and the test is skipped.
     """
     environ = {
         "REDIS_ENDPOINT": redis_server.url,

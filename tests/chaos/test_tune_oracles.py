@@ -1,11 +1,10 @@
-"""A known bottleneck is put into the real service, and `tune` has to name it.
+"""Build a known bottleneck into the real service; `tune` has to name it.
 
-The short form makes the experiments alone; it takes half a minute each. The long form is the whole
-command, as a user runs it: ``TUNE_ORACLES=long ./scripts/test tests/chaos/test_tune_oracles.py``.
+The short form makes only the experiments, in half a minute each. The long form is the whole command, as a
+user runs it: ``TUNE_ORACLES=long ./scripts/test tests/chaos/test_tune_oracles.py``.
 
-What is judged is the machine as it is: where somebody else takes its cores, that is the bottleneck, and the
-search rightly says so, or that nothing stands out. Such a test is tried once more, and then skipped with what
-was measured.
+The test depends on an idle machine: if another program takes its cores, the search rightly names CPU, or no
+bottleneck. Such a test is repeated once, and then skipped with its measurements.
 """
 
 import io
@@ -24,10 +23,10 @@ import trio
 from loadtest_trio.backends.embedded import RedisServer
 from loadtest_trio.metrics import logs
 from loadtest_trio.settings import load
+from loadtest_trio.tune.plan.explanation import MIXED
 from loadtest_trio.tune.plan.loop import drive
-from loadtest_trio.tune.plan.plan import Goal, explain, tune
-from loadtest_trio.tune.plan.reasons import MIXED
-from loadtest_trio.tune.plan.steps import Finding, Step
+from loadtest_trio.tune.plan.plan import Goal, find_bottleneck, tune
+from loadtest_trio.tune.plan.steps import Step, TuneEvent
 from loadtest_trio.tune.rig.rig import open_rig
 
 SUPPORT = Path(__file__).parents[1] / "support"
@@ -49,15 +48,15 @@ BURN = "import os, sys; os.sched_setaffinity(0, {int(sys.argv[1])})\nwhile True:
 Start = Callable[..., int]
 
 
-class _Silent:
+class _SilentProgress:
     def step(self, step: Step) -> None: ...
 
-    def finding(self, finding: Finding) -> None: ...
+    def event(self, event: TuneEvent) -> None: ...
 
 
 @pytest.fixture
 def start() -> Iterator[Start]:
-    """Start a support program and return the port it prints; all end with the test, by their own pid."""
+    """Start a support program and return the port it prints; all of them end with the test."""
     with ExitStack() as stack:
 
         def begin(program: str, *arguments: object) -> int:
@@ -72,7 +71,7 @@ def start() -> Iterator[Start]:
 
 @pytest.fixture
 def busy_core() -> Iterator[Callable[[], None]]:
-    """Put this process onto one core with a neighbour that never rests."""
+    """Pin this process to one core together with a process that is always busy."""
     before = os.sched_getaffinity(0)
     with ExitStack() as stack:
 
@@ -87,9 +86,9 @@ def busy_core() -> Iterator[Callable[[], None]]:
 
 
 async def name_bottleneck(redis_url: str, s3_port: int, **settings: str) -> tuple[str, float]:
-    """Return what the search names, and for which share of the time the service waited for a core.
+    """Return the bottleneck that the search names, and the share of time the service waited for a core.
 
-    The whole log is in the failure's report.
+    The log appears in the failure's report.
     """
     environ = {
         **FAST,
@@ -105,10 +104,14 @@ async def name_bottleneck(redis_url: str, s3_port: int, **settings: str) -> tupl
     goal = Goal(workers=loaded.worker_concurrency, mix=mix, seconds=seconds, step_seconds=2.0, rounds=1)
     log, began = io.StringIO(), time.monotonic()
     logs.configure(log, json=True)
-    plan = tune(goal, time.monotonic) if LONG else explain(goal, lambda: time.monotonic() - began > seconds)
+    plan = (
+        tune(goal, time.monotonic)
+        if LONG
+        else find_bottleneck(goal, lambda: time.monotonic() - began > seconds)
+    )
     with trio.fail_after(3 * seconds):
         async with open_rig(loaded, environ, trio.current_time) as rig:
-            await drive(plan, rig, _Silent())
+            await drive(plan, rig, _SilentProgress())
     lines = [json.loads(line) for line in log.getvalue().splitlines()]
     for line in lines:
         if line["event"] in ("tune_stage", "tune_experiment", "tune_verdict"):
@@ -118,7 +121,7 @@ async def name_bottleneck(redis_url: str, s3_port: int, **settings: str) -> tupl
 
 
 async def expect(bottleneck: str, redis_url: str, s3_port: int, **settings: str) -> None:
-    """Fail when the search names another bottleneck, twice; what it cannot tell it may leave open."""
+    """Fail if the search names another bottleneck twice; skip if it cannot decide."""
     for _ in range(ATTEMPTS):
         named, waited = await name_bottleneck(redis_url, s3_port, **settings)
         if named == bottleneck:
@@ -128,33 +131,35 @@ async def expect(bottleneck: str, redis_url: str, s3_port: int, **settings: str)
     pytest.fail(f"named {named}, not {bottleneck}")
 
 
-async def test_configuration(redis_server: RedisServer, start: Start) -> None:
+async def test_single_worker_is_named_configuration(redis_server: RedisServer, start: Start) -> None:
     """One worker and an S3 that answers after 10 ms: everything waits for that worker."""
     s3 = start("s3_stand_in.py", "--delay-ms", 10)
     await expect("configuration", redis_server.url, s3, WORKER_CONCURRENCY="1")
 
 
-async def test_s3_throttles(redis_server: RedisServer, start: Start) -> None:
-    """An S3 that answers 503 above 80 requests a second."""
+async def test_throttling_s3_is_named(redis_server: RedisServer, start: Start) -> None:
+    """An S3 that answers 503 above 80 requests per second."""
     s3 = start("s3_stand_in.py", "--limit", 80)
     await expect("S3", redis_server.url, s3)
 
 
-async def test_slow_redis(redis_server: RedisServer, start: Start) -> None:
+async def test_slow_redis_is_named(redis_server: RedisServer, start: Start) -> None:
     """A Redis that is 60 ms away."""
     proxy = start("slow_proxy.py", redis_server.port, "--delay-ms", 60)
     url = redis_server.url.replace(f":{redis_server.port}", f":{proxy}")
     await expect("Redis", url, start("s3_stand_in.py"))
 
 
-async def test_narrow_network(redis_server: RedisServer, start: Start) -> None:
-    """A way to S3 that carries 2 MB a second."""
+async def test_narrow_network_is_named(redis_server: RedisServer, start: Start) -> None:
+    """A connection to S3 that carries 2 MB per second."""
     proxy = start("slow_proxy.py", start("s3_stand_in.py"), "--bandwidth", 2e6)
     await expect("network", redis_server.url, proxy, **BIG)
 
 
-async def test_busy_core(redis_server: RedisServer, start: Start, busy_core: Callable[[], None]) -> None:
-    """A neighbour takes half of the core that the service runs on."""
+async def test_busy_core_is_named_cpu(
+    redis_server: RedisServer, start: Start, busy_core: Callable[[], None]
+) -> None:
+    """Another process takes half of the core that the service runs on."""
     s3 = start("s3_stand_in.py")
     busy_core()
     await expect("CPU", redis_server.url, s3, **BIG)

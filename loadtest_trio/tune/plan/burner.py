@@ -1,8 +1,8 @@
-"""Takes a share of its time from the event loop's thread: the CPU that the service then lacks.
+"""Burns a share of the event loop thread's time, so that the service has less CPU.
 
-In small bites: while one is taken nothing else runs on the loop, and no thread of Redis gets the
-interpreter's lock, so a bite is what every wait may become longer by. And in wall time: on a machine that
-others use too, a share of CPU time would take more and more of the time that is left.
+It burns in short bursts: during a burst nothing else runs on the loop and no Redis thread gets the
+interpreter's lock, so one burst is the most that any wait grows by. The share is of wall time: on a machine
+shared with other programs, a share of CPU time would take more and more of the time that is left.
 """
 
 import math
@@ -11,20 +11,20 @@ import time
 import trio
 
 _PERIOD_SECONDS = 0.002
-_LARGEST_BITE_SECONDS = 0.002
+_MAX_BURST_SECONDS = 0.002
 
 
-def bite(share: float, idle_seconds: float) -> float:
-    """Return how long to burn after a pause, so that burning is that share of the whole.
+def burst(share: float, idle_seconds: float) -> float:
+    """Return how long to burn after a pause, so that burning takes the given share of both together.
 
     Args:
         share: Of the thread's time, from 0 to below 1.
-        idle_seconds: The pause just over.
+        idle_seconds: Length of the pause that has just ended.
 
     Returns:
-        Seconds; never more than 2 ms: a long pause is not made up for.
+        Seconds, at most 2 ms: the burner does not catch up after a long pause.
     """
-    return min(share * idle_seconds / (1 - share), _LARGEST_BITE_SECONDS)
+    return min(share * idle_seconds / (1 - share), _MAX_BURST_SECONDS)
 
 
 async def burn(share: float) -> None:
@@ -39,6 +39,6 @@ async def burn(share: float) -> None:
     while True:
         await trio.sleep(_PERIOD_SECONDS * (1 - share))
         now = time.perf_counter()
-        value, ended = 1.0, now + bite(share, now - ended)
+        value, ended = 1.0, now + burst(share, now - ended)
         while time.perf_counter() < ended:
             value = math.sqrt(value + 1.0)

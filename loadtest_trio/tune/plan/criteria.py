@@ -1,9 +1,9 @@
-"""Did the system keep up with what it was offered? Pure.
+"""Judges whether the system kept up with the offered load. Pure.
 
-A step fails when the generator falls behind its own schedule, the backlog grows with statistical
-confidence, goodput is under 97 % of what was offered, the end-to-end p99 passes the objective, or errors
-pass 1 %. Median latency and error rate can look perfect while a queue grows without end, so the backlog
-decides, and as long as noise could explain what it does, the answer is "measure on".
+A step fails if the generator falls behind its own schedule, the backlog grows with statistical confidence,
+goodput is under 97 % of the offered rate, the end-to-end p99 exceeds the objective, or more than 1 % of the
+attempts fail. Median latency and error rate can look perfect while a queue grows without bound, so the
+backlog decides; while noise could explain its changes, the answer is "keep measuring".
 """
 
 from statistics import fmean, stdev
@@ -11,23 +11,23 @@ from statistics import fmean, stdev
 import attrs
 
 from loadtest_trio.report.extras import need
-from loadtest_trio.tune.plan.steps import Observation
+from loadtest_trio.tune.plan.observations import Observation
 
 _ONE_SIDED = 0.95
-_FEWEST_SLICES = 4
-GROWTH_WORTH_A_NAME = 0.02  # of the offered rate; what a probe of a few seconds may ignore
-_FEWEST_FOR_P99 = 100
+_MIN_SLICES = 4
+NEGLIGIBLE_GROWTH = 0.02  # share of the offered rate; a probe of a few seconds may ignore slower growth
+_MIN_FOR_P99 = 100
 
 
 @attrs.frozen
 class Limits:
-    """What a step has to keep.
+    """The criteria for a step to pass.
 
     Attributes:
-        objective_p99_ms: End to end.
-        goodput: Least share of what was offered.
-        errors: Largest share of attempts that fail.
-        schedule_lag_ms: The scheduler may be this late.
+        objective_p99_ms: Maximum end-to-end p99.
+        goodput: Minimum goodput as a share of the offered rate.
+        errors: Maximum share of failed attempts.
+        schedule_lag_ms: Maximum lag of the scheduler.
     """
 
     objective_p99_ms: float = 1000.0
@@ -38,11 +38,11 @@ class Limits:
 
 @attrs.frozen
 class Judgement:
-    """The answer.
+    """The result of judging a step.
 
     Attributes:
-        passed: None while noise could explain either.
-        reasons: Why it failed, in words.
+        passed: None while noise could explain either answer.
+        reasons: Why the step failed.
     """
 
     passed: bool | None
@@ -55,12 +55,12 @@ def judge(
     """Judge one step.
 
     Args:
-        observation: What it showed so far.
-        limits: What it has to keep.
-        final: Whether there is no more time: then the best guess counts.
-        looks: How often the step is judged in all. Who looks again and again sees growth by chance in
-            the end, so each look has to be surer (Bonferroni), and all of them together are 95 % sure.
-        growth: Slower growth of the backlog, as a share of what was offered, is let pass.
+        observation: The measurement so far.
+        limits: The criteria.
+        final: Whether this is the last look; the best estimate then decides.
+        looks: Total number of times that the step is judged. Repeated looks eventually see growth by
+            chance, so each look needs more confidence (Bonferroni); all together they have 95 %.
+        growth: Backlog growth up to this share of the offered rate is tolerated.
     """
     reasons = list(_broken(observation, limits))
     low, middle, high = deficit(observation, looks)
@@ -87,21 +87,20 @@ def _broken(observation: Observation, limits: Limits) -> list[str]:
         reasons.append(f"{100 * observation.error_share:.1f} % of the attempts fail")
     done = sum(each.done for each in observation.slices)
     p99 = observation.p99_ms
-    if p99 is not None and p99 > limits.objective_p99_ms and done >= _FEWEST_FOR_P99:
+    if p99 is not None and p99 > limits.objective_p99_ms and done >= _MIN_FOR_P99:
         reasons.append(f"end-to-end p99 is {p99:.0f} ms, over the objective")
     return reasons
 
 
 def deficit(observation: Observation, looks: int = 1) -> tuple[float, float, float]:
-    """Return the growth of the backlog as a share of what was offered: lower bound, mean, upper bound.
+    """Return the growth of the backlog as a share of the offered rate: lower bound, mean, upper bound.
 
-    Both bounds are one-sided, at 95 % over all looks (Student's t over the slices). The changes of a
-    stable queue undo one another, so for it the bounds are wider than needed: errors are on the side of
-    measuring on.
+    Both bounds are one-sided, at 95 % over all looks (Student's t over the slices). In a stable queue,
+    successive changes cancel out, so the bounds are wider than necessary and err towards more measuring.
     """
     changes = [(each.created - each.done) / each.seconds for each in observation.slices]
     offered = observation.offered
-    if len(changes) < _FEWEST_SLICES or not offered:
+    if len(changes) < _MIN_SLICES or not offered:
         return -1.0, 0.0, 1.0
     middle = fmean(changes) / offered
     error = stdev(changes) / offered / len(changes) ** 0.5

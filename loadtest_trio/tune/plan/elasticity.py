@@ -1,7 +1,7 @@
-"""By how much throughput follows a resource, and how sure that is. Pure.
+"""The elasticity of throughput to a resource, with its confidence interval. Pure.
 
-The elasticity is the relative change of throughput over the relative change of the resource, in
-logarithms. 1: it is all that counts. 0: it does not count.
+Elasticity is the change of log throughput per change of the log resource: 1 means that the resource is fully
+limiting, 0 that it is irrelevant.
 """
 
 from collections.abc import Iterable, Sequence
@@ -13,19 +13,19 @@ import attrs
 
 from loadtest_trio.report.extras import need
 from loadtest_trio.report.statistics import interval, resampled_means
-from loadtest_trio.tune.plan.steps import Slice
+from loadtest_trio.tune.plan.observations import Slice
 
-_SURE = 0.975  # one end of a two-sided 95 %
+_QUANTILE = 0.975  # one end of a two-sided 95 % interval
 
 
 @attrs.frozen
 class Elasticity:
-    """What an experiment showed.
+    """The result of an experiment.
 
     Attributes:
         value: The elasticity.
         low: Lower end of its 95 % interval.
-        high: Upper end.
+        high: Upper end of the interval.
     """
 
     value: float
@@ -44,8 +44,8 @@ def elasticity(
     Args:
         before: Slices of the baseline.
         after: Slices of the experiment.
-        factor: By what the resource changed.
-        drift: See `drift_of`; the interval is at least this wide either way.
+        factor: Factor by which the resource changed.
+        drift: Minimum half-width of the interval, before scaling by the factor; see `drift_of`.
     """
     numpy = need("numpy")
     samples: list[Any] = [numpy.log(_means(part, seed)) for seed, part in enumerate((before, after))]
@@ -55,24 +55,24 @@ def elasticity(
 
 
 def drift_of(baselines: Sequence[float], rounds: int) -> float:
-    """Return by how much the baseline's wandering alone may explain a change, in logarithms, at 95 %.
+    """Return the change (in logarithms, at 95 %) that drift between baseline steps alone may explain.
 
-    Slices of one step say nothing about how steps differ from one another; the baselines do. There are
-    few of them, so their spread is not well known itself: Student's t, not the normal distribution.
+    The slices of one step do not show how steps differ from one another; repeated baselines do. They are
+    few, so their spread is uncertain too: hence Student's t and not the normal distribution.
 
     Args:
-        baselines: Messages a second of each baseline step.
-        rounds: How many steps the experiment's mean is made of.
+        baselines: Messages per second of each baseline step.
+        rounds: Number of steps in the experiment's mean.
     """
     if len(baselines) < 2:
         return 0.0
     spread = stdev(log(max(rate, 0.5)) for rate in baselines)
-    student = float(need("scipy.stats").t.ppf(_SURE, len(baselines) - 1))
+    student = float(need("scipy.stats").t.ppf(_QUANTILE, len(baselines) - 1))
     return student * spread * sqrt(1 / rounds + 1 / len(baselines))
 
 
 def mean_rate(slices: Iterable[Slice]) -> float:
-    """Return messages done a second; never 0, so that it has a logarithm."""
+    """Return messages done per second; never 0, so that it has a logarithm."""
     parts = list(slices)
     return max(0.5, sum(each.done for each in parts)) / sum(each.seconds for each in parts)
 

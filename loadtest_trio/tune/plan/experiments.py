@@ -1,8 +1,8 @@
-"""Small experiments: change one thing, see what throughput does. Pure.
+"""Experiments that change one resource and measure the effect on throughput. Pure.
 
-Each change is as large as the noise demands: a burn of 5 % of a core drowns in the 10 % by which one
-second differs from the next. The baseline is measured anew between the experiments, so that what drifts
-(a disk that fills, a noisy neighbour) does not pass for an effect.
+Each change is large enough to stand out from noise: burning 5 % of a core would drown in the 10 % by which
+one second differs from the next. The baseline is measured again between experiments, so that drift (a disk
+that fills up, a noisy neighbour) is not mistaken for an effect.
 """
 
 from collections.abc import Callable
@@ -12,38 +12,36 @@ from math import ceil
 import attrs
 
 from loadtest_trio.tune.plan.elasticity import Elasticity, drift_of, elasticity, mean_rate
-from loadtest_trio.tune.plan.joined import join
-from loadtest_trio.tune.plan.stage import stage
+from loadtest_trio.tune.plan.observations import Observation, Slice, join
 from loadtest_trio.tune.plan.steps import (
-    Finding,
     Handicap,
     Kind,
-    Observation,
     Plan,
     PlanInterruptedError,
-    Slice,
     Step,
+    TuneEvent,
     measured,
+    stage_event,
 )
 
 BURN = 0.25
 HALF = 0.5
-_LEAST_REDIS_MS, _LEAST_S3_MS = 1.0, 2.0
-_MORE_ROUNDS = 2
-_BASELINE_EVERY = 2  # experiments; and at both ends, so that one round has four
+_MIN_REDIS_MS, _MIN_S3_MS = 1.0, 2.0
+_EXTRA_ROUNDS = 2
+_BASELINE_EVERY = 2  # experiments; also at both ends, so that one round has four baselines
 
 
 @attrs.frozen
 class Experiment:
-    """One change.
+    """One change of one resource.
 
     Attributes:
         name: ``cpu``, ``size``, ``redis``, ``s3``, ``more workers`` or ``fewer workers``.
-        change: In words.
+        change: The change in words.
         workers: Concurrency.
-        handicap: What is made worse.
-        factor: By what the resource changes; the elasticity's denominator is its logarithm. Below 1 the
-            resource gets scarcer, so that throughput falls with it.
+        handicap: What is slowed down.
+        factor: Factor on the resource; its logarithm is the elasticity's denominator. Below 1 the resource
+            becomes scarcer, and throughput is expected to fall.
     """
 
     name: str
@@ -53,14 +51,14 @@ class Experiment:
     factor: float
 
 
-Clear = Callable[[Observation, dict[str, Elasticity]], bool]
+IsClear = Callable[[Observation, dict[str, Elasticity]], bool]
 
 
 def design(workers: int, baseline: Observation) -> list[Experiment]:
     """Return the experiments for a system that behaves like `baseline`."""
     usage = baseline.usage
     redis, s3 = max(usage.redis_ms, 0.1), max(usage.s3_ms, 0.1)
-    more_redis, more_s3 = max(_LEAST_REDIS_MS, redis / 2), max(_LEAST_S3_MS, s3 / 2)
+    more_redis, more_s3 = max(_MIN_REDIS_MS, redis / 2), max(_MIN_S3_MS, s3 / 2)
     more, fewer = max(workers + 1, ceil(1.25 * workers)), max(1, int(0.75 * workers))
     none = Handicap()
     slow_redis, slow_s3 = Handicap(redis_seconds=more_redis / 1000), Handicap(s3_seconds=more_s3 / 1000)
@@ -80,16 +78,16 @@ def design(workers: int, baseline: Observation) -> list[Experiment]:
 
 @attrs.define
 class Trials:
-    """The experiments at one concurrency, and what they have shown so far.
+    """The experiments at one concurrency, and their results so far.
 
     Args:
         workers: Concurrency of the baseline.
-        seconds: Of each step.
+        seconds: Duration of each step.
 
     Attributes:
-        baselines: Each baseline step.
-        unchanged: Every step whose service had no handicap: its concurrency, and what it showed.
-        found: Each experiment's elasticity by name, as of the last whole round.
+        baselines: The observation of each baseline step.
+        unchanged: Concurrency and observation of every step without a handicap.
+        found: Experiment name -> elasticity, as of the last complete round.
     """
 
     workers: int
@@ -101,27 +99,29 @@ class Trials:
 
     @property
     def baseline(self) -> Observation:
-        """All baseline steps as one."""
+        """All baseline steps joined into one."""
         return reduce(join, self.baselines)
 
-    def run(self, rounds: int, hurry: Callable[[], bool], clear: Clear = lambda _, __: True) -> Plan[None]:
-        """Make all experiments, with baselines in between; then, or when interrupted, tell of them.
+    def run(
+        self, rounds: int, out_of_time: Callable[[], bool], clear: IsClear = lambda _, __: True
+    ) -> Plan[None]:
+        """Make all experiments with baselines in between; log them at the end or when interrupted.
 
         Args:
-            rounds: How often each experiment is made, before anybody asks whether it is clear.
-            hurry: Whether time is running out; the first round is always completed.
-            clear: Whether what was found is clear; if not, up to two more rounds are made.
+            rounds: Minimum number of rounds, unless time runs out.
+            out_of_time: Whether time is running out; the first round is always completed.
+            clear: Whether the results are conclusive; if not, up to two more rounds are made.
         """
         try:
             yield from self._baseline()
-            for number in range(rounds + _MORE_ROUNDS):
-                if number and (hurry() or (number >= rounds and clear(self.baseline, self.found))):
+            for number in range(rounds + _EXTRA_ROUNDS):
+                if number and (out_of_time() or (number >= rounds and clear(self.baseline, self.found))):
                     break
                 yield from self._round(number + 1)
         except PlanInterruptedError:
-            yield from self._lines(self._elasticities(1))
+            yield from self._events(self._elasticities(1))
             raise
-        yield from self._lines(self.found)
+        yield from self._events(self.found)
 
     def _round(self, number: int) -> Plan[None]:
         experiments = list(self._made) or design(self.workers, self.baselines[0])
@@ -139,7 +139,7 @@ class Trials:
     def _measure(self, workers: int, handicap: Handicap, change: str) -> Plan[Observation]:
         step = Step(Kind.EXPERIMENT, self.seconds, workers, handicap=handicap, change=change)
         seen = yield from measured(step)
-        yield stage(step, seen)
+        yield stage_event(step, seen)
         if handicap == Handicap():
             self.unchanged.append((workers, seen))
         return seen
@@ -151,13 +151,15 @@ class Trials:
             for each, slices in self._made.items()
         }
 
-    def _lines(self, found: dict[str, Elasticity]) -> Plan[None]:
+    def _events(self, found: dict[str, Elasticity]) -> Plan[None]:
         for each, slices in self._made.items():
-            yield _line(each, mean_rate(self.baseline.slices), mean_rate(slices), found[each.name])
+            yield _experiment_event(
+                each, mean_rate(self.baseline.slices), mean_rate(slices), found[each.name]
+            )
 
 
-def _line(experiment: Experiment, before: float, after: float, found: Elasticity) -> Finding:
-    return Finding(
+def _experiment_event(experiment: Experiment, before: float, after: float, found: Elasticity) -> TuneEvent:
+    return TuneEvent(
         "tune_experiment",
         {
             "experiment": experiment.name,

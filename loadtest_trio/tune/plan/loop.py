@@ -1,4 +1,4 @@
-"""The thin loop: asks the plan what to do, has it done, writes down what comes of it."""
+"""Carries out a plan: makes its steps on a rig and logs its events."""
 
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
@@ -6,57 +6,58 @@ from typing import Any, Protocol
 import trio
 
 from loadtest_trio.metrics import logs
-from loadtest_trio.tune.plan.steps import Finding, Observation, Plan, PlanInterruptedError, Step
+from loadtest_trio.tune.plan.observations import Observation
+from loadtest_trio.tune.plan.steps import Plan, PlanInterruptedError, Step, TuneEvent
 
 
 class Rig(Protocol):
-    """What makes steps; `loadtest_trio.tune.rig.rig.ServiceRig` is one.
+    """Makes the steps of a plan, as `loadtest_trio.tune.rig.rig.ServiceRig` does.
 
     Attributes:
-        stage: The number of the step under way.
+        stage: Number of the current step.
     """
 
     stage: int
 
     async def measure(self, step: Step) -> Observation:
-        """Make one step and return what it showed."""
+        """Make one step and return its observation."""
         ...
 
 
 class Progress(Protocol):
-    """Told how it goes."""
+    """Shows the progress of a plan."""
 
     def step(self, step: Step) -> None:
-        """A step begins."""
+        """Show that a step begins."""
 
-    def finding(self, finding: Finding) -> None:
-        """Something was found."""
+    def event(self, event: TuneEvent) -> None:
+        """Show an event of the plan."""
 
 
 async def drive(plan: Plan[Any], rig: Rig, progress: Progress) -> None:
-    """Carry out a plan to its end; when that is cut short, write down what it has found by then.
+    """Carry out a plan to its end; if interrupted, log its results so far.
 
     Args:
-        plan: What to do.
+        plan: The plan.
         rig: Makes the steps.
-        progress: Told how it goes.
+        progress: Is shown each step and event.
     """
     began = trio.current_time()
 
-    def say(finding: Finding) -> None:
-        progress.finding(finding)
+    def log(event: TuneEvent) -> None:
+        progress.event(event)
         uptime = round(trio.current_time() - began, 3)
-        logs.event(finding.event, **{"stage": rig.stage, "at_seconds": uptime, **finding.fields})
+        logs.event(event.name, **{"stage": rig.stage, "at_seconds": uptime, **event.fields})
 
     try:
-        await _follow(plan, rig, progress, say)
+        await _follow(plan, rig, progress, log)
     except BaseException:
-        for finding in last_words(plan):
-            say(finding)
+        for event in final_events(plan):
+            log(event)
         raise
 
 
-async def _follow(plan: Plan[Any], rig: Rig, progress: Progress, say: Callable[[Finding], None]) -> None:
+async def _follow(plan: Plan[Any], rig: Rig, progress: Progress, log: Callable[[TuneEvent], None]) -> None:
     answer: Observation | None = None
     while True:
         try:
@@ -64,18 +65,18 @@ async def _follow(plan: Plan[Any], rig: Rig, progress: Progress, say: Callable[[
         except StopIteration:
             return
         answer = None
-        if isinstance(item, Finding):
-            say(item)
+        if isinstance(item, TuneEvent):
+            log(item)
         else:
             progress.step(item)
             answer = await rig.measure(item)
 
 
-def last_words(plan: Plan[Any]) -> Iterator[Finding]:
-    """Interrupt a plan, and yield what it has found and not yet said."""
+def final_events(plan: Plan[Any]) -> Iterator[TuneEvent]:
+    """Interrupt a plan and yield the events for its results so far."""
     try:
         item = plan.throw(PlanInterruptedError())
-        while isinstance(item, Finding):
+        while isinstance(item, TuneEvent):
             yield item
             item = next(plan)
     except (PlanInterruptedError, StopIteration):

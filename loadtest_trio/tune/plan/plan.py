@@ -1,8 +1,7 @@
-"""The whole of `tune`: baseline, search, sweep, experiments, costs. Pure.
+"""The complete plan of `tune`: baseline, search, sweep, experiments, costs. Pure.
 
-Each part has its share of the time. When time runs out a part ends with what it knows, and the parts
-that answer the first questions (how much, why) come before those that answer the next ones. A plan that
-is interrupted says what it has found by then.
+Each part has a share of the time and ends with its results so far when that runs out. The main questions (how
+much, and why) are answered first. An interrupted plan still logs its results.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -10,62 +9,63 @@ from typing import Any
 
 import attrs
 
-from loadtest_trio.tune.plan import costs, littles_law, scaling
+from loadtest_trio.tune.plan import cost_stages, littles_law, scaling
 from loadtest_trio.tune.plan.criteria import Limits
 from loadtest_trio.tune.plan.experiments import Trials
-from loadtest_trio.tune.plan.reasons import CONFIGURATION, MIXED
-from loadtest_trio.tune.plan.scaling import Point
-from loadtest_trio.tune.plan.search import Pace, Saturation, Search
-from loadtest_trio.tune.plan.stage import stage
+from loadtest_trio.tune.plan.explanation import CONFIGURATION, MIXED
+from loadtest_trio.tune.plan.observations import Observation
+from loadtest_trio.tune.plan.scaling import MIN_CONCURRENCIES, Point
+from loadtest_trio.tune.plan.search import Saturation, Search, StepDurations
 from loadtest_trio.tune.plan.steps import (
-    Finding,
     Kind,
-    Observation,
     Plan,
     PlanInterruptedError,
     Step,
+    TuneEvent,
     measured,
+    stage_event,
 )
-from loadtest_trio.tune.plan.sweep import MOST_WORKERS, sweep
 from loadtest_trio.tune.plan.verdict import decide
 
 # The search stops bisecting early enough for two confirmations before the sweep has to begin. Costs are
-# measured whole or not at all: with the default of 210 s, the last part begins before 206 s and takes 40.
+# measured completely or not at all: of the default 210 s, they begin before 206 s and take 40 s.
 _BISECT_UNTIL, _SWEEP_UNTIL, _EXPERIMENTS_UNTIL, _COSTS_FROM = 0.32, 0.58, 0.78, 0.98
-_FIRST_RATE = 0.5  # of what the closed loop does
-_SWEEP_STEP = 0.8  # of the other steps' length: the sweep has many, and they hold each other up
+MAX_WORKERS = 256
+_MIN_SPEEDUP = 1.05  # a doubling of workers that gains less than 5 % counts as no gain
+_FIRST_RATE = 0.5  # share of the closed loop's throughput
+_SWEEP_STEP = 0.8  # share of the other steps' length: the sweep has many, and one fit uses them all
 
 
 @attrs.frozen(kw_only=True)
 class Goal:
-    """What is asked.
+    """The parameters of a search.
 
     Attributes:
         workers: The configured concurrency.
         mix: The configured mix, operation -> weight.
-        limits: What the system has to keep.
-        pace: How long the steps of the search take.
-        seconds: How long all of it may take.
-        step_seconds: Of an experiment, a cost stage.
+        limits: Criteria for a step to pass.
+        durations: How long the steps of the search take.
+        seconds: Maximum duration of the whole plan.
+        step_seconds: Duration of an experiment or a cost stage.
         rounds: How often each experiment is made.
-        most_workers: The sweep goes no further.
+        most_workers: Upper limit of the sweep.
     """
 
     workers: int
     mix: Mapping[str, float]
     limits: Limits = attrs.field(factory=Limits)
-    pace: Pace = attrs.field(factory=Pace)
+    durations: StepDurations = attrs.field(factory=StepDurations)
     seconds: float = 210.0
     step_seconds: float = 3.0
     rounds: int = 2
-    most_workers: int = MOST_WORKERS
+    most_workers: int = MAX_WORKERS
 
 
 def tune(goal: Goal, clock: Callable[[], float]) -> Plan[None]:
     """Find the saturation point and name the bottleneck.
 
     Args:
-        goal: What is asked.
+        goal: The parameters of the search.
         clock: Monotonic seconds.
     """
     began = clock()
@@ -75,76 +75,105 @@ def tune(goal: Goal, clock: Callable[[], float]) -> Plan[None]:
 
     step = Step(Kind.CALIBRATE, goal.step_seconds, goal.workers, change="closed loop")
     baseline = yield from measured(step)
-    yield stage(step, baseline)
+    yield stage_event(step, baseline)
     first = max(1.0, _FIRST_RATE * baseline.goodput)
-    search = Search(goal.workers, first, goal.limits, goal.pace, past(_BISECT_UNTIL))
+    search = Search(goal.workers, first, goal.limits, goal.durations, past(_BISECT_UNTIL))
     yield from _find_saturation(search)
     points = [Point(goal.workers, baseline)]
     try:
         yield from sweep(_SWEEP_STEP * goal.step_seconds, past(_SWEEP_UNTIL), points, goal.most_workers)
-        yield from explain(goal, past(_EXPERIMENTS_UNTIL), points)
+        yield from find_bottleneck(goal, past(_EXPERIMENTS_UNTIL), points)
     except PlanInterruptedError:
-        yield from _say_scaling(points, search)
+        yield from _log_scaling(points, search)
         raise
-    yield from _say_scaling(points, search)
-    alike = [point.observation.work for point in points if point.workers == goal.workers]
-    known = [work for work in alike if work]
-    yield from costs.measure(goal.workers, goal.step_seconds, goal.mix, known, past(_COSTS_FROM))
+    yield from _log_scaling(points, search)
+    works = [point.observation.work for point in points if point.workers == goal.workers]
+    known = [work for work in works if work]
+    yield from cost_stages.measure_costs(goal.workers, goal.step_seconds, goal.mix, known, past(_COSTS_FROM))
+
+
+def sweep(
+    seconds: float, out_of_time: Callable[[], bool], points: list[Point], most: int = MAX_WORKERS
+) -> Plan[None]:
+    """Double the workers of a closed loop until two doublings in a row gain nothing.
+
+    Args:
+        seconds: Duration of each step.
+        out_of_time: Whether time is running out; the steps that a fit needs are always made.
+        points: Receives each point.
+        most: Maximum number of workers.
+    """
+    workers, gainless, best, count = 1, 0, 0.0, 0
+    while workers <= most:
+        if count >= MIN_CONCURRENCIES and (gainless >= 2 or out_of_time()):
+            return
+        step = Step(Kind.SWEEP, seconds, workers)
+        point = Point(workers, (yield from measured(step)))
+        yield stage_event(step, point.observation)
+        points.append(point)
+        gainless = 0 if point.rate > _MIN_SPEEDUP * best else gainless + 1
+        best, count, workers = max(best, point.rate), count + 1, workers * 2
 
 
 def _find_saturation(search: Search) -> Plan[None]:
     try:
         found = yield from search.run()
     except PlanInterruptedError:
-        yield _saturation(search.known(), search.workers)
+        yield _saturation_event(search.known(), search.workers)
         raise
-    yield _saturation(found, search.workers)
+    yield _saturation_event(found, search.workers)
 
 
-def _say_scaling(points: Sequence[Point], search: Search) -> Plan[None]:
+def _log_scaling(points: Sequence[Point], search: Search) -> Plan[None]:
     found = scaling.scaling(points)
     if found:
-        law = littles_law.check([seen for _, seen in search.kept] + [each.observation for each in points])
+        law = littles_law.check(
+            [seen for _, seen in search.sustained] + [each.observation for each in points]
+        )
         yield attrs.evolve(found, fields=found.fields | ({"littles_law": law} if law else {}))
 
 
-def explain(goal: Goal, hurry: Callable[[], bool], points: list[Point] | None = None) -> Plan[Observation]:
-    """Name the bottleneck; if it is the configuration, also what would be the next one.
+def find_bottleneck(
+    goal: Goal, out_of_time: Callable[[], bool], points: list[Point] | None = None
+) -> Plan[Observation]:
+    """Name the bottleneck, and if it is the configuration, the one that would come next.
 
     Args:
-        goal: What is asked.
-        hurry: Whether time is running out.
-        points: Closed loops that were measured; those measured here go there too.
+        goal: The parameters of the search.
+        out_of_time: Whether time is running out.
+        points: The closed loops measured so far; those measured here are added.
 
     Returns:
-        The saturated system.
+        The observation of the saturated system.
     """
     points = [] if points is None else points
     swept = max(points, key=lambda point: point.rate, default=None)
     trials = Trials(goal.workers, goal.step_seconds)
-    yield from _conduct(trials, goal.rounds, hurry, points)
+    yield from _run_trials(trials, goal.rounds, out_of_time, points)
     verdict = decide(trials.baseline, trials.found)
-    yield verdict.finding()
-    if verdict.bottleneck == CONFIGURATION and swept and swept.workers > goal.workers and not hurry():
+    yield verdict.event()
+    if verdict.bottleneck == CONFIGURATION and swept and swept.workers > goal.workers and not out_of_time():
         beyond = Trials(swept.workers, goal.step_seconds)
-        yield from _conduct(beyond, 1, hurry, points)
-        after = decide(beyond.baseline, beyond.found).finding()
-        yield Finding("tune_next_verdict", after.fields | {"workers": swept.workers})
+        yield from _run_trials(beyond, 1, out_of_time, points)
+        after = decide(beyond.baseline, beyond.found).event()
+        yield TuneEvent("tune_next_verdict", after.fields | {"workers": swept.workers})
     return trials.baseline
 
 
-def _conduct(trials: Trials, rounds: int, hurry: Callable[[], bool], points: list[Point]) -> Plan[None]:
+def _run_trials(
+    trials: Trials, rounds: int, out_of_time: Callable[[], bool], points: list[Point]
+) -> Plan[None]:
     def clear(*found: Any) -> bool:
         return decide(*found).bottleneck != MIXED
 
     try:
-        yield from trials.run(rounds, hurry, clear)
+        yield from trials.run(rounds, out_of_time, clear)
     finally:
         points += [Point(workers, seen) for workers, seen in trials.unchanged]
 
 
-def _saturation(found: Saturation, workers: int) -> Finding:
-    return Finding(
+def _saturation_event(found: Saturation, workers: int) -> TuneEvent:
+    return TuneEvent(
         "tune_saturation",
         {
             "workers": workers,

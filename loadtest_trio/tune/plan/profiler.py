@@ -1,9 +1,9 @@
-"""Where does the CPU go? A sampling profile of this process, by operation and by component.
+"""A sampling CPU profile of this process, by operation and by component.
 
-SIGPROF arrives after every few milliseconds of CPU that the process has used (setitimer(2), ITIMER_PROF),
-and Python runs the handler on the main thread, where the whole service runs. The stack then says which
-handler (operation) and which module (component) the CPU was spent in. A thread behind RedisService can
-also have spent it: then the main thread is found waiting in the event loop, which otherwise costs nothing.
+The kernel sends SIGPROF after every few milliseconds of CPU time (setitimer(2), ITIMER_PROF), and Python runs
+the handler on the main thread, where the whole service runs. The stack shows which handler (operation) and
+which module (component) used the CPU. If the main thread is waiting in the event loop, which costs nothing,
+the CPU time was used by one of RedisService's threads.
 """
 
 import signal
@@ -35,11 +35,11 @@ _WAITING = "get_events"
 _REST = "rest"
 
 
-class Profile:
-    """Samples of one span.
+class CpuProfile:
+    """The samples taken in one period.
 
     Attributes:
-        samples: (operation, component) -> how often it was found.
+        samples: (operation, component) -> number of samples.
     """
 
     def __init__(self) -> None:
@@ -47,12 +47,12 @@ class Profile:
         self._began = time.process_time()
 
     def seconds(self) -> dict[tuple[str, str], float]:
-        """Return the CPU of the process since the beginning, shared out by the samples."""
+        """Return the process's CPU seconds since the start, distributed by the samples."""
         spent, total = time.process_time() - self._began, self.samples.total()
         return {place: spent * count / total for place, count in self.samples.items()} if total else {}
 
     def take(self, _: int, frame: FrameType | None) -> None:
-        """Take one sample: the handler of SIGPROF."""
+        """Take one sample; this is the handler of SIGPROF."""
         if frame is not None and frame.f_code.co_name == _WAITING:
             self.samples["", "Redis"] += 1
             return
@@ -74,9 +74,9 @@ def _operation(file: str) -> str:
 
 
 @contextmanager
-def profiling() -> Iterator[Profile]:
-    """Sample while the block runs; on the main thread only."""
-    profile = Profile()
+def profiling() -> Iterator[CpuProfile]:
+    """Sample while the block runs. Works only on the main thread."""
+    profile = CpuProfile()
     before = signal.signal(signal.SIGPROF, profile.take)
     signal.setitimer(signal.ITIMER_PROF, _INTERVAL_SECONDS, _INTERVAL_SECONDS)
     try:

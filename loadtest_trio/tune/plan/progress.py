@@ -1,4 +1,4 @@
-"""How the search goes, for a person at a terminal."""
+"""Shows the progress of a search on a terminal."""
 
 from collections.abc import Callable
 
@@ -7,29 +7,29 @@ from rich.live import Live
 from rich.spinner import Spinner
 from rich.text import Text
 
-from loadtest_trio.tune.plan.steps import Finding, Step
+from loadtest_trio.tune.plan.steps import Step, TuneEvent
 
-_REFRESHES = 4  # a second: the thread that draws takes its time from the service
+_REFRESHES_PER_SECOND = 4  # few, because drawing takes CPU from the service
 
 
 class TerminalProgress:
-    """A line for each result, and the step under way beneath them, with the time left.
+    """Prints a line per result, and below them the current step with the time left.
 
     Args:
-        console: Where to; silent when it is no terminal.
-        clock: Monotonic seconds; asked in the thread that draws, too.
-        seconds: How long all of it takes at most.
+        console: The terminal; nothing is shown if it is not one.
+        clock: Monotonic seconds; also called in the drawing thread.
+        seconds: Maximum duration of the search.
     """
 
     def __init__(self, console: Console, clock: Callable[[], float], seconds: float) -> None:
         self._console = console
         self._clock = clock
         self._ends = clock() + seconds
-        self._doing = "starting"
+        self._current = "starting"
         self._spinner = Spinner("dots")
-        # The display draws its content again and again, and each time asks for it: the time left goes on.
+        # The display calls `_render` at every refresh, so the time left counts down during a step.
         self._live = (
-            Live(console=console, get_renderable=self._shown, refresh_per_second=_REFRESHES)
+            Live(console=console, get_renderable=self._render, refresh_per_second=_REFRESHES_PER_SECOND)
             if console.is_terminal
             else None
         )
@@ -41,34 +41,35 @@ class TerminalProgress:
 
     def __exit__(self, *_: object) -> None:
         if self._live:
-            self._doing = "done"
+            self._current = "done"
             self._live.stop()
 
     def step(self, step: Step) -> None:
-        """Show the step under way."""
+        """Show the current step."""
         load = f"{step.rate:.0f}/s offered" if step.rate else "closed loop"
-        self._doing = f"{step.kind}: {load}, {step.workers} workers {step.change}"
+        self._current = f"{step.kind}: {load}, {step.workers} workers {step.change}"
 
-    def _shown(self) -> Spinner:
-        self._spinner.update(text=Text(f"{self._doing} · at most {left(self._ends - self._clock())} left"))
+    def _render(self) -> Spinner:
+        left = format_time_left(self._ends - self._clock())
+        self._spinner.update(text=Text(f"{self._current} · at most {left} left"))
         return self._spinner
 
-    def finding(self, finding: Finding) -> None:
-        """Show what was found."""
+    def event(self, event: TuneEvent) -> None:
+        """Print a result."""
         if self._live:
-            self._console.print(describe(finding), highlight=False, markup=False)
+            self._console.print(describe(event), highlight=False, markup=False)
 
 
-def left(seconds: float) -> str:
-    """Return a time left as minutes and seconds."""
+def format_time_left(seconds: float) -> str:
+    """Return seconds as minutes:seconds, at least 0:00."""
     minutes, rest = divmod(max(0, round(seconds)), 60)
     return f"{minutes}:{rest:02d}"
 
 
-def describe(finding: Finding) -> str:
-    """Return one readable line."""
-    fields = finding.fields
-    match finding.event:
+def describe(event: TuneEvent) -> str:
+    """Return an event as one readable line."""
+    fields = event.fields
+    match event.name:
         case "tune_stage":
             result = {True: "passed", False: "; ".join(fields["reasons"]), None: ""}[fields["passed"]]
             return (
@@ -85,7 +86,7 @@ def describe(finding: Finding) -> str:
             )
         case "tune_users_verdict":
             how = "confirmed" if fields["confirmed"] else "not confirmed"
-            return f"{fields['sustained']:,} {fields['unit']} ({how}); what gave in: {fields['bottleneck']}"
+            return f"{fields['sustained']:,} {fields['unit']} ({how}); bottleneck: {fields['bottleneck']}"
         case "tune_saturation":
             return f"saturation point: {fields['rate']:.0f} messages a second"
         case "tune_experiment":
@@ -94,4 +95,4 @@ def describe(finding: Finding) -> str:
             )
         case "tune_verdict" | "tune_next_verdict":
             return f"bottleneck: {fields['bottleneck']}. {' '.join(fields['because'])}"
-    return finding.event.removeprefix("tune_")
+    return event.name.removeprefix("tune_")

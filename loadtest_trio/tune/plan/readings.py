@@ -1,4 +1,4 @@
-"""From metrics lines to an observation: what the planner sees is what the log says. Pure."""
+"""Turns metrics lines into an observation: the planner uses only what the log says. Pure."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
@@ -7,22 +7,22 @@ from typing import Any
 
 from loadtest_trio.report.histograms import MergedLatencies, merge
 from loadtest_trio.tune.plan.cost_model import OPERATIONS, Work
-from loadtest_trio.tune.plan.steps import Observation, Slice, Usage
+from loadtest_trio.tune.plan.observations import Observation, Slice, Usage
 
-Line = Mapping[str, Any]
-_CHANNELS = ("claim", "settle", "enqueue")  # each has one call under way at most
+MetricsLine = Mapping[str, Any]
+_CHANNELS = ("claim", "settle", "enqueue")  # each has at most one call in progress
 _NOTHING = MergedLatencies()
 
 
 def observe(
-    lines: Sequence[Line], workers: int, profile: Mapping[tuple[str, str], float] | None = None
+    lines: Sequence[MetricsLine], workers: int, profile: Mapping[tuple[str, str], float] | None = None
 ) -> Observation:
-    """Return what a span of metrics lines shows.
+    """Return the observation of a period.
 
     Args:
-        lines: Two or more; the first only says where the span begins.
+        lines: Two or more metrics lines; the first one only marks the beginning.
         workers: Concurrency.
-        profile: What a sampling profiler saw in the span; see `cost_model.Work`.
+        profile: CPU seconds of the period by operation and component; see `cost_model.Work`.
     """
     first, last, span = lines[0], lines[-1], lines[1:]
     merged = merge(span)
@@ -42,7 +42,7 @@ def observe(
     )
 
 
-def _slice(before: Line, after: Line) -> Slice:
+def _slice(before: MetricsLine, after: MetricsLine) -> Slice:
     return Slice(
         seconds=after["uptime_seconds"] - before["uptime_seconds"],
         created=after["messages_created"] - before["messages_created"],
@@ -51,15 +51,15 @@ def _slice(before: Line, after: Line) -> Slice:
     )
 
 
-def _done(line: Line) -> int:
+def _done(line: MetricsLine) -> int:
     return int(line["messages_processed"]) + int(line["messages_missed"])
 
 
-def _seconds(lines: Sequence[Line]) -> float:
+def _seconds(lines: Sequence[MetricsLine]) -> float:
     return float(lines[-1]["uptime_seconds"] - lines[0]["uptime_seconds"])
 
 
-def _usage(lines: Sequence[Line], merged: Mapping[str, MergedLatencies], workers: int) -> Usage:
+def _usage(lines: Sequence[MetricsLine], merged: Mapping[str, MergedLatencies], workers: int) -> Usage:
     seconds = _seconds(lines)
     span = lines[1:]
     at_work = sum(_total(merged.get(f"{name}.service_ms", _NOTHING)) for name in OPERATIONS)
@@ -93,22 +93,22 @@ def _total(distribution: MergedLatencies) -> float:
     return distribution.count * distribution.mean_ms / 1000
 
 
-def _weights(lines: Sequence[Line]) -> Iterator[tuple[float, Line]]:
+def _weights(lines: Sequence[MetricsLine]) -> Iterator[tuple[float, MetricsLine]]:
     for before, after in pairwise(lines):
         yield after["uptime_seconds"] - before["uptime_seconds"], after
 
 
-def _mean(lines: Sequence[Line], field: str) -> float:
+def _mean(lines: Sequence[MetricsLine], field: str) -> float:
     """Return the mean of a field over time."""
     return sum(seconds * (line.get(field) or 0.0) for seconds, line in _weights(lines)) / _seconds(lines)
 
 
-def _bytes(lines: Sequence[Line], kind: str) -> int:
+def _bytes(lines: Sequence[MetricsLine], kind: str) -> int:
     first, last = (line["s3"].get(kind, {}).get("bytes", 0) for line in (lines[0], lines[-1]))
     return int(last - first)
 
 
-def _work(lines: Sequence[Line], profile: Mapping[tuple[str, str], float]) -> Work:
+def _work(lines: Sequence[MetricsLine], profile: Mapping[tuple[str, str], float]) -> Work:
     first, last = (lines[0]["by_operation"], lines[-1]["by_operation"])
     return Work(
         cpu_seconds=_mean(lines, "cpu_percent") / 100 * _seconds(lines),
@@ -119,6 +119,6 @@ def _work(lines: Sequence[Line], profile: Mapping[tuple[str, str], float]) -> Wo
         },
         bytes_read=_bytes(lines, "GET"),
         bytes_written=_bytes(lines, "PUT"),
-        pace=_mean(lines, "pace_us"),
+        unit_us=_mean(lines, "pace_us"),
         profile=profile,
     )

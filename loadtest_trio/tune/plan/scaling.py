@@ -1,14 +1,14 @@
-"""The Universal Scalability Law, fitted to every closed loop that was measured. Pure.
+"""Fits the Universal Scalability Law to all closed loops that were measured. Pure.
 
     X(N) = λN / (1 + σ(N − 1) + κN(N − 1))
 
-λ is what one worker does alone, σ the share that waits in line (contention), κ the cost of keeping
-workers in step (coherency), which makes throughput fall beyond N = √((1 − σ) / κ).
+λ is the throughput of one worker, σ the share of serial work (contention), and κ the cost of coordination
+between workers (coherency), which makes throughput fall beyond N = √((1 − σ) / κ).
 Source: N. J. Gunther, "Guerrilla Capacity Planning", Springer 2007, chapter 4.
 
-The same concurrency measured twice does not give the same twice: the machine drifts from step to step, and
-the slices of one step know nothing of it. So every interval has two parts: the block bootstrap over slices,
-and Student's t with the spread that steps of equal concurrency showed beyond it.
+The same concurrency gives different results from step to step because the machine drifts, and the slices
+within one step do not show that drift. So every interval combines a block bootstrap over slices with
+Student's t for the additional spread between steps of equal concurrency.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,23 +20,24 @@ import attrs
 
 from loadtest_trio.report.extras import need
 from loadtest_trio.report.statistics import interval, resampled_means
-from loadtest_trio.tune.plan.steps import Finding, Observation
+from loadtest_trio.tune.plan.observations import Observation
+from loadtest_trio.tune.plan.steps import TuneEvent
 
-FEWEST = 5
-"""So many concurrencies have to be known: the law has three parameters, and two are left to disagree."""
+MIN_CONCURRENCIES = 5
+"""Concurrencies needed for a fit: three parameters and two degrees of freedom."""
 
 _RESAMPLES = 200
 _SEED = 17
-_NOTHING = 0.01  # a term that changes throughput by less, at the most workers, cannot be told from 0
+_NEGLIGIBLE = 0.01  # a term that changes throughput by less, at the most workers, is reported as 0
 
 
 @attrs.frozen
 class Point:
-    """One closed loop.
+    """The measurement of one closed loop.
 
     Attributes:
         workers: Concurrency.
-        observation: What it showed.
+        observation: The measurement.
     """
 
     workers: int
@@ -53,7 +54,7 @@ class Curve:
     """A fitted curve.
 
     Attributes:
-        lam: λ, messages a second.
+        lam: λ, messages per second.
         sigma: σ.
         kappa: κ.
     """
@@ -68,7 +69,7 @@ class Curve:
 
     @property
     def peak_workers(self) -> float:
-        """Where throughput is highest; infinite without coherency cost."""
+        """The concurrency with the highest throughput; infinite without coherency cost."""
         return max(1.0, sqrt(max(0.0, 1 - self.sigma) / self.kappa)) if self.kappa > 1e-9 else inf
 
 
@@ -91,37 +92,38 @@ def fit(workers: Sequence[float], rates: Sequence[float]) -> Curve:
     return Curve(float(numpy.exp(found.x[0])), float(found.x[1]), float(found.x[2]))
 
 
-def scaling(points: Sequence[Point]) -> Finding | None:
-    """Return the line about concurrency: points, curve and their intervals.
+def scaling(points: Sequence[Point]) -> TuneEvent | None:
+    """Return the log line about scaling: points, curve and their intervals.
 
     Args:
-        points: Any number of each concurrency.
+        points: Any number of points per concurrency.
 
     Returns:
-        None with too few different concurrencies.
+        The line; None with too few different concurrencies.
     """
     levels = _levels(points)
-    if len(levels) < FEWEST:
+    if len(levels) < MIN_CONCURRENCIES:
         return None
     workers = list(levels)
     rates = [_pooled(steps) for steps in levels.values()]
     samples = _samples(levels)
     curve, curves = fit(workers, rates), [fit(workers, drawn) for drawn in zip(*samples, strict=True)]
     shown = zip(workers, rates, samples, strict=True)
-    return Finding(
-        "tune_scaling", {"points": [_shown(*each) for each in shown], **_told(curve, curves, workers[-1])}
+    return TuneEvent(
+        "tune_scaling",
+        {"points": [_point_fields(*each) for each in shown], **_curve_fields(curve, curves, workers[-1])},
     )
 
 
-def _told(curve: Curve, curves: Sequence[Curve], most: int) -> dict[str, Any]:
-    """Return what the fit says; of the peak, only when it lies among the concurrencies measured."""
+def _curve_fields(curve: Curve, curves: Sequence[Curve], most: int) -> dict[str, Any]:
+    """Return the fields of the fit; the peak only if it lies within the measured concurrencies."""
     bounds = {
         "lambda": interval([each.lam for each in curves]),
         "sigma": interval([each.sigma for each in curves]),
         "kappa": interval([each.kappa for each in curves]),
     }
     effects = {"sigma": most - 1, "kappa": most * (most - 1)}
-    vanishing = [name for name, effect in effects.items() if bounds[name][0] * effect < _NOTHING]
+    vanishing = [name for name, effect in effects.items() if bounds[name][0] * effect < _NEGLIGIBLE]
     reached = curve.peak_workers <= most and "kappa" not in vanishing
     told: dict[str, Any] = {
         "lambda": curve.lam,
@@ -152,7 +154,7 @@ def _pooled(steps: Sequence[Observation]) -> float:
 
 
 def _samples(levels: Mapping[int, Sequence[Observation]]) -> list[Any]:
-    """Return what each level's rate may be: slices resampled, times what steps differ by beyond that."""
+    """Return samples of each level's rate: resampled slices times the additional spread between steps."""
     numpy, rng = need("numpy"), need("numpy").random.default_rng(_SEED)
     drift, freedom = between_steps(list(levels.values()))
     drawn = []
@@ -167,11 +169,10 @@ def _samples(levels: Mapping[int, Sequence[Observation]]) -> list[Any]:
 
 
 def between_steps(levels: Sequence[Sequence[Observation]]) -> tuple[float, int]:
-    """Return the spread of steps of equal concurrency beyond what their slices explain, in logarithms.
+    """Return the spread between steps of equal concurrency beyond that of their slices, in logarithms.
 
     Returns:
-        The standard deviation, and the degrees of freedom it is known with; 0 of them when no
-        concurrency was measured twice.
+        The standard deviation and its degrees of freedom: 0 if no concurrency was measured twice.
     """
     squares, freedom, within = 0.0, 0, []
     for steps in levels:
@@ -184,11 +185,11 @@ def between_steps(levels: Sequence[Sequence[Observation]]) -> tuple[float, int]:
 
 
 def _variance(step: Observation) -> float:
-    """Return the variance of the logarithm of a step's rate, as its own slices show it."""
+    """Return the variance of the logarithm of a step's rate, estimated from its slices."""
     rates = [each.rate / step.goodput for each in step.slices]
     return sum((rate - 1) ** 2 for rate in rates) / max(1, len(rates) - 1) / len(rates)
 
 
-def _shown(workers: int, rate: float, sample: Any) -> dict[str, Any]:
+def _point_fields(workers: int, rate: float, sample: Any) -> dict[str, Any]:
     low, high = interval(sample)
     return {"workers": workers, "rate": round(rate, 2), "low": low, "high": high}

@@ -1,14 +1,14 @@
-"""The highest rate that the system sustains: climb, make sure, bisect, confirm. Pure.
+"""Searches for the highest rate that the system sustains: climb, bisect, confirm. Pure.
 
-    climb  r, 1.5 r, 2.25 r … until a step fails ──► drain, probe the same rate again
-              ▲                                            │ passes: it was a passing trouble
-              └────────────────────────────────────────────┘ fails: it is real
-    bisect between the highest rate that passed and the lowest that failed (also twice)
-    confirm on four windows without a pause; three of them and all together have to pass; else a
-    little lower, again
+    climb    r, 1.5 r, 2.25 r … until a step fails ──► drain, probe the same rate again
+                ▲                                            │ passes: the trouble was transient
+                └────────────────────────────────────────────┘ fails: this is the upper bound
+    bisect   between the highest rate that passed and the lowest that failed; failures are probed again
+    confirm  in four windows without a pause; three of them, and all four taken together, must pass;
+             otherwise try again at a slightly lower rate
 
-A step goes on until it is judged or has reached its longest time, so steps far from the limit are
-short and those near it are long.
+A step continues until it can be judged or reaches its maximum length, so steps far from the limit are short
+and steps near it are long.
 """
 
 from collections.abc import Callable
@@ -16,28 +16,27 @@ from math import ceil, inf, sqrt
 
 import attrs
 
-from loadtest_trio.tune.plan.criteria import GROWTH_WORTH_A_NAME, Judgement, Limits, judge
-from loadtest_trio.tune.plan.joined import join
-from loadtest_trio.tune.plan.stage import stage
-from loadtest_trio.tune.plan.steps import Kind, Observation, Plan, Step, measured
+from loadtest_trio.tune.plan.criteria import NEGLIGIBLE_GROWTH, Judgement, Limits, judge
+from loadtest_trio.tune.plan.observations import Observation, join
+from loadtest_trio.tune.plan.steps import Kind, Plan, Step, measured, stage_event
 
 GROWTH = 1.5
 WINDOWS, WINDOWS_NEEDED = 4, 3
 _LOWEST_RATE = 0.5
-_LOOKS_AT_WINDOWS = 2  # one by one, and all together
+_LOOKS_AT_WINDOWS = 2  # each window by itself, and all together
 
 
 @attrs.frozen
-class Pace:
-    """How long things take, in seconds.
+class StepDurations:
+    """How long the steps of a search take, in seconds, and when it ends.
 
     Attributes:
-        shortest: Of a step.
-        longest: Of a step.
-        window: Of a window of the confirmation.
-        resolution: The search ends when the bounds are this close, as a factor.
-        confirmations: How often a confirmation is tried at most; in a hurry, `hurried` times.
-        hurried: For so many confirmations there is always time: whoever sets `hurry` reserves it.
+        shortest: Minimum length of a step.
+        longest: Maximum length of a step.
+        window: Length of one confirmation window.
+        resolution: The search ends when upper bound / lower bound falls to this factor.
+        confirmations: Maximum number of confirmations.
+        guaranteed_confirmations: Confirmations made even when out of time; the caller reserves time for them.
     """
 
     shortest: float = 4.0
@@ -45,29 +44,29 @@ class Pace:
     window: float = 6.0
     resolution: float = 1.03
     confirmations: int = 6
-    hurried: int = 2
+    guaranteed_confirmations: int = 2
 
     @property
     def looks(self) -> int:
-        """How often a step is judged at most."""
+        """Maximum number of times that a step is judged."""
         return ceil(self.longest / self.shortest)
 
 
 @attrs.frozen
 class Saturation:
-    """The result.
+    """The saturation point.
 
     Attributes:
-        offered: The nominal rate that was confirmed; else the highest that passed a step and that no
-            confirmation refuted; 0 when nothing works.
-        goodput: Messages done a second at it.
-        failed_at: The rate that failed last, hence the lowest: messages enqueued a second, refills included.
-        reasons: Why that one failed.
-        confirmed: Whether it was confirmed.
-        windows: How many windows the last confirmation took.
+        offered: The confirmed nominal rate; failing that, the highest rate that passed a step and was not
+            refuted by a confirmation; 0 if no rate passed.
+        goodput: Messages done per second at that rate.
+        failed_at: The rate that failed last, hence the lowest: messages enqueued per second with refills.
+        reasons: Why that rate failed.
+        confirmed: Whether `offered` was confirmed.
+        windows: Number of windows in the last confirmation.
         windows_passed: How many of them passed.
-        observation: What was seen at that rate.
-        cpu_wait: Share of the last confirmation that the process waited for a core.
+        observation: The measurement at `offered`.
+        cpu_wait: Share of the last confirmation in which the process waited for a core.
     """
 
     offered: float
@@ -88,19 +87,19 @@ class Search:
     Args:
         workers: Concurrency.
         start: The first rate, well under the limit.
-        limits: What a step has to keep.
-        pace: How long things take.
-        hurry: Whether time is running out; then the search ends with what it knows.
-        kept: The nominal rates at which the system kept up, and what they showed.
-        guesses_left: How often the goodput under overload is tried as a rate; 0 where rates are users.
+        limits: Criteria for a step to pass.
+        durations: How long steps take.
+        out_of_time: Whether time is running out; the search then ends with the result so far.
+        sustained: Nominal rates at which the system kept up, with their observations.
+        guesses_left: How often the goodput under overload is tried as a rate; 0 if rates count users.
     """
 
     workers: int
     start: float
     limits: Limits
-    pace: Pace = Pace()
-    hurry: Callable[[], bool] = lambda: False
-    kept: list[tuple[float, Observation]] = attrs.field(factory=list)
+    durations: StepDurations = StepDurations()
+    out_of_time: Callable[[], bool] = lambda: False
+    sustained: list[tuple[float, Observation]] = attrs.field(factory=list)
     _reasons: tuple[str, ...] = ()
     _failed_at: float = 0.0
     _refuted: float = inf
@@ -112,7 +111,7 @@ class Search:
     def run(self) -> Plan[Saturation]:
         """Search, and return the saturation point."""
         low, high = yield from self._climb()
-        while high / max(low, _LOWEST_RATE) > self.pace.resolution and not self.hurry():
+        while high / max(low, _LOWEST_RATE) > self.durations.resolution and not self.out_of_time():
             middle = self._between(max(low, _LOWEST_RATE), high)
             if middle <= _LOWEST_RATE:
                 break
@@ -121,15 +120,15 @@ class Search:
         return (yield from self._confirm(low))
 
     def known(self) -> Saturation:
-        """Return what is known before, or without, a confirmation."""
-        sound = [each for each in self.kept if each[0] < self._refuted]
+        """Return the best result without a confirmation."""
+        sound = [each for each in self.sustained if each[0] < self._refuted]
         rate, seen = max(sound, key=lambda each: each[0], default=(0.0, None))
         return self._result(rate, seen, confirmed=False)
 
     def _result(self, rate: float, seen: Observation | None, *, confirmed: bool) -> Saturation:
         return Saturation(
             offered=rate,
-            goodput=min(seen.goodput, seen.offered) if seen else 0.0,  # not what waited before
+            goodput=min(seen.goodput, seen.offered) if seen else 0.0,  # do not count messages queued earlier
             failed_at=self._failed_at,
             reasons=self._reasons,
             confirmed=confirmed,
@@ -140,13 +139,15 @@ class Search:
         )
 
     def _between(self, low: float, high: float) -> float:
-        """Return the next rate to try: what got through when too much was offered, or the middle.
+        """Return the next rate to try: the goodput under overload, or the geometric mean of the bounds.
 
-        Under overload most systems still do what they can, so goodput is a good guess. One that
-        collapses does less; after two guesses that turned out too low, plain bisection goes on.
+        Most systems still work at full capacity under overload, so their goodput is a good guess. A system
+        that collapses does less; after two guesses that turn out too low, the search uses plain bisection.
         """
         if self.guesses_left and self._overload_goodput:
-            return min(max(self._overload_goodput, low * self.pace.resolution), high / self.pace.resolution)
+            return min(
+                max(self._overload_goodput, low * self.durations.resolution), high / self.durations.resolution
+            )
         return sqrt(low * high)
 
     def _climb(self) -> Plan[tuple[float, float]]:
@@ -160,7 +161,7 @@ class Search:
                 return 0.0, rate
 
     def _try(self, kind: Kind, rate: float) -> Plan[bool]:
-        """Probe a rate; if it fails, once more, for a passing trouble is no limit."""
+        """Probe a rate, and probe it again if it fails, to tell transient trouble from a limit."""
         before = self._failed_at, self._reasons
         passed = yield from self._probe(kind, rate)
         if not passed:
@@ -171,20 +172,20 @@ class Search:
         return passed
 
     def _probe(self, kind: Kind, rate: float) -> Plan[bool]:
-        """Offer a rate until it is judged; after a failure let the system come to rest."""
-        step = Step(kind, self.pace.shortest, self.workers, rate)
+        """Offer a rate until it can be judged; after a failure let the system come to rest."""
+        step = Step(kind, self.durations.shortest, self.workers, rate)
         observation = yield from measured(step)
-        judgement = judge(observation, self.limits, looks=self.pace.looks, growth=GROWTH_WORTH_A_NAME)
+        judgement = judge(observation, self.limits, looks=self.durations.looks, growth=NEGLIGIBLE_GROWTH)
         more = attrs.evolve(step, continues=True)
         while judgement.passed is None:
             observation = join(observation, (yield from measured(more)))
-            enough = observation.seconds >= self.pace.longest or self.hurry()
+            enough = observation.seconds >= self.durations.longest or self.out_of_time()
             judgement = judge(
-                observation, self.limits, final=enough, looks=self.pace.looks, growth=GROWTH_WORTH_A_NAME
+                observation, self.limits, final=enough, looks=self.durations.looks, growth=NEGLIGIBLE_GROWTH
             )
-        yield stage(step, observation, judgement)
+        yield stage_event(step, observation, judgement)
         if judgement.passed:
-            self.kept.append((rate, observation))
+            self.sustained.append((rate, observation))
         else:
             self._overload_goodput = observation.goodput
             self._failed(observation, judgement)
@@ -195,35 +196,36 @@ class Search:
         self._failed_at, self._reasons = observation.offered, judgement.reasons
 
     def _confirm(self, rate: float) -> Plan[Saturation]:
-        for attempt in range(self.pace.confirmations):
-            if rate < _LOWEST_RATE or (attempt >= self.pace.hurried and self.hurry()):
+        for attempt in range(self.durations.confirmations):
+            if rate < _LOWEST_RATE or (
+                attempt >= self.durations.guaranteed_confirmations and self.out_of_time()
+            ):
                 break
             whole, failure = yield from self._offer_windows(rate)
             self._cpu_wait = whole.usage.cpu_wait
             if failure is None:
-                self.kept.append((rate, whole))
+                self.sustained.append((rate, whole))
                 return self._result(rate, whole, confirmed=True)
             self._refuted = rate
             self._failed(*failure)
-            rate /= self.pace.resolution ** (
-                2 if self.hurry() else max(1, attempt - 1)
-            )  # the last try is surer
+            # Later attempts go down in larger steps, because they have to succeed.
+            rate /= self.durations.resolution ** (2 if self.out_of_time() else max(1, attempt - 1))
         return self.known()
 
     def _offer_windows(self, rate: float) -> Plan[tuple[Observation, tuple[Observation, Judgement] | None]]:
         """Offer a rate for four windows without a pause.
 
         Returns:
-            All of it, and what failed: the last bad window, or all of them together.
+            The observation of all windows, and what failed: the last bad window, or all windows together.
         """
-        step, whole, failure = Step(Kind.CONFIRM, self.pace.window, self.workers, rate), None, None
+        step, whole, failure = Step(Kind.CONFIRM, self.durations.window, self.workers, rate), None, None
         self._windows = []
         while len(self._windows) < WINDOWS:
             seen = yield from measured(attrs.evolve(step, continues=bool(self._windows)))
             judgement = judge(seen, self.limits, final=True, looks=_LOOKS_AT_WINDOWS)
             whole = join(whole, seen) if whole else seen
             self._windows.append(bool(judgement.passed))
-            yield stage(attrs.evolve(step, change=f"window {len(self._windows)}"), seen, judgement)
+            yield stage_event(attrs.evolve(step, change=f"window {len(self._windows)}"), seen, judgement)
             failure = failure if judgement.passed else (seen, judgement)
             if self._windows.count(False) > WINDOWS - WINDOWS_NEEDED:
                 return whole, failure

@@ -1,7 +1,7 @@
-"""``tune --users``: the highest number of users that a service sustains, and what gave in. Pure.
+"""``tune --users``: finds the highest number of users that a service sustains, and what gave in. Pure.
 
-The search is the one that finds rates (`search.Search`): a rate is a number of users here, or of new users a
-second. What it may not do is take goodput under overload for the next number to try: that is in jobs.
+It uses the rate search (`search.Search`), where a rate is a number of users or of new users per second.
+Goodput under overload is counted in jobs, so it is not tried as the next rate.
 """
 
 from collections.abc import Callable
@@ -10,39 +10,42 @@ from typing import TypeVar
 import attrs
 
 from loadtest_trio.tune.plan.criteria import Limits
-from loadtest_trio.tune.plan.search import Pace, Saturation, Search
-from loadtest_trio.tune.plan.steps import Finding, Observation, Plan, PlanInterruptedError, Step
+from loadtest_trio.tune.plan.observations import Observation
+from loadtest_trio.tune.plan.search import Saturation, Search, StepDurations
+from loadtest_trio.tune.plan.steps import Plan, PlanInterruptedError, Step, TuneEvent
 
 T = TypeVar("T")
 
-_SEARCH_UNTIL = 0.7  # of the time; the rest is for the confirmations
-_NOT_SEEN = "not known"
+_SEARCH_UNTIL = 0.7  # share of the time; the rest is for the confirmations
+_UNKNOWN_CAUSE = "not known"
 
 
 @attrs.frozen(kw_only=True)
 class UsersGoal:
-    """What is asked.
+    """The parameters of a search for users.
 
     Attributes:
-        start: Users to begin with.
-        unit: What is counted: ``users``, or ``new users a second``.
-        limits: What the service has to keep.
-        pace: How long steps take.
-        seconds: How long all of it may take.
+        start: Number of users in the first step.
+        unit: What a level counts: ``users``, or ``new users a second``.
+        limits: Criteria for a step to pass.
+        durations: How long steps take.
+        seconds: Maximum duration of the search.
     """
 
     start: float = 20.0
     unit: str = "users"
     limits: Limits = attrs.field(factory=Limits)
-    pace: Pace = attrs.field(factory=lambda: Pace(8.0, 16.0, 8.0, resolution=1.1, confirmations=3))
+    durations: StepDurations = attrs.field(
+        factory=lambda: StepDurations(8.0, 16.0, 8.0, resolution=1.1, confirmations=3)
+    )
     seconds: float = 600.0
 
 
 def tune_users(goal: UsersGoal, clock: Callable[[], float]) -> Plan[None]:
-    """Find how many users the service sustains, confirm it, and name what gave in.
+    """Find the number of users that the service sustains, confirm it, and name what gave in.
 
     Args:
-        goal: What is asked.
+        goal: The parameters of the search.
         clock: Monotonic seconds.
     """
     began = clock()
@@ -50,21 +53,21 @@ def tune_users(goal: UsersGoal, clock: Callable[[], float]) -> Plan[None]:
         1,
         goal.start,
         goal.limits,
-        goal.pace,
+        goal.durations,
         lambda: clock() - began > _SEARCH_UNTIL * goal.seconds,
         guesses_left=0,
     )
     seen: list[tuple[float, Observation]] = []
     try:
-        found = yield from _told(search.run(), seen, goal.unit)
+        found = yield from _in_users(search.run(), seen, goal.unit)
     except PlanInterruptedError:
-        yield _result(search.known(), seen, goal)
+        yield _verdict(search.known(), seen, goal)
         raise
-    yield _result(found, seen, goal)
+    yield _verdict(found, seen, goal)
 
 
-def _told(plan: Plan[T], seen: list[tuple[float, Observation]], unit: str) -> Plan[T]:
-    """Carry a plan out, note what its steps showed, and say its stages in users."""
+def _in_users(plan: Plan[T], seen: list[tuple[float, Observation]], unit: str) -> Plan[T]:
+    """Run a plan, collect the observations of its steps, and express its stages in users."""
     answer: Observation | None = None
     while True:
         try:
@@ -72,19 +75,19 @@ def _told(plan: Plan[T], seen: list[tuple[float, Observation]], unit: str) -> Pl
         except StopIteration as stop:
             result: T = stop.value
             return result
-        if isinstance(item, Finding):
+        if isinstance(item, TuneEvent):
             answer = None
-            yield _stage(item, unit)
+            yield _users_stage(item, unit)
             continue
         answer = yield item
         if isinstance(item, Step) and item.rate is not None and answer is not None and answer.slices:
             seen.append((item.rate, answer))
 
 
-def _stage(finding: Finding, unit: str) -> Finding:
-    fields = finding.fields
+def _users_stage(event: TuneEvent, unit: str) -> TuneEvent:
+    fields = event.fields
     kept = ("kind", "seconds", "passed", "reasons", "backlog", "p99_ms", "error_percent", "cpu_percent")
-    return Finding(
+    return TuneEvent(
         "tune_users_stage",
         {
             "wanted_level": round(fields["nominal_per_second"]),
@@ -95,10 +98,10 @@ def _stage(finding: Finding, unit: str) -> Finding:
     )
 
 
-def _result(found: Saturation, seen: list[tuple[float, Observation]], goal: UsersGoal) -> Finding:
+def _verdict(found: Saturation, seen: list[tuple[float, Observation]], goal: UsersGoal) -> TuneEvent:
     failed = [(rate, each) for rate, each in seen if each.faults and rate > found.offered]
     _, first = min(failed, key=lambda each: each[0], default=(0.0, None))
-    return Finding(
+    return TuneEvent(
         "tune_users_verdict",
         {
             "sustained": round(found.offered),
@@ -109,6 +112,6 @@ def _result(found: Saturation, seen: list[tuple[float, Observation]], goal: User
             "windows_passed": found.windows_passed,
             "failed_at": round(min((rate for rate, _ in failed), default=0.0)),
             "reasons": list(first.faults if first else found.reasons),
-            "bottleneck": (first.cause if first else "") or _NOT_SEEN,
+            "bottleneck": (first.cause if first else "") or _UNKNOWN_CAUSE,
         },
     )

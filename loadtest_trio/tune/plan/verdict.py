@@ -1,18 +1,18 @@
-"""Which resource is the bottleneck? Evidence first, experiments decide, nothing is forced. Pure.
+"""Names the bottleneck from usage and experiments; without clear evidence the verdict is *mixed*. Pure.
 
-Each resource gets a score from 0 to 1. Where an experiment can reach the resource, the score is its
-elasticity; where none can (nobody here can speed up S3), what remains after the others counts:
+Each resource gets a score from 0 to 1. If an experiment can change the resource, the score is its elasticity.
+No experiment can speed up S3 or the network, so they get what the other resources leave:
 
-    CPU            a whole core used, which is all that one event loop can use; else elasticity to CPU
+    CPU            a whole core used, the most that one event loop can use; else elasticity to CPU
     Redis          a whole core used by its server, which has one thread; else elasticity to its calls
-    configuration  elasticity to workers, if they are all at work: more would do more
-    S3, network    the workers are all inside S3 requests and more of them do not help; what S3
-                   throttles counts at once. Half the payload and the time from first to last byte tell
-                   bytes (network) from requests (S3)
+    configuration  elasticity to workers, if all of them are busy: more would raise throughput
+    S3, network    all workers are inside S3 requests and more workers do not help; throttling by S3
+                   decides at once. The effect of half the payload, and the time from first to last
+                   byte, tell bytes (network) from requests (S3)
 
-The highest score is the verdict if it is high, sure and well ahead of the second; else it is *mixed*.
-What is measured and has no score of its own (the time of an S3 request, fewer workers, the loop's lag)
-is put into words by `reasons`.
+The highest score is the verdict if it is high, certain and well ahead of the second; otherwise the verdict
+is *mixed*. Measurements without a score of their own (S3 latency, fewer workers, loop lag) are put into
+words by `explanation`.
 """
 
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ from typing import Any
 import attrs
 
 from loadtest_trio.tune.plan.elasticity import UNKNOWN, Elasticity
-from loadtest_trio.tune.plan.reasons import (
+from loadtest_trio.tune.plan.explanation import (
     CONFIGURATION,
     CPU,
     EXPERIMENTS,
@@ -30,26 +30,27 @@ from loadtest_trio.tune.plan.reasons import (
     NETWORK,
     REDIS,
     S3,
-    reasons,
+    explain,
 )
-from loadtest_trio.tune.plan.steps import Finding, Observation, Usage
+from loadtest_trio.tune.plan.observations import Observation, Usage
+from loadtest_trio.tune.plan.steps import TuneEvent
 
 _HIGH = 0.5
-_AHEAD = 0.65  # the second score is at most this share of the first
-_FULL_CORE = (0.9, 0.98)  # from here it may be all, from there it is
+_AHEAD = 0.65  # a clear verdict: the second score is at most this share of the first
+_FULL_CORE = (0.9, 0.98)  # usage at which a full core becomes possible, and certain
 _THROTTLED = (0.01, 0.05)
-_FULL_SERVER = (0.7, 0.95)  # of Redis: the commands' own time leaves out what its sockets take
+_FULL_SERVER = (0.7, 0.95)  # lower for Redis: command time excludes the time spent on its sockets
 
 
 @attrs.frozen
 class Verdict:
-    """The answer.
+    """The bottleneck and the evidence for it.
 
     Attributes:
         bottleneck: One of the names above.
-        because: The reasons, in sentences.
+        because: The explanation, in sentences.
         scores: Resource -> 0 to 1.
-        evidence: What was measured at saturation.
+        evidence: Measurements at saturation.
     """
 
     bottleneck: str
@@ -57,9 +58,9 @@ class Verdict:
     scores: Mapping[str, float]
     evidence: Mapping[str, Any]
 
-    def finding(self) -> Finding:
-        """Return the line about it."""
-        return Finding(
+    def event(self) -> TuneEvent:
+        """Return its log line."""
+        return TuneEvent(
             "tune_verdict",
             {
                 "bottleneck": self.bottleneck,
@@ -74,16 +75,16 @@ def decide(baseline: Observation, elasticities: Mapping[str, Elasticity]) -> Ver
     """Name the bottleneck.
 
     Args:
-        baseline: The saturated system, nothing changed.
-        elasticities: What the experiments showed, by name.
+        baseline: The saturated system without a handicap.
+        elasticities: Experiment -> its result.
     """
     usage = baseline.usage
     scores = _scores(usage, elasticities)
     ranked = sorted(scores, key=scores.__getitem__, reverse=True)
     first, second = ranked[0], ranked[1]
     clear = scores[first] >= _HIGH and scores[second] <= _AHEAD * scores[first]
-    name = first if clear and _sure(first, usage, elasticities) else MIXED
-    because = reasons(name, {each: scores[each] for each in ranked}, usage, elasticities, likely=clear)
+    name = first if clear and _certain(first, usage, elasticities) else MIXED
+    because = explain(name, {each: scores[each] for each in ranked}, usage, elasticities, likely=clear)
     return Verdict(name, because, scores, _evidence(baseline))
 
 
@@ -93,12 +94,12 @@ def _scores(usage: Usage, elasticities: Mapping[str, Elasticity]) -> dict[str, f
 
     at_work = _ramp(usage.slots, 0.5, 0.85)
     inside = at_work * _ramp(usage.s3_share, 0.3, 0.7)
-    # A busy loop takes more at a turn, so burning less costs less than all.
+    # A busy loop handles more events per turn, so throughput falls by less than the share of CPU burnt.
     full = _ramp(usage.cpu, *_FULL_CORE)
     cpu = max(full, of("cpu") * _ramp(usage.cpu + usage.cpu_wait, 0.4, 0.7))
     redis = max(_ramp(usage.redis_server or 0.0, *_FULL_SERVER), of("redis"))
     rest = inside * (1 - max(full, of("cpu"))) * (1 - redis) * (1 - of("more workers"))
-    throttled = _ramp(usage.throttled, *_THROTTLED)  # S3's own word: the rest can only be its consequence
+    throttled = _ramp(usage.throttled, *_THROTTLED)  # direct evidence: any other effect is a consequence
     bytes_count = _bytes_count(usage, of("size"))
     scores = {
         CPU: cpu,
@@ -111,7 +112,7 @@ def _scores(usage: Usage, elasticities: Mapping[str, Elasticity]) -> dict[str, f
 
 
 def _bytes_count(usage: Usage, size: float) -> float:
-    """Return how far bytes, and not requests, are what takes the time, from 0 to 1."""
+    """Return how far bytes rather than requests take the time, from 0 to 1."""
     by_experiment = _ramp(size, 0.3, 0.7)
     if usage.first_byte_ms is None or not usage.get_ms:
         return by_experiment
@@ -119,13 +120,13 @@ def _bytes_count(usage: Usage, size: float) -> float:
     return sqrt(by_experiment * _ramp(transfer, 0.2, 0.6))
 
 
-def _sure(name: str, usage: Usage, elasticities: Mapping[str, Elasticity]) -> bool:
+def _certain(name: str, usage: Usage, elasticities: Mapping[str, Elasticity]) -> bool:
     if name == CPU and usage.cpu >= _FULL_CORE[1]:
         return True
     if name == REDIS and (usage.redis_server or 0.0) >= _FULL_SERVER[1]:
         return True
     if name in (S3, NETWORK):
-        # What is left when nothing else counts: so it has to be shown that nothing else is all that counts.
+        # S3 and network are found by elimination, so the others must be shown not to be fully limiting.
         others = (elasticities.get(each, UNKNOWN) for each in ("more workers", "cpu"))
         return usage.throttled >= _THROTTLED[0] or all(each.high < 1 for each in others)
     experiment = EXPERIMENTS.get(name)

@@ -1,5 +1,5 @@
-"""`tune` on the real service: the rig that makes the steps which the plan in `tune/plan/` asks for."""
+"""Carries out the steps of the plans in `tune/plan/` on the real service or with real users."""
 
-from loadtest_trio.tune.rig.search import search
+from loadtest_trio.tune.rig.saturation import search_saturation
 
-__all__ = ["search"]
+__all__ = ["search_saturation"]

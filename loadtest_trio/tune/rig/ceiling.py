@@ -1,7 +1,7 @@
-"""The client-only ceiling: what the client's own code could do, with an S3 that costs nothing.
+"""The client-only ceiling: the throughput of the client's own code with an S3 that costs nothing.
 
 The configured mix goes through the real handlers, the real S3Service with its signatures, and a transport
-that answers from memory. What is left out is what the socket, TLS, Redis and the scheduler cost.
+that answers from memory. The cost of sockets, TLS, Redis and the scheduler is excluded.
 """
 
 import time
@@ -25,10 +25,10 @@ _SECONDS, _FILES = 0.4, 16
 
 
 class CannedTransport(httpx.AsyncBaseTransport):
-    """Answers each GET with one of a few files, and every other request with nothing.
+    """Answers each GET with one of a few files, and every other request with an empty body.
 
     Args:
-        files: What is downloaded, in turn.
+        files: The files, used in turn.
     """
 
     def __init__(self, files: list[bytearray]) -> None:
@@ -36,7 +36,7 @@ class CannedTransport(httpx.AsyncBaseTransport):
         self._served = 0
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Answer at once; the body is a copy, as one from a socket is."""
+        """Answer at once, with a copy of the file because a body read from a socket is also a new object."""
         await trio.lowlevel.checkpoint()
         body = bytearray()
         if request.method == "GET":
@@ -46,9 +46,10 @@ class CannedTransport(httpx.AsyncBaseTransport):
 
 
 async def client_ceiling(settings: Settings) -> float:
-    """Return how many messages a second of CPU the client code does, one after the other.
+    """Return how many messages the client code processes per second of CPU time, one at a time.
 
-    Of CPU, not of the clock: what other programs take of the core is no property of the client.
+    CPU time and not wall time, because the share of the core used by other programs says nothing about the
+    client.
     """
     rng, metrics = Random(0), Metrics()
     sizes = file_sizes(settings, rng)

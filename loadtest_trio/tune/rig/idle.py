@@ -1,4 +1,4 @@
-"""The backends without load: measured before the search, tidied after it."""
+"""Measures the backends without load before a search, and deletes the search's objects after it."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -14,24 +14,24 @@ from loadtest_trio.handlers.objects.payload import uuid_lines
 from loadtest_trio.metrics import calibration
 from loadtest_trio.metrics.collecting import collect
 from loadtest_trio.settings import Settings
-from loadtest_trio.tune.plan import costs, experiments
+from loadtest_trio.tune.plan import cost_stages, experiments
 from loadtest_trio.tune.plan.steps import Handicap, Kind, Step
 from loadtest_trio.tune.rig.ceiling import client_ceiling
-from loadtest_trio.tune.rig.rig import evolved
+from loadtest_trio.tune.rig.rig import step_settings
 
 _CALLS, _GETS, _FILE_LINES = 100, 20, 5000
-_TIDY_SECONDS, _TIDY_TASKS = 15.0, 16
+_DELETE_SECONDS, _DELETE_TASKS = 15.0, 16
 
 
 async def calibrate(settings: Settings, environ: Mapping[str, str]) -> dict[str, Any]:
-    """Measure machine and backends without load.
+    """Measure the machine and the backends without load.
 
     Returns:
-        The machine's `score` and `score_spread`; `client_ceiling_per_second`, of the client's code alone;
-        `redis_round_trip_ms`, in the thread; `s3_first_byte_ms`, `s3_get_ms` and `s3_put_ms` of one file
-        of a usual size, one request at a time (medians).
+        `score` and `score_spread` of the machine; `client_ceiling_per_second`, the throughput of the client's
+        code alone; `redis_round_trip_ms`, including the thread; `s3_first_byte_ms`, `s3_get_ms` and
+        `s3_put_ms` of one file of typical size, one request at a time (medians).
     """
-    async with _opened(settings, environ) as service:
+    async with _open_idle_service(settings, environ) as service:
         for _ in range(_CALLS):
             await service.redis.length()
         key = f"{service.settings.s3_prefix}calibration"
@@ -52,15 +52,15 @@ async def calibrate(settings: Settings, environ: Mapping[str, str]) -> dict[str,
     }
 
 
-async def tidy(settings: Settings, environ: Mapping[str, str]) -> None:
-    """Delete the objects that the search left behind, as far as that goes within a few seconds."""
-    with trio.move_on_after(_TIDY_SECONDS, shield=True):
+async def delete_leftovers(settings: Settings, environ: Mapping[str, str]) -> None:
+    """Delete the objects that the search left behind; give up after 15 seconds."""
+    with trio.move_on_after(_DELETE_SECONDS, shield=True):
         try:
-            for size in {1.0, experiments.HALF, *costs.SIZES}:
-                async with _opened(settings, environ, size) as service:
+            for size in {1.0, experiments.HALF, *cost_stages.SIZES}:
+                async with _open_idle_service(settings, environ, size) as service:
                     await _empty(service)
         except LoadtestError:
-            return  # a bucket that cannot be reached any more is not worth failing for
+            return  # the search itself succeeded, even if the bucket can no longer be reached
 
 
 async def _empty(service: Service) -> None:
@@ -72,7 +72,7 @@ async def _empty(service: Service) -> None:
                 await service.s3.delete(key)
 
     async with trio.open_nursery() as nursery, send:
-        for _ in range(_TIDY_TASKS):
+        for _ in range(_DELETE_TASKS):
             nursery.start_soon(delete, receive.clone())
         receive.close()
         async for page in service.s3.list():
@@ -81,10 +81,10 @@ async def _empty(service: Service) -> None:
 
 
 @asynccontextmanager
-async def _opened(
+async def _open_idle_service(
     settings: Settings, environ: Mapping[str, str], size: float = 1.0
 ) -> AsyncIterator[Service]:
-    step = Step(Kind.CALIBRATE, 0, _TIDY_TASKS, handicap=Handicap(size=size))
-    async with open_service(evolved(settings, step, 0.0), Surroundings(environ)) as service:
+    step = Step(Kind.CALIBRATE, 0, _DELETE_TASKS, handicap=Handicap(size=size))
+    async with open_service(step_settings(settings, step, 0.0), Surroundings(environ)) as service:
         await wait_until_ready(service.redis, service.s3, service.settings)
         yield service

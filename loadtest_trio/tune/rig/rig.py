@@ -1,11 +1,11 @@
-"""The rig of `tune`: the service's own pieces, assembled anew for each step with the settings it asks for.
+"""The rig of `tune`: builds and runs the service for each step, with the settings of that step.
 
-    step ──► evolved settings ──► stage: scheduler, worker, probe, burner ──► a line each interval
-                                       │
-             the next step ends them, in the daemon's order, and erases the queue
+    step ──► its settings ──► stage: scheduler, worker, probe, burner ──► a metrics line per interval
+                                   │
+             the next step stops it, in the daemon's order, and erases the queue
 
-Nothing here does the service's work a second time: a stage runs what `build` makes in the nurseries of the
-daemon, and what is measured is what its `MetricsService` would write.
+The rig duplicates nothing of the service: a stage runs the service made by `build` in the daemon's nurseries,
+and the measurements are the lines of its `MetricsService`.
 """
 
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -22,30 +22,31 @@ from loadtest_trio.errors import LoadtestError
 from loadtest_trio.jobs.message import Operation
 from loadtest_trio.metrics import logs
 from loadtest_trio.settings import Distribution, SchedulerMode, Settings, Workers
-from loadtest_trio.tune.plan.profiler import Profile, profiling
-from loadtest_trio.tune.plan.readings import Line, observe
-from loadtest_trio.tune.plan.steps import Kind, Observation, Step
+from loadtest_trio.tune.plan.observations import Observation
+from loadtest_trio.tune.plan.profiler import CpuProfile, profiling
+from loadtest_trio.tune.plan.readings import MetricsLine, observe
+from loadtest_trio.tune.plan.steps import Kind, Step
 from loadtest_trio.tune.rig.stage import Stage
 
-_TICK_SECONDS = 0.05  # of the scheduler: a batch a second would make every latency a second
+_TICK_SECONDS = 0.05  # of the scheduler; with one batch per second, latencies would be up to a second
 _FILL_SECONDS = 60.0
 _WARM_UP_SECONDS = 1.0
 _REST_SECONDS = 0.5
 _CLOSE_SECONDS = 5.0
-_SLICE_SECONDS = 0.5  # of one reading
+_SLICE_SECONDS = 0.5
 
 
 class ServiceRig:
     """Makes steps with the real service.
 
     Args:
-        settings: The user's; each step changes what it has to.
-        environ: Where AWS credentials are looked for.
-        nursery: Where the pieces run.
-        began: When the search began, in Trio's clock: lines count from there.
+        settings: The user's settings, adapted for each step.
+        environ: The environment that AWS credentials come from.
+        nursery: Runs the stages.
+        began: Start of the search in Trio's clock; the uptime of lines counts from it.
 
     Attributes:
-        stage: The number of the step under way.
+        stage: Number of the current step.
     """
 
     def __init__(
@@ -58,11 +59,11 @@ class ServiceRig:
         self._began = began
         self._expected_rate = 150.0
         self._running: Stage | None = None
-        self._last: Line = {}
+        self._last: MetricsLine = {}
         self._jitter = Random(0)
 
     async def measure(self, step: Step) -> Observation:
-        """Make one step and return what it showed, the warm-up left out."""
+        """Make one step and return its observation without the warm-up."""
         if not step.continues or self._running is None:
             await self.rest()
             if not step.seconds:
@@ -73,19 +74,19 @@ class ServiceRig:
         wanted = profiling() if step.kind is Kind.COST else nullcontext()
         with wanted as profile:
             lines = [self._last, *[line async for line in self._read(step)]]
-            seconds = profile.seconds() if isinstance(profile, Profile) else None
+            seconds = profile.seconds() if isinstance(profile, CpuProfile) else None
         observation = observe(lines, step.workers, seconds)
         self._expected_rate = max(self._expected_rate, observation.goodput)
         return observation
 
     async def rest(self) -> None:
-        """End the step under way, if there is one, and erase its queue."""
+        """Stop the current stage, if there is one, and erase its queue."""
         if self._running:
             stage, self._running = self._running, None
             await stage.end()
 
     async def _begin(self, step: Step) -> None:
-        settings = evolved(self._settings, step, self._expected_rate)
+        settings = step_settings(self._settings, step, self._expected_rate)
         delays = Delays(redis=step.handicap.redis_seconds, s3=step.handicap.s3_seconds)
         self._running = Stage(settings, Surroundings(self._environ, delays=delays), step.handicap.cpu)
         await self._nursery.start(self._running.run, name="stage")
@@ -101,8 +102,9 @@ class ServiceRig:
         await trio.sleep(_WARM_UP_SECONDS)
         self._last = await self._line(step)
 
-    async def _read(self, step: Step) -> AsyncIterator[Line]:
-        # Readings in step with the scheduler's batches would always find the queue just filled, or empty.
+    async def _read(self, step: Step) -> AsyncIterator[MetricsLine]:
+        # The jitter keeps readings from synchronising with the scheduler's batches: they would always find
+        # the queue just filled, or empty.
         began = trio.current_time()
         for number in range(1, max(1, round(step.seconds / _SLICE_SECONDS)) + 1):
             late = self._jitter.uniform(0, _TICK_SECONDS)
@@ -117,24 +119,23 @@ class ServiceRig:
         line = await service.metrics_service.measure()
         return line | {
             "redis_server_seconds": await service.redis.server_seconds(),
-            "pace_us": self._running.pace.collect_us(),
+            "pace_us": self._running.core_speed.collect_us(),
             "uptime_seconds": round(trio.current_time() - self._began, 4),
             "stage": self.stage,
             "stage_kind": step.kind,
         }
 
 
-def evolved(settings: Settings, step: Step, expected_rate: float) -> Settings:
+def step_settings(settings: Settings, step: Step, expected_rate: float) -> Settings:
     """Return the settings of one step.
 
-    The queue and the objects are the step's own kind's: no other queue is touched, and files of another
-    size lie under another prefix. There are as many objects as messages wait, or the DELETEs on the queue
-    would leave nothing to READ.
+    A search uses a queue and a prefix of its own, and a separate prefix for each file size. It keeps at least
+    as many objects as queued messages; otherwise the queued DELETEs would leave nothing to READ.
 
     Args:
-        settings: The user's.
-        step: What is asked for.
-        expected_rate: The most messages a second seen so far, to keep a closed loop's queue filled.
+        settings: The user's settings.
+        step: The step.
+        expected_rate: Highest messages per second so far, to keep a closed loop's queue filled.
     """
     queue = min(5000, max(128, round(0.3 * expected_rate) + 2 * step.workers))
     objects = max(settings.precondition_min_objects, queue)
@@ -167,12 +168,12 @@ def evolved(settings: Settings, step: Step, expected_rate: float) -> Settings:
 async def open_rig(
     settings: Settings, environ: Mapping[str, str], clock: Callable[[], float]
 ) -> AsyncIterator[ServiceRig]:
-    """Open a rig; the step under way ends with it, however it ends.
+    """Open a rig; on leaving the block, for any reason, the current stage is stopped.
 
     Args:
-        settings: The user's.
-        environ: Where AWS credentials are looked for.
-        clock: When the search began, in Trio's clock; now, if it begins with the rig.
+        settings: The user's settings.
+        environ: The environment that AWS credentials come from.
+        clock: Returns the start of the search in Trio's clock; `trio.current_time` if it starts now.
     """
     async with trio.open_nursery() as nursery:
         rig = ServiceRig(settings, environ, nursery, clock())

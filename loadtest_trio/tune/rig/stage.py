@@ -1,4 +1,4 @@
-"""The running service of one step of `tune`."""
+"""Runs the service for one step of `tune`."""
 
 from contextlib import AsyncExitStack
 
@@ -9,29 +9,29 @@ from loadtest_trio.build import Service, Surroundings, open_service
 from loadtest_trio.lifetimes import Load, unsupervised
 from loadtest_trio.settings import Settings
 from loadtest_trio.tune.plan.burner import burn
-from loadtest_trio.tune.plan.pace import PaceMeter
+from loadtest_trio.tune.plan.core_speed import CoreSpeedMeter
 
 _GRACE_SECONDS = 2.0
 _ERASE_SECONDS = 5.0
 
 
 class Stage:
-    """One service and its tasks, in the daemon's own nurseries; ends in the daemon's order.
+    """One service and its tasks, started in the daemon's nurseries and stopped in the daemon's order.
 
     Args:
-        settings: Of this step.
-        surroundings: What the service lives in.
-        burnt: Share of a core to burn beside it.
+        settings: The settings of the step.
+        surroundings: The environment and backends of the service.
+        burnt: Share of a core to burn meanwhile.
 
     Attributes:
-        pace: How fast the core is meanwhile.
-        service: What runs, once `run` has started.
+        core_speed: Measures the speed of the core meanwhile.
+        service: The running service, once `run` has started.
     """
 
     service: Service
 
     def __init__(self, settings: Settings, surroundings: Surroundings, burnt: float) -> None:
-        self.pace = PaceMeter()
+        self.core_speed = CoreSpeedMeter()
         self._settings = settings
         self._surroundings = surroundings
         self._burnt = burnt
@@ -39,7 +39,7 @@ class Stage:
         self._ended = trio.Event()
 
     async def run(self, *, task_status: trio.TaskStatus[None]) -> None:
-        """Run until `end` is called; started when worker and scheduler serve."""
+        """Run until `end` is called; reports started when worker and scheduler are ready."""
         try:
             async with AsyncExitStack() as closing:
                 self.service = service = await closing.enter_async_context(
@@ -58,14 +58,14 @@ class Stage:
             observers.start_soon(service.metrics_service.probe, name="probe")
             observers.start_soon(service.s3.run, name="deadline watch")
             observers.start_soon(burn, self._burnt, name="burner")
-            observers.start_soon(self.pace.run, name="core speed")
+            observers.start_soon(self.core_speed.run, name="core speed")
             async with trio.open_nursery() as load:
                 await load.start(self._load.run, unsupervised, name="load")
                 task_status.started()
             observers.cancel_scope.cancel()
 
     async def end(self) -> None:
-        """Stop scheduling, let the work in hand finish, throw the rest of the queue away."""
+        """Stop scheduling, let work in progress finish, and erase the rest of the queue."""
         if self._load:
             self._load.stop(_GRACE_SECONDS)
         await self._ended.wait()

@@ -1,9 +1,9 @@
-"""The rig of ``tune --users``: each step is a run of users of its own, at one level.
+"""The rig of ``tune --users``: each step runs a separate session of users at one level.
 
     step ──► one level ──► Session ──► report's Step ──► stop conditions, against the steps that passed
                                                               └──► observation, with its faults and cause
 
-What counts as giving in is what counts in a step profile, so ``users --step`` and ``tune --users`` agree.
+The stop conditions are those of a step profile, so ``users --step`` and ``tune --users`` agree.
 """
 
 from collections.abc import Callable, Mapping
@@ -17,16 +17,17 @@ from loadtest_trio.report.users_steps import DUE, Moment
 from loadtest_trio.report.users_steps import Step as UsersStep
 from loadtest_trio.report.users_verdict import GENERATOR, cause_of
 from loadtest_trio.tune.plan.loop import Progress, drive
-from loadtest_trio.tune.plan.steps import Observation, Slice, Step, Usage
+from loadtest_trio.tune.plan.observations import Observation, Slice, Usage
+from loadtest_trio.tune.plan.steps import Step
 from loadtest_trio.tune.plan.users import UsersGoal, tune_users
-from loadtest_trio.tune.rig.search import watch_signals
+from loadtest_trio.tune.rig.saturation import watch_signals
 from loadtest_trio.users.launch import Address, Site, open_site
 from loadtest_trio.users.population import Crowd
 from loadtest_trio.users.profile import Profile, Segment
 from loadtest_trio.users.session import Health, Run, Session
 
 _REST_SECONDS = 2.0
-_ARRIVAL = (1.0, 0.002)  # seconds at least, seconds a user
+_ARRIVAL = (1.0, 0.002)  # minimum seconds, and seconds per user
 _SETTLING_SECONDS = 3.0
 _INTERVAL = 1.0
 
@@ -35,14 +36,14 @@ class UsersRig:
     """Makes steps with real users.
 
     Args:
-        site: The service.
-        crowd: Who the users are.
-        limits: What counts as giving in.
-        open_profile: A step's rate is new users a second.
-        health: Watches this process; as a session does when None.
+        site: The service under test.
+        crowd: The simulated users.
+        limits: Limits of the stop conditions.
+        open_profile: Whether a step's rate means new users per second.
+        health: Makes the health watch of this process; None for the one of `Session`.
 
     Attributes:
-        stage: The number of the step under way.
+        stage: Number of the current step.
     """
 
     def __init__(
@@ -61,10 +62,10 @@ class UsersRig:
         self._open = open_profile
         self._health = health
         self._began = trio.current_time()
-        self._kept: list[UsersStep] = []
+        self._passed: list[UsersStep] = []
 
     async def measure(self, step: Step) -> Observation:
-        """Make one step and return what it showed, the arrival of the users left out."""
+        """Make one step and return its observation without the arrival of the users."""
         if not step.seconds:
             await trio.sleep(_REST_SECONDS)
             return Observation(slices=())
@@ -82,17 +83,26 @@ class UsersRig:
         return self._observe(outcome.steps.steps[-1])
 
     def _observe(self, step: UsersStep) -> Observation:
-        lower = sorted((each for each in self._kept if each.level < step.level), key=lambda each: each.level)
+        lower = sorted(
+            (each for each in self._passed if each.level < step.level), key=lambda each: each.level
+        )
         breaches = check([*lower, step], self._limits, open_profile=self._open)
         faults = [f"{each.condition}: {each.evidence}" for each in breaches]
         faults += [f"the generator was the limit: {why}" for why in step.limited]
         if not faults:
-            self._kept.append(step)
+            self._passed.append(step)
         return observation(step, tuple(faults), cause_of(breaches, step) if breaches else "")
 
 
 def level_profile(level: float, seconds: float, step: int, *, open_profile: bool) -> Profile:
-    """Return a level that is measured for so many seconds, after its users and their jobs have settled."""
+    """Return a profile that holds a level and measures it once its users and their jobs have settled.
+
+    Args:
+        level: Number of users, or new users per second.
+        seconds: Duration of the measurement.
+        step: Number of the step.
+        open_profile: Whether the level means new users per second.
+    """
     arrival = _ARRIVAL[0] + _ARRIVAL[1] * level
     segments = (
         Segment(arrival, 0.0, level, step, settling=True),
@@ -103,13 +113,13 @@ def level_profile(level: float, seconds: float, step: int, *, open_profile: bool
 
 
 def observation(step: UsersStep, faults: tuple[str, ...], cause: str) -> Observation:
-    """Return a step of users as the planner sees steps.
+    """Convert a step of users to the planner's observation.
 
-    Users who wait for their jobs offer what is done, no more: whether jobs pile up is for the stop condition
-    `queue` to say, which knows that each step begins with an empty queue of its users.
+    Users who wait for their jobs offer no more than is done, so created equals done here. The stop condition
+    `queue` judges whether jobs pile up; it knows that each step begins without jobs of its users.
 
     Args:
-        step: What was seen.
+        step: The measured step.
         faults: Why it failed.
         cause: What gave in.
     """
@@ -153,11 +163,11 @@ async def search_users(
     """Search for the highest number of users that a service sustains, and log it; a signal ends it early.
 
     Args:
-        goal: What is asked.
-        address: Where the service is.
-        crowd: Who the users are.
-        options: Of the scenario.
-        progress: Told how it goes.
+        goal: The parameters of the search.
+        address: The address of the service.
+        crowd: The simulated users.
+        options: Options of the scenario.
+        progress: Is shown each step and event.
 
     Raises:
         ConfigurationError: The address cannot be used.

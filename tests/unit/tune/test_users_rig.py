@@ -1,4 +1,4 @@
-"""`tune --users` in virtual time: the planner that finds rates finds users, and what gave in is named."""
+"""`tune --users` in virtual time: the planner finds the number of users and names the bottleneck."""
 
 import itertools
 from typing import Any
@@ -25,8 +25,8 @@ from tests.support.users_world import MemoryWire
 from tests.unit.users.test_session import Idle
 
 
-class Known:
-    """A target whose CPU is known."""
+class KnownTarget:
+    """A target whose CPU usage is known."""
 
     def __init__(self, cpu: float) -> None:
         self._cpu = cpu
@@ -36,12 +36,12 @@ class Known:
         return {"cpu_percent": self._cpu}
 
 
-class Silent:
-    """Is told how it goes, and says nothing."""
+class SilentProgress:
+    """Shows nothing."""
 
     def step(self, step: object) -> None: ...
 
-    def finding(self, finding: object) -> None: ...
+    def event(self, event: object) -> None: ...
 
 
 def site(service: JobService, target: Target) -> Site:
@@ -51,16 +51,16 @@ def site(service: JobService, target: Target) -> Site:
 
 
 @pytest.mark.parametrize(("cpu", "cause"), [(20.0, "its workers"), (99.0, "the target's CPU")])
-async def test_users_are_found_and_the_cause_is_named(
+async def test_sustained_users_and_bottleneck_are_found(
     autojump_clock: MockClock, log_lines: LogLines, cpu: float, cause: str
 ) -> None:
-    """Ten workers, 250 ms a job: 40 jobs a second, one a user and second or two. So 40 to 80 users."""
+    """Ten workers at 250 ms per job do 40 jobs/s, one per user every one or two seconds: 40 to 80 users."""
     service = JobService(seconds=0.25, workers=10)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(service.run)
         limits = Limits(target_cpu=1000)
-        rig = UsersRig(site(service, Known(cpu)), Crowd(find("jobs"), grace=5.0), limits, health=Idle)
-        await drive(tune_users(UsersGoal(start=10.0), trio.current_time), rig, Silent())
+        rig = UsersRig(site(service, KnownTarget(cpu)), Crowd(find("jobs"), grace=5.0), limits, health=Idle)
+        await drive(tune_users(UsersGoal(start=10.0), trio.current_time), rig, SilentProgress())
         nursery.cancel_scope.cancel()
     (verdict,) = log_lines.of("tune_users_verdict")
     assert 30 <= verdict["sustained"] <= 90
@@ -72,18 +72,18 @@ async def test_users_are_found_and_the_cause_is_named(
     assert len({line["step"] for line in log_lines.of("users")}) == rig.stage
 
 
-async def test_new_users_a_second_are_found(autojump_clock: MockClock, log_lines: LogLines) -> None:
-    """In an open model 40 jobs a second are 40 new users a second.
+async def test_sustained_arrival_rate_is_found(autojump_clock: MockClock, log_lines: LogLines) -> None:
+    """In an open model 40 jobs per second are 40 new users per second.
 
-    In eight seconds, a queue that grows by six jobs a second is not yet told from noise.
+    Within eight seconds, a queue that grows by six jobs per second cannot yet be told from noise.
     """
     service = JobService(seconds=0.25, workers=10)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(service.run)
         crowd = Crowd(find("jobs"), grace=5.0)
-        rig = UsersRig(site(service, Known(20.0)), crowd, Limits(), open_profile=True, health=Idle)
+        rig = UsersRig(site(service, KnownTarget(20.0)), crowd, Limits(), open_profile=True, health=Idle)
         goal = UsersGoal(start=10.0, unit="new users a second")
-        await drive(tune_users(goal, trio.current_time), rig, Silent())
+        await drive(tune_users(goal, trio.current_time), rig, SilentProgress())
         nursery.cancel_scope.cancel()
     (verdict,) = log_lines.of("tune_users_verdict")
     assert 30 <= verdict["sustained"] <= 48

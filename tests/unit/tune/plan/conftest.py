@@ -8,7 +8,8 @@ from typing import Any
 import attrs
 import pytest
 
-from loadtest_trio.tune.plan.steps import Finding, Observation, Plan, Slice, Step, Usage
+from loadtest_trio.tune.plan.observations import Observation, Slice, Usage
+from loadtest_trio.tune.plan.steps import Plan, Step, TuneEvent
 
 WARM_UP = 1.0
 
@@ -35,7 +36,7 @@ class Simulation:
     clock: float = 0.0
     backlog: int = 0
     steps: list[Step] = attrs.field(factory=list)
-    findings: list[Finding] = attrs.field(factory=list)
+    events: list[TuneEvent] = attrs.field(factory=list)
     _carried: float = 0.0
 
     def measure(self, step: Step) -> Observation:
@@ -83,8 +84,8 @@ class Simulation:
                 item = plan.send(answer)
             except StopIteration as end:
                 return end.value
-            if isinstance(item, Finding):
-                self.findings.append(item)
+            if isinstance(item, TuneEvent):
+                self.events.append(item)
                 answer = None
             else:
                 answer = self.measure(item)

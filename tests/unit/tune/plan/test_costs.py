@@ -1,4 +1,4 @@
-"""The cost model is solved, and predicts mixes and sizes it has not seen."""
+"""The cost model is solved, and predicts mixes and sizes that it has not seen."""
 
 from itertools import cycle
 from random import Random
@@ -7,8 +7,8 @@ import attrs
 import pytest
 
 from loadtest_trio.report.statistics import interval
-from loadtest_trio.tune.plan.cost_model import CostModel, Work, resolved, solve
-from loadtest_trio.tune.plan.costs import components, finding, mean_bytes
+from loadtest_trio.tune.plan.cost_model import CostModel, Work, resample_models, solve
+from loadtest_trio.tune.plan.cost_stages import components, costs_event, mean_bytes
 
 TRUTH = CostModel(
     {"READ": 300e-6, "UPDATE": 700e-6, "CREATE": 500e-6, "DELETE": 200e-6},
@@ -16,7 +16,7 @@ TRUTH = CostModel(
     written=2e-9,
     generated=3e-9,
     idle=0.05,
-    pace=100.0,
+    unit_us=100.0,
 )
 SIZES = (200_000, 50_000)
 
@@ -32,7 +32,7 @@ def _work(done: dict[str, int], size: float, noise: float = 0.0, rng: Random | N
         done=done,
         bytes_read=round(reads * size),
         bytes_written=round(writes * size),
-        pace=TRUTH.pace,
+        unit_us=TRUTH.unit_us,
         size=size / SIZES[0],
     )
 
@@ -50,8 +50,8 @@ def _stages(noise: float = 0.0, seed: int = 0) -> list[Work]:
     return [_work(done, size, noise, rng) for done in mixes for size in SIZES]
 
 
-def test_exact_stages_give_the_truth() -> None:
-    """Without noise every operation's cost at both sizes comes back."""
+def test_noise_free_stages_give_exact_costs() -> None:
+    """Without noise the model recovers the cost of every operation at both sizes."""
     model = solve(_stages())
     for size in SIZES:
         for name in TRUTH.messages:
@@ -59,10 +59,10 @@ def test_exact_stages_give_the_truth() -> None:
 
 
 @pytest.mark.parametrize(("size", "within"), [(50_000, 0.1), (120_000, 0.1), (200_000, 0.1), (300_000, 0.15)])
-def test_predicts_what_it_has_not_seen(size: float, within: float) -> None:
-    """With 3 % noise, another mix is predicted within 10 % in all of 30 seeded runs.
+def test_unseen_mix_is_predicted(size: float, within: float) -> None:
+    """With 3 % noise, an unseen mix is predicted within 10 % in all of 30 seeded runs.
 
-    Beyond the sizes that were measured it is an extrapolation, and within 15 %.
+    Beyond the measured sizes, where the model extrapolates, within 15 %.
     """
     mix = {"READ": 80.0, "UPDATE": 10.0, "CREATE": 5.0, "DELETE": 5.0}
     for seed in range(30):
@@ -70,12 +70,12 @@ def test_predicts_what_it_has_not_seen(size: float, within: float) -> None:
         assert predicted == pytest.approx(TRUTH.predict(mix, size), rel=within)
 
 
-def test_a_core_that_changes_its_pace() -> None:
-    """Stages on a core that was half as fast again, or slower, give the same model as on a steady one."""
+def test_model_corrects_for_core_speed() -> None:
+    """Stages on a core of changing speed give the same model as on a steady one."""
     paces = [100.0, 150.0, 70.0, 100.0, 180.0]
     uneven = [
-        attrs.evolve(work, cpu_seconds=work.cpu_seconds * pace / 100, pace=pace)
-        for work, pace in zip(_stages(), cycle(paces), strict=False)
+        attrs.evolve(work, cpu_seconds=work.cpu_seconds * unit_us / 100, unit_us=unit_us)
+        for work, unit_us in zip(_stages(), cycle(paces), strict=False)
     ]
     model = solve(uneven)
     for name in TRUTH.messages:
@@ -83,15 +83,15 @@ def test_a_core_that_changes_its_pace() -> None:
     assert all(model.total(work) == pytest.approx(work.cpu_seconds, rel=0.02) for work in uneven)
 
 
-def test_generated_bytes() -> None:
-    """Bytes written that were read before are not generated."""
+def test_updated_bytes_are_not_generated() -> None:
+    """Bytes that were read before they were written do not count as generated."""
     work = _work({"READ": 10, "UPDATE": 10, "CREATE": 5}, 1000)
     assert work.bytes_generated == pytest.approx(5000)
     assert work.mean_bytes == pytest.approx(1000)
 
 
 def test_components_add_up() -> None:
-    """The split of each operation adds up to its cost; shared work is shared by messages."""
+    """The components of an operation add up to its cost; shared work is divided by messages."""
     profile = {("READ", "HTTP and TLS"): 3.0, ("", "Redis"): 1.0, ("CREATE", "generate"): 2.0}
     work = Work(
         cpu_seconds=1,
@@ -99,7 +99,7 @@ def test_components_add_up() -> None:
         done={"READ": 30, "CREATE": 10},
         bytes_read=1,
         bytes_written=1,
-        pace=TRUTH.pace,
+        unit_us=TRUTH.unit_us,
         profile=profile,
     )
     split = components([work], TRUTH, 200_000)
@@ -108,9 +108,9 @@ def test_components_add_up() -> None:
     assert set(split["CREATE"]) == {"generate", "Redis"}
 
 
-def test_line() -> None:
-    """The line carries costs and predictions a reader can use."""
-    said = finding(_stages(), TRUTH, {"READ": 50, "DELETE": 50}).fields
+def test_event_has_costs_and_predictions() -> None:
+    """The log line carries costs, predictions and their intervals."""
+    said = costs_event(_stages(), TRUTH, {"READ": 50, "DELETE": 50}).fields
     assert said["mean_bytes"] == 200_000
     assert said["operations"]["READ"]["total_us"] == pytest.approx(500)
     configured = said["predictions"][0]
@@ -123,12 +123,12 @@ def test_line() -> None:
     assert extrapolated == {200_000: False, 20_000: True, 100_000: False, 400_000: True}
 
 
-def test_intervals_hold_the_truth() -> None:
-    """With 3 % noise, at least 85 of 100 intervals of operations hold what is true."""
+def test_intervals_contain_true_costs() -> None:
+    """With 3 % noise, at least 85 of 100 intervals contain the true cost."""
     held = 0
     for seed in range(10):
         works = _stages(0.03, seed) + _stages(0.03, 100 + seed)
-        others = resolved(works, solve(works))
+        others = resample_models(works, solve(works))
         for name in TRUTH.messages:
             for size in SIZES:
                 low, high = interval([each.cost(name, size) for each in others])
@@ -136,16 +136,16 @@ def test_intervals_hold_the_truth() -> None:
     assert held >= 0.85 * 80
 
 
-def test_mean_size_is_that_of_full_stages() -> None:
-    """Stages with smaller files do not count, and a large file in one stage is not the mean."""
+def test_mean_size_uses_full_size_stages() -> None:
+    """Stages with smaller files are left out of the mean size."""
     works = [_work({"READ": 100}, 200_000), _work({"READ": 100}, 50_000), _work({"READ": 100}, 210_000)]
     whole = [attrs.evolve(work, size=1.0) if work.size > 1 else work for work in works]
     assert mean_bytes(whole) == pytest.approx(205_000)
 
 
 def test_work_adds_up() -> None:
-    """Two stages together have the mean pace of their CPU seconds, and the sum of everything else."""
-    both = _work({"READ": 10}, 1000) + attrs.evolve(_work({"READ": 10}, 1000), pace=2 * TRUTH.pace)
+    """The sum of two stages has the mean core speed, weighted by CPU seconds, and the sum of the rest."""
+    both = _work({"READ": 10}, 1000) + attrs.evolve(_work({"READ": 10}, 1000), unit_us=2 * TRUTH.unit_us)
     assert both.done == {"READ": 20}
     assert both.bytes_read == 20_000
-    assert both.pace == pytest.approx(1.5 * TRUTH.pace)
+    assert both.unit_us == pytest.approx(1.5 * TRUTH.unit_us)

@@ -1,4 +1,4 @@
-"""A step fails for the right reasons, and noise alone does not decide."""
+"""A step fails for the right reasons, and never because of noise alone."""
 
 from random import Random
 from typing import Any
@@ -7,7 +7,7 @@ import attrs
 import pytest
 
 from loadtest_trio.tune.plan.criteria import Limits, deficit, judge
-from loadtest_trio.tune.plan.steps import Observation, Slice
+from loadtest_trio.tune.plan.observations import Observation, Slice
 
 LIMITS = Limits()
 
@@ -20,21 +20,21 @@ def _observation(done: list[int], offered: int = 100, **more: Any) -> Observatio
     return attrs.evolve(Observation(slices=tuple(slices), p99_ms=50.0), **more)
 
 
-def test_keeps_up() -> None:
-    """As much done as offered passes at once."""
+def test_goodput_equal_to_offered_passes() -> None:
+    """Goodput equal to the offered rate passes at once."""
     assert judge(_observation([100, 99, 101, 100]), LIMITS).passed is True
 
 
-def test_growing_backlog() -> None:
-    """A backlog that grows steadily fails, and the reason says how fast."""
+def test_growing_backlog_fails() -> None:
+    """A steadily growing backlog fails, and the reason tells the rate of growth."""
     judgement = judge(_observation([90, 91, 89, 90]), LIMITS)
     assert judgement.passed is False
     assert judgement.reasons[0] == "the backlog grows by 10 messages a second (95 % sure of growth)"
     assert judgement.reasons[1] == "goodput is 90.0 % of what was offered"
 
 
-def test_noise_asks_for_more() -> None:
-    """Where noise could explain it, the answer is to measure on; at the end goodput decides."""
+def test_noise_asks_for_more_measurement() -> None:
+    """If noise could explain the result, the step continues; on the last look goodput decides."""
     noisy = _observation([60, 135, 70, 120])
     assert judge(noisy, LIMITS).passed is None
     assert judge(noisy, LIMITS, final=True).passed is False
@@ -49,23 +49,23 @@ def test_noise_asks_for_more() -> None:
         ({"schedule_lag_ms": 900.0}, "the generator is 900 ms behind its schedule"),
     ],
 )
-def test_each_limit(more: dict[str, Any], reason: str) -> None:
+def test_latency_errors_and_lag_each_fail_a_step(more: dict[str, Any], reason: str) -> None:
     """Latency, errors and a late generator fail a step whose throughput looks perfect."""
     assert judge(_observation([100] * 4, **more), LIMITS).reasons == (reason,)
 
 
-def test_error_rate_and_median_are_not_enough() -> None:
-    """A queue that grows fails a step with low latency and no errors: seed 003's trap."""
+def test_growing_queue_fails_despite_low_latency_and_no_errors() -> None:
+    """A growing queue fails a step with low latency and no errors: the trap of seed 003."""
     assert judge(_observation([50] * 4, p99_ms=20.0), LIMITS).passed is False
 
 
 def test_few_messages_have_no_p99() -> None:
-    """Under a hundred messages, one slow one is no percentile."""
+    """With fewer than a hundred messages, a single slow one does not count as p99."""
     assert judge(_observation([10] * 4, offered=10, p99_ms=1500.0), LIMITS).passed is True
 
 
-def test_confidence() -> None:
-    """A stable system with 10 % noise is said to grow in at most 7 of 100 steps."""
+def test_stable_system_is_rarely_judged_growing() -> None:
+    """A stable system with 10 % noise appears to grow in at most 7 of 100 steps."""
     wrong = 0
     for seed in range(400):
         rng = Random(seed)
@@ -74,8 +74,8 @@ def test_confidence() -> None:
     assert wrong <= 28
 
 
-def test_looking_again_and_again() -> None:
-    """Looks at a stable system after every few seconds are, all together, wrong in at most 7 of 100 steps."""
+def test_repeated_looks_keep_confidence() -> None:
+    """Repeated looks at a stable system are wrong, all together, in at most 7 of 100 steps."""
     wrong = 0
     for seed in range(400):
         rng = Random(seed)
@@ -84,8 +84,8 @@ def test_looking_again_and_again() -> None:
     assert wrong <= 28
 
 
-def test_slow_growth() -> None:
-    """Growth of 1 % fails a confirmation that shows it, and not a probe that may ignore it."""
+def test_slow_growth_fails_confirmation_but_not_probe() -> None:
+    """Growth of 1 % fails a confirmation, but not a probe that tolerates it."""
     slow = _observation([99] * 8)
     assert judge(slow, LIMITS, final=True).passed is False
     assert judge(slow, LIMITS, final=True, growth=0.02).passed is True

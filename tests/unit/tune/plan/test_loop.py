@@ -1,4 +1,4 @@
-"""The thin loop, the burner and the profiler do what they say."""
+"""The loop, the burner, the core speed meter and the profiler."""
 
 import io
 import json
@@ -12,21 +12,20 @@ from rich.console import Console
 
 from loadtest_trio.handlers.objects.payload import uuid_lines
 from loadtest_trio.metrics import logs
-from loadtest_trio.tune.plan.burner import bite, burn
-from loadtest_trio.tune.plan.loop import drive, last_words
-from loadtest_trio.tune.plan.pace import PaceMeter
+from loadtest_trio.tune.plan.burner import burn, burst
+from loadtest_trio.tune.plan.core_speed import CoreSpeedMeter
+from loadtest_trio.tune.plan.loop import drive, final_events
+from loadtest_trio.tune.plan.observations import Observation, Slice
 from loadtest_trio.tune.plan.profiler import profiling
-from loadtest_trio.tune.plan.progress import TerminalProgress, left
-from loadtest_trio.tune.plan.stage import stage
+from loadtest_trio.tune.plan.progress import TerminalProgress, format_time_left
 from loadtest_trio.tune.plan.steps import (
-    Finding,
     Kind,
-    Observation,
     Plan,
     PlanInterruptedError,
-    Slice,
     Step,
+    TuneEvent,
     measured,
+    stage_event,
 )
 
 
@@ -43,11 +42,11 @@ class _Rig:
 def _plan() -> Plan[None]:
     for workers in (1, 2):
         step = Step(Kind.SWEEP, 5.0, workers)
-        yield stage(step, (yield from measured(step)))
+        yield stage_event(step, (yield from measured(step)))
 
 
-async def test_loop_writes_findings(autojump_clock: trio.testing.MockClock) -> None:
-    """Each step is made in turn; each finding becomes a log line with its stage, and is shown."""
+async def test_loop_logs_and_shows_events(autojump_clock: trio.testing.MockClock) -> None:
+    """Steps are made in turn; each event becomes a log line with its stage, and is shown."""
     log, screen = io.StringIO(), io.StringIO()
     logs.configure(log, json=True)
     console = Console(file=screen, force_terminal=True, width=200)
@@ -63,51 +62,51 @@ async def test_loop_writes_findings(autojump_clock: trio.testing.MockClock) -> N
     assert "2.0/s done" in screen.getvalue()
 
 
-def _talkative() -> Plan[None]:
+def _plan_with_final_event() -> Plan[None]:
     try:
         yield from measured(Step(Kind.SWEEP, 5.0, 1))
     except PlanInterruptedError:
-        yield Finding("tune_saturation", {"rate": 7.0})
+        yield TuneEvent("tune_saturation", {"rate": 7.0})
         raise
 
 
-async def test_an_interrupted_plan_has_last_words(autojump_clock: trio.testing.MockClock) -> None:
-    """When the search is cancelled in a step, what it knows by then is written down."""
+async def test_interrupted_plan_logs_final_events(autojump_clock: trio.testing.MockClock) -> None:
+    """When the search is cancelled during a step, its results so far are logged."""
     log = io.StringIO()
     logs.configure(log, json=True)
     with TerminalProgress(Console(file=io.StringIO()), time.monotonic, 60) as progress:
         with trio.move_on_after(2) as scope:
-            await drive(_talkative(), _Rig(), progress)
+            await drive(_plan_with_final_event(), _Rig(), progress)
     assert scope.cancelled_caught
     (line,) = [json.loads(line) for line in log.getvalue().splitlines()]
     assert (line["event"], line["rate"], line["at_seconds"]) == ("tune_saturation", 7.0, 2.0)
 
 
-def test_last_words_of_a_plan_that_goes_on() -> None:
-    """A plan that swallows the interruption and asks for another step is not given one."""
+def test_interrupted_plan_gets_no_further_step() -> None:
+    """A plan that swallows the interruption and yields another step does not get it."""
 
     def stubborn() -> Plan[None]:
         try:
             yield Step(Kind.SWEEP, 5.0, 1)
         except PlanInterruptedError:
-            yield Finding("tune_saturation", {})
+            yield TuneEvent("tune_saturation", {})
             yield Step(Kind.SWEEP, 5.0, 1)
 
     plan = stubborn()
     next(plan)
-    assert [finding.event for finding in last_words(plan)] == ["tune_saturation"]
+    assert [event.name for event in final_events(plan)] == ["tune_saturation"]
 
 
 @pytest.mark.parametrize(
     ("seconds", "shown"), [(119.7, "2:00"), (59.4, "0:59"), (-3.0, "0:00"), (210, "3:30")]
 )
-def test_time_left(seconds: float, shown: str) -> None:
-    """Seconds never reach 60, and time left is never less than none."""
-    assert left(seconds) == shown
+def test_time_left_format(seconds: float, shown: str) -> None:
+    """Seconds stay below 60, and the time left is never negative."""
+    assert format_time_left(seconds) == shown
 
 
-def test_the_time_left_goes_on_within_a_step() -> None:
-    """Whenever the terminal is drawn, the time left is that of the moment."""
+def test_time_left_counts_down_during_a_step() -> None:
+    """Every refresh of the terminal shows the current time left."""
     screen, now = io.StringIO(), [100.0]
     console = Console(file=screen, force_terminal=True, width=200)
     with TerminalProgress(console, lambda: now[0], 60) as progress:
@@ -120,18 +119,18 @@ def test_the_time_left_goes_on_within_a_step() -> None:
 
 
 @pytest.mark.parametrize("share", [0.05, 0.25, 0.5])
-def test_bites_are_the_share(share: float) -> None:
-    """Whatever the pauses are, bites are that share of pauses and bites together, and never long."""
+def test_bursts_take_their_share(share: float) -> None:
+    """Whatever the pauses, bursts take the given share of the total time, and stay short."""
     rng = Random(1)
     pauses = [rng.uniform(0, 0.002 * (1 - share) / share) for _ in range(1000)]
-    bites = [bite(share, pause) for pause in pauses]
-    assert sum(bites) / (sum(bites) + sum(pauses)) == pytest.approx(share)
-    assert max(bites) <= 0.002
-    assert bite(share, 60.0) == 0.002
+    bursts = [burst(share, pause) for pause in pauses]
+    assert sum(bursts) / (sum(bursts) + sum(pauses)) == pytest.approx(share)
+    assert max(bursts) <= 0.002
+    assert burst(share, 60.0) == 0.002
 
 
 async def test_burner_burns_until_cancelled() -> None:
-    """It takes CPU from this thread, and ends when it is told to; how much is for benchmarks to say."""
+    """The burner uses CPU on this thread until cancelled; benchmarks measure how much."""
     cpu = time.thread_time()
     with trio.move_on_after(0.5) as scope:
         await burn(0.5)
@@ -139,16 +138,16 @@ async def test_burner_burns_until_cancelled() -> None:
     assert time.thread_time() - cpu > 0.02
 
 
-async def test_burner_of_nothing_waits(autojump_clock: trio.testing.MockClock) -> None:
-    """A share of 0 costs nothing: nothing runs until it is cancelled."""
+async def test_burner_with_share_zero_sleeps(autojump_clock: trio.testing.MockClock) -> None:
+    """With a share of 0 the burner only sleeps."""
     with trio.move_on_after(3600) as scope:
         await burn(0)
     assert scope.cancelled_caught
 
 
-async def test_pace_is_taken_again_and_again(autojump_clock: trio.testing.MockClock) -> None:
-    """A meter that runs has a mean of many units, one that was never run still has one."""
-    meter = PaceMeter()
+async def test_core_speed_is_the_mean_of_many_units(autojump_clock: trio.testing.MockClock) -> None:
+    """A running meter averages many units; one that never ran still times one."""
+    meter = CoreSpeedMeter()
     assert meter.collect_us() > 0
     with trio.move_on_after(1.01):
         await meter.run()
@@ -157,8 +156,8 @@ async def test_pace_is_taken_again_and_again(autojump_clock: trio.testing.MockCl
     assert meter._units == 0
 
 
-def test_profiler_tells_components_apart() -> None:
-    """CPU spent in the payload is found under "generate", other CPU under "rest"."""
+def test_profiler_distinguishes_components() -> None:
+    """CPU used by the payload is found under "generate", other CPU under "rest"."""
     with profiling() as profile:
         until, rng = time.process_time() + 0.3, Random(0)
         while time.process_time() < until:

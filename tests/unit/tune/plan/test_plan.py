@@ -1,4 +1,4 @@
-"""The whole plan, on simulated services: every part says what it found, within its time."""
+"""The whole plan on simulated services: every part logs its result, within its time."""
 
 from random import Random
 from typing import Any
@@ -6,11 +6,11 @@ from typing import Any
 import attrs
 import pytest
 
-from loadtest_trio.tune.plan.costs import Work
+from loadtest_trio.tune.plan.cost_stages import Work
 from loadtest_trio.tune.plan.criteria import Limits
-from loadtest_trio.tune.plan.loop import last_words
+from loadtest_trio.tune.plan.loop import final_events
 from loadtest_trio.tune.plan.plan import Goal, tune
-from loadtest_trio.tune.plan.steps import Finding, Kind, Step
+from loadtest_trio.tune.plan.steps import Kind, Step, TuneEvent
 
 MIX = {"READ": 50.0, "UPDATE": 25.0, "CREATE": 10.0, "DELETE": 15.0}
 GOAL = Goal(workers=10, mix=MIX, limits=Limits(objective_p99_ms=1e9))
@@ -27,17 +27,17 @@ def _run(simulation: Any, goal: Goal = GOAL) -> dict[str, dict[str, Any]]:
             done=counts,
             bytes_read=moved,
             bytes_written=moved,
-            pace=100.0,
+            unit_us=100.0,
         )
 
     simulation.work = work
     simulation.run(tune(goal, lambda: simulation.clock))
-    return {finding.event: finding.fields for finding in simulation.findings}
+    return {event.name: event.fields for event in simulation.events}
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_every_part(simulated: Any, seed: int) -> None:
-    """Saturation, scaling, verdict and costs are all found within the time that was given."""
+def test_every_part_logs_its_result_in_time(simulated: Any, seed: int) -> None:
+    """The plan finds saturation, scaling, verdict and costs within the given time."""
     simulation = simulated.Modelled(Random(seed), cpu_ms=3.0).simulation()
     found = _run(simulation, attrs.evolve(GOAL, seconds=400))
     assert found["tune_saturation"]["offered_per_second"] == pytest.approx(333, rel=0.06)
@@ -47,8 +47,8 @@ def test_every_part(simulated: Any, seed: int) -> None:
     assert simulation.clock < 400
 
 
-def test_next_bottleneck(simulated: Any) -> None:
-    """Where the configuration is the limit, what comes after it is named too."""
+def test_next_bottleneck_after_configuration_is_named(simulated: Any) -> None:
+    """If the configuration is the limit, the plan also names the bottleneck that would come next."""
     simulation = simulated.Modelled(Random(1), s3_ms=40.0, cpu_ms=2.0, noise=0.02).simulation()
     found = _run(simulation, attrs.evolve(GOAL, seconds=600))
     assert found["tune_verdict"]["bottleneck"] == "configuration"
@@ -57,8 +57,8 @@ def test_next_bottleneck(simulated: Any) -> None:
 
 
 @pytest.mark.parametrize("seconds", [60.0, 150.0])
-def test_too_little_time(simulated: Any, seconds: float) -> None:
-    """With little time the first questions are still answered, and the plan ends soon after."""
+def test_short_of_time_main_questions_are_answered(simulated: Any, seconds: float) -> None:
+    """With little time the plan still answers the main questions and ends soon after."""
     simulation = simulated.Modelled(Random(1), s3_capacity=300.0, noise=0.02).simulation()
     found = _run(simulation, attrs.evolve(GOAL, seconds=seconds))
     assert {"tune_saturation", "tune_scaling", "tune_verdict"} <= set(found)
@@ -72,38 +72,38 @@ def test_too_little_time(simulated: Any, seconds: float) -> None:
         (Kind.COST, {"tune_stage", "tune_saturation", "tune_scaling", "tune_experiment", "tune_verdict"}),
     ],
 )
-def test_interrupted(simulated: Any, kind: Kind, events: set[str]) -> None:
-    """Cut short in a bisection, the highest rate that passed is told; later, all that was found by then."""
+def test_interrupted_plan_logs_results_so_far(simulated: Any, kind: Kind, events: set[str]) -> None:
+    """Interrupted during bisection, the plan logs the highest rate that passed; later, all results so far."""
     simulation = simulated.Modelled(Random(1), cpu_ms=3.0).simulation()
     plan, answer, found = tune(GOAL, lambda: simulation.clock), None, []
     while True:
         item = plan.send(answer)
         answer = None
-        if isinstance(item, Finding):
+        if isinstance(item, TuneEvent):
             found.append(item)
         elif item.kind is kind:
             break
         else:
             answer = simulation.measure(item)
-    found += last_words(plan)
-    assert {finding.event for finding in found} == events
-    (saturation,) = [finding.fields for finding in found if finding.event == "tune_saturation"]
+    found += final_events(plan)
+    assert {event.name for event in found} == events
+    (saturation,) = [event.fields for event in found if event.name == "tune_saturation"]
     assert saturation["rate"] > 0
     assert not (kind is Kind.BISECT and saturation["confirmed"])
 
 
-def test_interrupted_in_an_experiment(simulated: Any) -> None:
-    """Experiments that were made before the end are told, and the curve with what the sweep showed."""
+def test_interrupted_experiment_logs_completed_experiments(simulated: Any) -> None:
+    """An interruption logs the completed experiments, and the curve from the sweep."""
     simulation = simulated.Modelled(Random(1), cpu_ms=3.0).simulation()
     plan, answer = tune(GOAL, lambda: simulation.clock), None
     while True:
         item = plan.send(answer)
         answer = None
-        if not isinstance(item, Finding):
+        if not isinstance(item, TuneEvent):
             if "on Redis calls" in item.change:
                 break
             answer = simulation.measure(item)
-    said = list(last_words(plan))
-    made = [each.fields["experiment"] for each in said if each.event == "tune_experiment"]
+    said = list(final_events(plan))
+    made = [each.fields["experiment"] for each in said if each.name == "tune_experiment"]
     assert made == ["cpu", "size"]
-    assert "tune_scaling" in [each.event for each in said]
+    assert "tune_scaling" in [each.name for each in said]

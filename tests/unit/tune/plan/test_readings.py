@@ -1,4 +1,4 @@
-"""Metrics lines become observations: what the planner sees is what the log says."""
+"""Metrics lines become observations: the planner uses only what the log says."""
 
 from typing import Any
 
@@ -6,10 +6,9 @@ import attrs
 import pytest
 from hdrh.histogram import HdrHistogram
 
-from loadtest_trio.tune.plan.joined import join
 from loadtest_trio.tune.plan.littles_law import check
+from loadtest_trio.tune.plan.observations import Observation, Slice, Usage, join
 from loadtest_trio.tune.plan.readings import observe
-from loadtest_trio.tune.plan.steps import Observation, Slice, Usage
 
 
 def _histogram(*milliseconds: float) -> str:
@@ -56,15 +55,15 @@ def _line(uptime: float, done: int, **fields: Any) -> dict[str, Any]:
     return line | fields
 
 
-def test_what_lines_show() -> None:
-    """Rates, latencies, shares and work of a span; the line before it only says where it begins."""
+def test_observation_from_lines() -> None:
+    """Rates, latencies, shares and work of a period; the first line only marks its beginning."""
     last = _line(13, 140, cpu_percent=80.0, errors=2, requests_throttled=4, pace_us=130.0)
     lines = [_line(10, 100), _line(11, 110), last]
     seen = observe(lines, workers=2)
     assert seen.slices == (Slice(1.0, 10, 10, 5), Slice(2.0, 30, 30, 5))
     assert seen.p99_ms == pytest.approx(100, rel=0.01)
     assert seen.mean_ms == pytest.approx(108, rel=0.01)
-    assert seen.booked_ms == pytest.approx(108 - 5 + 12, rel=0.01)
+    assert seen.counted_ms == pytest.approx(108 - 5 + 12, rel=0.01)
     assert (seen.errors, seen.schedule_lag_ms) == (2, 1.0)
     usage = seen.usage
     assert usage.cpu == pytest.approx(0.7)
@@ -79,11 +78,11 @@ def test_what_lines_show() -> None:
     assert seen.work.done["READ"] == 40
     assert seen.work.cpu_seconds == pytest.approx(2.1)
     assert seen.work.bytes_read == 40_000
-    assert seen.work.pace == pytest.approx(120)
+    assert seen.work.unit_us == pytest.approx(120)
 
 
-def test_percentile_of_the_span() -> None:
-    """p99 comes from the merged histograms: one bad interval in three does not become the p99."""
+def test_p99_comes_from_merged_histograms() -> None:
+    """One bad interval in three does not determine the p99."""
     quiet = {"end_to_end_ms": _histogram(*[10] * 1000)}
     bad = {"end_to_end_ms": _histogram(*[500] * 10)}
     lines = [_line(t, 10 * t, histograms=h) for t, h in ((1, quiet), (2, quiet), (3, bad), (4, quiet))]
@@ -94,8 +93,8 @@ def _stage(backlog: int, rate: int, mean_ms: float) -> Observation:
     return Observation(slices=(Slice(1.0, rate, rate, backlog),) * 4, mean_ms=mean_ms)
 
 
-def test_littles_law() -> None:
-    """100 in the system at 1,000/s and 100 ms each agree; at 200 ms one instrument is wrong."""
+def test_littles_law_detects_wrong_measurement() -> None:
+    """100 in the system at 1,000/s and 100 ms each agree; at 200 ms one of the measurements is wrong."""
     alone = {"ratio": 1.0, "least": 1.0, "most": 1.0, "stages": 1, "within": 1, "passed": True}
     assert check([_stage(100, 1000, 100.0)]) == alone
     two = check([_stage(130, 1000, 100.0), _stage(70, 1000, 100.0)])
@@ -107,7 +106,7 @@ def test_littles_law() -> None:
 
 
 def test_parts_of_a_step_are_joined_by_time() -> None:
-    """Each part's usage counts for as long as it lasted; the loop's lag is the larger; work adds up."""
+    """Usage is weighted by time, the larger loop lag counts, and work adds up."""
     long, short = observe([_line(10, 0), _line(13, 30)], 2), observe([_line(13, 30), _line(14, 40)], 2)
     parts = [
         attrs.evolve(part, usage=Usage(cpu=cpu, loop_lag_ms=lag, first_byte_ms=first))
@@ -118,5 +117,5 @@ def test_parts_of_a_step_are_joined_by_time() -> None:
     assert (whole.usage.loop_lag_ms, whole.usage.first_byte_ms, whole.usage.redis_server) == (9.0, 5.0, None)
     assert whole.work.seconds == pytest.approx(4)
     assert whole.work.done["READ"] == 40
-    assert whole.work.pace == pytest.approx(100)
+    assert whole.work.unit_us == pytest.approx(100)
     assert whole.p99_ms == pytest.approx(100, rel=0.01)

@@ -1,13 +1,13 @@
-"""The sweep stops where doubling brings nothing, and the fitted law is the one the data came from."""
+"""The sweep stops when doubling gains nothing, and the fit recovers the law behind the data."""
 
 from random import Random
 from typing import Any
 
 import pytest
 
+from loadtest_trio.tune.plan.observations import Observation, Slice
+from loadtest_trio.tune.plan.plan import sweep
 from loadtest_trio.tune.plan.scaling import Curve, Point, between_steps, fit, scaling
-from loadtest_trio.tune.plan.steps import Observation, Slice
-from loadtest_trio.tune.plan.sweep import sweep
 
 WORKERS = [1, 2, 4, 8, 16, 32, 64, 128]
 
@@ -21,8 +21,8 @@ def _points(curve: Curve, noise: float, seed: int, slices: int = 6) -> list[Poin
     return points
 
 
-def test_exact_data() -> None:
-    """From exact data the parameters come back, and the peak is where theory puts it."""
+def test_fit_recovers_parameters() -> None:
+    """From exact data the fit recovers the parameters and the theoretical peak."""
     truth = Curve(40, 0.05, 0.0005)
     found = fit(WORKERS, [truth.rate(n) for n in WORKERS])
     assert (found.lam, found.sigma, found.kappa) == pytest.approx((40, 0.05, 0.0005), rel=1e-3)
@@ -30,14 +30,14 @@ def test_exact_data() -> None:
 
 
 def test_linear_data_has_no_peak() -> None:
-    """Without contention and coherency cost the curve is a line."""
+    """Without contention and coherency cost the curve is a straight line."""
     found = fit([1, 2, 4, 8], [10, 20, 40, 80])
     assert found.rate(8) == pytest.approx(80, rel=0.01)
     assert found.peak_workers > 1000
 
 
-def test_intervals_hold_the_truth() -> None:
-    """In 9 of 10 noisy sweeps the interval of the peak rate, widened by 3 %, holds the true one."""
+def test_peak_interval_contains_true_peak() -> None:
+    """In 9 of 10 noisy sweeps the interval of the peak rate, widened by 3 %, contains the true peak."""
     truth, held = Curve(40, 0.05, 0.001), 0
     peak = truth.rate(truth.peak_workers)
     for seed in range(10):
@@ -60,8 +60,8 @@ def _drifting(curve: Curve, drift: float, seed: int, repeats: int = 6) -> list[P
     return points
 
 
-def test_drift_between_steps_is_seen() -> None:
-    """The spread of repeated steps beyond that of their slices comes back, within a third in the mean."""
+def test_drift_between_steps_is_estimated() -> None:
+    """The extra spread between repeated steps is estimated within a third, on average."""
     truth, spreads = Curve(40, 0.05, 0.001), []
     for seed in range(30):
         points = [point for point in _drifting(truth, 0.08, seed) if point.workers == 10]
@@ -72,8 +72,8 @@ def test_drift_between_steps_is_seen() -> None:
     assert between_steps([[points[0].observation]]) == (0.0, 0)
 
 
-def test_intervals_hold_the_truth_through_drift() -> None:
-    """With 8 % between steps and 2 % between slices, 9 of 10 intervals of points still hold the truth."""
+def test_intervals_contain_truth_despite_drift() -> None:
+    """With 8 % drift between steps and 2 % noise between slices, 9 of 10 intervals contain the truth."""
     truth, held, all_points = Curve(40, 0.05, 0.001), 0, 0
     for seed in range(20):
         line = scaling(_drifting(truth, 0.08, seed))
@@ -84,15 +84,15 @@ def test_intervals_hold_the_truth_through_drift() -> None:
     assert held / all_points >= 0.9
 
 
-def test_too_few_points() -> None:
+def test_too_few_concurrencies_give_no_curve() -> None:
     """Four concurrencies give no curve, however often they are measured."""
     points = _points(Curve(40, 0.05, 0.001), 0.0, 1)
     assert scaling(points[:4] * 3) is None
     assert scaling(points[:5]) is not None
 
 
-def test_a_peak_beyond_the_measured_is_not_reached() -> None:
-    """Up to 8 workers the curve rises: nothing is said about a peak, or about a κ that does not show."""
+def test_peak_beyond_measured_range_is_not_reported() -> None:
+    """If the curve still rises at 8 workers, neither a peak nor an insignificant κ is reported."""
     found = scaling(_points(Curve(40, 0.2, 1e-5), 0.02, 1)[:4] + _points(Curve(40, 0.2, 1e-5), 0.02, 2)[4:5])
     assert found is not None
     assert found.fields["peak_reached"] is False
@@ -100,8 +100,8 @@ def test_a_peak_beyond_the_measured_is_not_reached() -> None:
     assert found.fields["not_distinguishable_from_0"] == ["kappa"]
 
 
-def test_sweep_stops_when_doubling_is_vain(simulated: Any) -> None:
-    """With room for 20 workers the sweep ends two doublings after it brought nothing."""
+def test_sweep_stops_after_two_gainless_doublings(simulated: Any) -> None:
+    """With room for 20 workers the sweep ends after two doublings without gain."""
     simulation = simulated.Simulation(
         lambda step, seconds, _, __: round(10 * min(step.workers, 20) * seconds)
     )
@@ -111,8 +111,8 @@ def test_sweep_stops_when_doubling_is_vain(simulated: Any) -> None:
     assert max(point.rate for point in points) == 200
 
 
-def test_sweep_in_a_hurry(simulated: Any) -> None:
-    """When time is up, as many points are made as a fit needs."""
+def test_out_of_time_sweep_makes_enough_points_for_a_fit(simulated: Any) -> None:
+    """When time is up, the sweep still makes the points that a fit needs."""
     simulation = simulated.Simulation(lambda step, seconds, _, __: round(10 * step.workers * seconds))
     points: list[Point] = []
     simulation.run(sweep(3.0, lambda: True, points))

@@ -1,4 +1,4 @@
-"""The search finds a known capacity, in virtual time, through noise."""
+"""The search finds a known capacity through noise, in virtual time."""
 
 from collections.abc import Callable
 from random import Random
@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from loadtest_trio.tune.plan.criteria import Limits
-from loadtest_trio.tune.plan.search import Pace, Saturation, Search
-from loadtest_trio.tune.plan.steps import Finding, Kind
+from loadtest_trio.tune.plan.search import Saturation, Search, StepDurations
+from loadtest_trio.tune.plan.steps import Kind, TuneEvent
 
 ANY_LATENCY = Limits(objective_p99_ms=1e9)
 
@@ -27,21 +27,23 @@ def _hits(make: Callable[[Random], Any], capacity: float, seeds: int) -> int:
     return hits
 
 
-def test_cpu_wall(simulated: Any) -> None:
-    """A hard wall of 300/s with 10 % noise: within 5 % in 95 of 100 seeded runs."""
+def test_hard_limit_is_found(simulated: Any) -> None:
+    """A hard limit of 300/s with 10 % noise is found within 5 % in 95 of 100 seeded runs."""
     assert _hits(lambda rng: simulated.wall(300, 0.1, rng), 300, 100) >= 95
 
 
-def test_mmc(simulated: Any) -> None:
-    """M/M/8 at 50/s a server, its pace disturbed by 10 %: within 5 % in 95 of 100 seeded runs."""
+def test_mmc_capacity_is_found(simulated: Any) -> None:
+    """M/M/8 at 50/s per server, with 10 % noise, is found within 5 % in 95 of 100 seeded runs."""
     assert _hits(lambda rng: simulated.mmc(8, 50, 0.1, rng), 400, 100) >= 95
 
 
 @pytest.mark.parametrize(
     ("limit", "capacity"), [({"throttle": 300.0}, 300), ({"redis_ms": 20.0}, 500), ({"bandwidth": 60e6}, 300)]
 )
-def test_other_limits(simulated: Any, limit: dict[str, float], capacity: float) -> None:
-    """An S3 that throttles at R, a Redis of fixed latency, a narrow network: within 5 % in 95 of 100."""
+def test_s3_redis_and_network_limits_are_found(
+    simulated: Any, limit: dict[str, float], capacity: float
+) -> None:
+    """Throttling by S3, a Redis of fixed latency, and a narrow network: within 5 % in 95 of 100 runs."""
 
     def make(rng: Random) -> Any:
         model = simulated.Modelled(rng, cpu_ms=0.01, s3_ms=0.1, **limit)
@@ -50,8 +52,8 @@ def test_other_limits(simulated: Any, limit: dict[str, float], capacity: float) 
     assert _hits(make, capacity, 100) >= 95
 
 
-def test_without_noise(simulated: Any) -> None:
-    """Without noise the result is within the resolution, and takes less than two minutes."""
+def test_without_noise_result_is_within_resolution(simulated: Any) -> None:
+    """Without noise the result is within the resolution, in less than two minutes."""
     simulation = simulated.wall(300, 0.0, Random(1))
     found = _search(simulation, 90)
     assert found.offered == pytest.approx(300, rel=0.03)
@@ -59,8 +61,8 @@ def test_without_noise(simulated: Any) -> None:
     assert simulation.clock < 120
 
 
-def test_collapse(simulated: Any) -> None:
-    """A system that does a tenth when overloaded is found at its limit all the same."""
+def test_limit_of_collapsing_system_is_found(simulated: Any) -> None:
+    """The search finds the limit of a system that does only a tenth under overload."""
 
     def serve(step: Any, seconds: float, waiting: int, created: int) -> int:
         return round((200 if waiting < 100 else 20) * seconds)
@@ -69,8 +71,8 @@ def test_collapse(simulated: Any) -> None:
     assert found.offered == pytest.approx(200, rel=0.05)
 
 
-def test_passing_trouble(simulated: Any) -> None:
-    """One bad step is probed again, passes, and the climb goes on past it."""
+def test_transient_trouble_does_not_end_climb(simulated: Any) -> None:
+    """One bad step is probed again, passes, and the climb continues past it."""
     trouble = {"left": 5}
 
     def serve(step: Any, seconds: float, waiting: int, created: int) -> int:
@@ -85,17 +87,17 @@ def test_passing_trouble(simulated: Any) -> None:
     assert found.offered == pytest.approx(400, rel=0.04)
 
 
-def test_drains_after_each_failure(simulated: Any) -> None:
-    """After a failed step the system comes to rest before anything else is tried."""
+def test_system_drains_after_each_failure(simulated: Any) -> None:
+    """After a failed step the system comes to rest before the next step."""
     simulation = simulated.wall(300, 0.0, Random(1))
     _search(simulation, 100)
-    failed = [finding for finding in simulation.findings if finding.fields["passed"] is False]
-    probes = [finding for finding in failed if finding.fields["kind"] != Kind.CONFIRM]
+    failed = [event for event in simulation.events if event.fields["passed"] is False]
+    probes = [event for event in failed if event.fields["kind"] != Kind.CONFIRM]
     assert len([step for step in simulation.steps if step.kind is Kind.DRAIN]) == len(probes) > 0
 
 
-def test_objective(simulated: Any) -> None:
-    """The rate at which p99 passes the objective is the limit, though throughput could go on."""
+def test_latency_objective_limits_rate(simulated: Any) -> None:
+    """The rate at which p99 exceeds the objective is the limit, even if throughput could grow further."""
 
     def latency(backlog: int, rate: float) -> float:
         return 10 + 90 * rate / 200
@@ -106,7 +108,7 @@ def test_objective(simulated: Any) -> None:
     assert "over the objective" in found.reasons[0]
 
 
-def test_errors(simulated: Any) -> None:
+def test_error_share_limits_rate(simulated: Any) -> None:
     """The rate at which more than 1 % of the attempts fail is the limit."""
     simulation = simulated.Simulation(
         lambda step, seconds, _, __: 10_000, errors=lambda step, offered: max(0.0, offered - 150)
@@ -116,48 +118,48 @@ def test_errors(simulated: Any) -> None:
     assert "attempts fail" in found.reasons[0]
 
 
-def test_start_above_the_limit(simulated: Any) -> None:
-    """A first rate that is too high is taken back."""
+def test_first_rate_above_limit_is_lowered(simulated: Any) -> None:
+    """A first rate that is too high is lowered."""
     assert _search(simulated.wall(100, 0.0, Random(1)), 1000).offered == pytest.approx(100, rel=0.04)
 
 
-def test_nothing_works(simulated: Any) -> None:
-    """A system that does nothing has no saturation point; the search ends and says so."""
+def test_system_that_does_nothing_has_no_saturation_point(simulated: Any) -> None:
+    """For a system that does nothing, the search ends with rate 0."""
     found = _search(simulated.Simulation(lambda *_: 0), 100)
     assert (found.offered, found.goodput) == (0, 0)
 
 
 def test_steps_are_long_only_near_the_limit(simulated: Any) -> None:
-    """Far from the limit a step takes the shortest time; near it, longer."""
+    """Far from the limit a step takes the minimum time; near it, longer."""
     simulation = simulated.wall(300, 0.1, Random(4))
     _search(simulation, 60)
     seconds = {}
-    for finding in simulation.findings:
-        if finding.fields["kind"] in (Kind.CLIMB, Kind.BISECT):
-            seconds[finding.fields["nominal_per_second"]] = finding.fields["seconds"]
+    for event in simulation.events:
+        if event.fields["kind"] in (Kind.CLIMB, Kind.BISECT):
+            seconds[event.fields["nominal_per_second"]] = event.fields["seconds"]
     far = [each for rate, each in seconds.items() if rate < 200]
     near = [each for rate, each in seconds.items() if 280 < rate < 320]
-    assert max(far) == Pace().shortest
-    assert max(near) > Pace().shortest
+    assert max(far) == StepDurations().shortest
+    assert max(near) > StepDurations().shortest
 
 
-def test_in_a_hurry(simulated: Any) -> None:
-    """When time is up, the search confirms what it has instead of bisecting on."""
+def test_out_of_time_search_confirms_instead_of_bisecting(simulated: Any) -> None:
+    """When time is up, the search confirms what it has instead of bisecting further."""
     simulation = simulated.wall(300, 0.0, Random(1))
-    found = _search(simulation, 100, hurry=lambda: simulation.clock > 20)
+    found = _search(simulation, 100, out_of_time=lambda: simulation.clock > 20)
     assert Kind.BISECT not in [step.kind for step in simulation.steps]
     assert found.offered == 225
     assert found.confirmed
 
 
-def test_two_confirmations_also_in_a_hurry(simulated: Any) -> None:
-    """A rate that was refuted is tried once more, lower; then the highest sound rate is the answer."""
+def test_out_of_time_search_still_confirms_twice(simulated: Any) -> None:
+    """A refuted rate is followed by one lower attempt; then the highest rate not refuted is the answer."""
 
     def serve(step: Any, seconds: float, waiting: int, created: int) -> int:
         return round((100 if step.kind is Kind.CONFIRM else 1000) * seconds)
 
     simulation = simulated.Simulation(serve)
-    found = _search(simulation, 900, hurry=lambda: True)
+    found = _search(simulation, 900, out_of_time=lambda: True)
     confirmed = {step.rate for step in simulation.steps if step.kind is Kind.CONFIRM}
     assert len(confirmed) == 2
     assert not found.confirmed
@@ -165,8 +167,8 @@ def test_two_confirmations_also_in_a_hurry(simulated: Any) -> None:
     assert (found.windows, found.windows_passed) == (2, 0)
 
 
-def test_a_failed_bisection_is_tried_again(simulated: Any) -> None:
-    """One bad bisection is passing trouble as much as one bad step of the climb."""
+def test_failed_bisection_is_probed_again(simulated: Any) -> None:
+    """One bad bisection step is treated as transient, like one bad step of the climb."""
     trouble = {"left": 5}
 
     def serve(step: Any, seconds: float, waiting: int, created: int) -> int:
@@ -182,8 +184,8 @@ def test_a_failed_bisection_is_tried_again(simulated: Any) -> None:
     assert kinds[kinds.index(Kind.BISECT) + 1] is Kind.PROBE_AGAIN
 
 
-def test_slow_growth_is_refuted(simulated: Any) -> None:
-    """1 % too much passes every window by itself; all of them together show the growth."""
+def test_slow_growth_fails_confirmation(simulated: Any) -> None:
+    """1 % overload passes every single window; all windows together reveal the growth."""
 
     def serve(step: Any, seconds: float, waiting: int, created: int) -> int:
         limit = 297 if step.kind is Kind.CONFIRM else 300
@@ -194,14 +196,14 @@ def test_slow_growth_is_refuted(simulated: Any) -> None:
     assert found.offered <= 297
 
 
-def test_interrupted(simulated: Any) -> None:
-    """A search that is cut short knows the highest rate that passed."""
+def test_interrupted_search_knows_highest_passed_rate(simulated: Any) -> None:
+    """An interrupted search returns the highest rate that passed."""
     search = Search(10, 90, ANY_LATENCY)
     simulation = simulated.wall(300, 0.0, Random(1))
     plan, answer = search.run(), None
-    while len(search.kept) < 3:
+    while len(search.sustained) < 3:
         item = plan.send(answer)
-        answer = None if isinstance(item, Finding) else simulation.measure(item)
+        answer = None if isinstance(item, TuneEvent) else simulation.measure(item)
     known = search.known()
     assert known.offered == pytest.approx(202.5)
     assert not known.confirmed

@@ -1,4 +1,4 @@
-"""The client-only ceiling: real handlers and a real S3Service, without a network."""
+"""The client-only ceiling: real handlers and a real S3Service without a network."""
 
 import pytest
 
@@ -15,7 +15,7 @@ SETTINGS = load(
 ).settings
 
 
-async def test_ceiling(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The configured mix, updates and creates included, is done at some rate, and nothing is connected to."""
+async def test_ceiling_runs_configured_mix_without_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The configured mix, including updates and creates, runs without any connection."""
     monkeypatch.setattr(ceiling, "_SECONDS", 0.05)
     assert await ceiling.client_ceiling(SETTINGS) > 10

@@ -1,4 +1,4 @@
-"""The saturation search as a whole: log, calibration, rig, plan, and an end that keeps what there is."""
+"""Runs a whole saturation search: log, calibration, rig and plan; results survive an interruption."""
 
 import signal
 import time
@@ -17,29 +17,29 @@ from loadtest_trio.tune.plan.criteria import Limits
 from loadtest_trio.tune.plan.loop import drive
 from loadtest_trio.tune.plan.plan import Goal, tune
 from loadtest_trio.tune.plan.progress import TerminalProgress
-from loadtest_trio.tune.rig.idle import calibrate, tidy
+from loadtest_trio.tune.rig.idle import calibrate, delete_leftovers
 from loadtest_trio.tune.rig.rig import open_rig
 
-_HEAVY = ("scipy.stats", "scipy.optimize", "matplotlib.figure")
+_SLOW_IMPORTS = ("scipy.stats", "scipy.optimize", "matplotlib.figure")
 
 
-async def search(
+async def search_saturation(
     loaded: Loaded, environ: Mapping[str, str], objective_p99_ms: float, seconds: float, console: Console
 ) -> None:
     """Run a saturation search and log it; a signal ends it early.
 
     Args:
-        loaded: The configuration with its history.
-        environ: Where AWS credentials are looked for.
-        objective_p99_ms: End-to-end p99 that a step has to keep.
-        seconds: How long to measure at most.
-        console: Where progress is shown.
+        loaded: The configuration and where each value came from.
+        environ: The environment that AWS credentials come from.
+        objective_p99_ms: Maximum end-to-end p99 of a step.
+        seconds: Maximum duration of the measurements.
+        console: Shows progress.
 
     Raises:
-        LoadtestError: It could not start, or a backend went away for good.
+        LoadtestError: The search could not start, or a backend became permanently unavailable.
         MissingExtraError: The extra ``report`` is not installed.
     """
-    for module in _HEAVY:  # now, and not in the middle of a step that is being measured
+    for module in _SLOW_IMPORTS:  # import now, so that it does not disturb a measurement later
         need(module)
     goal = Goal(
         workers=loaded.settings.worker_concurrency,
@@ -47,7 +47,7 @@ async def search(
         limits=Limits(objective_p99_ms=objective_p99_ms),
         seconds=seconds,
     )
-    _say_started(loaded, goal)
+    _log_started(loaded, goal)
     reason = "interrupted before it was complete"
     try:
         async with trio.open_nursery() as nursery:
@@ -70,13 +70,13 @@ def _weights(loaded: Loaded) -> Mapping[Any, float]:
 async def _measure(
     loaded: Loaded, environ: Mapping[str, str], goal: Goal, progress: TerminalProgress
 ) -> None:
-    settings, began = loaded.settings, trio.current_time()  # lines count from here: all of them are one run
+    settings, began = loaded.settings, trio.current_time()  # the uptime of all lines counts from here
     logs.event("tune_calibrated", **await calibrate(settings, environ))
     try:
         async with open_rig(settings, environ, lambda: began) as rig:
             await drive(tune(goal, trio.current_time), rig, progress)
     finally:
-        await tidy(settings, environ)
+        await delete_leftovers(settings, environ)
 
 
 async def watch_signals(
@@ -89,7 +89,7 @@ async def watch_signals(
             scope.cancel()
 
 
-def _say_started(loaded: Loaded, goal: Goal) -> None:
+def _log_started(loaded: Loaded, goal: Goal) -> None:
     logs.event(
         "tune_started",
         versions=machine.versions(),

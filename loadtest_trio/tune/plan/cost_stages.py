@@ -1,7 +1,7 @@
-"""What a message costs in CPU, by operation and by component: the stages that show it. Pure.
+"""The stages that measure the CPU cost of a message, by operation and by component. Pure.
 
-Where a message's CPU goes comes from a sampling profile of the same stages; its shares are scaled to the
-cost that the model (`cost_model`) says.
+The split by component comes from a sampling profile of the same stages; its shares are scaled to the cost
+in the model (`cost_model`).
 """
 
 from collections import Counter
@@ -11,23 +11,22 @@ from typing import Any
 import attrs
 
 from loadtest_trio.report.statistics import interval
-from loadtest_trio.tune.plan.cost_model import OPERATIONS, CostModel, Mix, Work, resolved, solve
-from loadtest_trio.tune.plan.stage import stage
-from loadtest_trio.tune.plan.steps import Finding, Handicap, Kind, Plan, Step, measured
+from loadtest_trio.tune.plan.cost_model import OPERATIONS, CostModel, Weights, Work, resample_models, solve
+from loadtest_trio.tune.plan.steps import Handicap, Kind, Plan, Step, TuneEvent, measured, stage_event
 
-__all__ = ["SIZES", "CostModel", "Work", "components", "finding", "mean_bytes", "measure", "solve"]
+__all__ = ["SIZES", "CostModel", "Work", "components", "costs_event", "mean_bytes", "measure_costs", "solve"]
 
 SIZES = (1.0, 0.25)
-_NEAR = 0.9  # of the sizes measured: what lies so near beyond them is no extrapolation
-_ONE_BY_ONE: tuple[tuple[str, Mapping[str, float]], ...] = (
+_EXTRAPOLATION_MARGIN = 0.9  # sizes up to a tenth outside the measured range do not count as extrapolated
+_SINGLE_OPERATIONS: tuple[tuple[str, Mapping[str, float]], ...] = (
     ("READ only", {"READ": 1}),
     ("UPDATE only", {"UPDATE": 1}),
     ("CREATE only", {"CREATE": 1}),
 )
 _STAGES: tuple[tuple[float, str, Mapping[str, float] | None, float | None], ...] = (
     (1.0, "hardly any load", None, 1.0),
-    *((size, *each, None) for size in SIZES for each in _ONE_BY_ONE),
-    (1.0, "CREATE and DELETE", {"CREATE": 1.0, "DELETE": 1.0}, None),  # DELETE alone would find nothing
+    *((size, *each, None) for size in SIZES for each in _SINGLE_OPERATIONS),
+    (1.0, "CREATE and DELETE", {"CREATE": 1.0, "DELETE": 1.0}, None),  # DELETE alone would run out of objects
 )
 
 
@@ -35,7 +34,7 @@ def components(works: Sequence[Work], model: CostModel, size: float) -> dict[str
     """Split the cost of each operation by component.
 
     Returns:
-        Operation -> component -> CPU microseconds a message; they add up to the modelled cost.
+        Operation -> component -> CPU microseconds per message; they add up to the modelled cost.
     """
     split = {name: dict[str, float]() for name in OPERATIONS}
     counts: Counter[str] = Counter()
@@ -56,47 +55,50 @@ def components(works: Sequence[Work], model: CostModel, size: float) -> dict[str
     return result
 
 
-def measure(
-    workers: int, seconds: float, mix: Mix, known: Sequence[Work], hurry: Callable[[], bool]
+def measure_costs(
+    workers: int, seconds: float, mix: Weights, known: Sequence[Work], out_of_time: Callable[[], bool]
 ) -> Plan[CostModel | None]:
-    """Make the cost stages and say what they show.
+    """Make the cost stages and log the model.
 
     Args:
-        workers: Concurrency, where the CPU is busiest.
-        seconds: Of each stage.
+        workers: Concurrency.
+        seconds: Duration of each stage.
         mix: The configured mix.
-        known: What other steps without a handicap showed.
-        hurry: Whether there is no time for all stages; fewer would give no model.
+        known: Work of earlier steps without a handicap.
+        out_of_time: Whether the time is too short for all stages; fewer would not determine the model.
+
+    Returns:
+        The model; None if there was no time.
     """
     works = list(known)
-    if hurry():
+    if out_of_time():
         return None
     for size, change, weights, rate in _STAGES:
         words = change if size == 1 else f"{change}, {size:g} of the size"
         step = Step(Kind.COST, seconds, workers, rate, Handicap(size=size), weights, change=words)
         observation = yield from measured(step)
-        yield stage(step, observation)
+        yield stage_event(step, observation)
         works.append(attrs.evolve(observation.work, size=size))
     model = solve(works)
-    yield finding(works, model, mix)
+    yield costs_event(works, model, mix)
     return model
 
 
-def finding(works: Sequence[Work], model: CostModel, mix: Mix) -> Finding:
-    """Return the line about costs."""
-    size = mean_bytes(works)
-    others = resolved(works, model)
+def costs_event(works: Sequence[Work], model: CostModel, mix: Weights) -> TuneEvent:
+    """Return the log line about costs."""
+    size, fields = mean_bytes(works), attrs.asdict(model)
+    others = resample_models(works, model)
     measured_bytes = [work.mean_bytes for work in works if work.moves]
-    wanted: list[tuple[str, Mix, float]] = [("configured", mix, size)]
+    wanted: list[tuple[str, Weights, float]] = [("configured", mix, size)]
     wanted += [("configured", mix, size * factor) for factor in (0.1, 0.5, 2.0)]
     wanted += [(f"{name} only", {name: 1.0}, size) for name in OPERATIONS]
-    return Finding(
+    return TuneEvent(
         "tune_costs",
         {
             "mean_bytes": round(size),
             "measured_bytes": [round(min(measured_bytes)), round(max(measured_bytes))],
-            "operations": {name: _operation(name, size, model, others) for name in OPERATIONS},
-            "model": attrs.asdict(model),
+            "operations": {name: _operation_cost(name, size, model, others) for name in OPERATIONS},
+            "model": {**fields, "pace": fields.pop("unit_us")},
             "components": components(works, model, size),
             "predictions": [_prediction(*each, model, others, measured_bytes) for each in wanted],
         },
@@ -104,20 +106,22 @@ def finding(works: Sequence[Work], model: CostModel, mix: Mix) -> Finding:
 
 
 def mean_bytes(works: Sequence[Work]) -> float:
-    """Return the mean size of the files moved in stages of full size."""
+    """Return the mean size in bytes of the files transferred in full-size stages."""
     full = [work for work in works if work.size == 1]
     moves = sum(work.moves for work in full)
     return sum(work.mean_bytes * work.moves for work in full) / moves if moves else 0.0
 
 
-def _operation(name: str, size: float, model: CostModel, others: Sequence[CostModel]) -> dict[str, float]:
+def _operation_cost(
+    name: str, size: float, model: CostModel, others: Sequence[CostModel]
+) -> dict[str, float]:
     low, high = interval([1e6 * each.cost(name, size) for each in others])
     return {"total_us": round(1e6 * model.cost(name, size), 1), "low": round(low, 1), "high": round(high, 1)}
 
 
 def _prediction(
     words: str,
-    mix: Mix,
+    mix: Weights,
     size: float,
     model: CostModel,
     others: Sequence[CostModel],
@@ -125,7 +129,9 @@ def _prediction(
 ) -> dict[str, Any]:
     cost = model.predict(mix, size)
     low, high = interval([1e6 * each.predict(mix, size) for each in others])
-    inside = _NEAR * min(measured_bytes) <= size <= max(measured_bytes) / _NEAR
+    inside = (
+        _EXTRAPOLATION_MARGIN * min(measured_bytes) <= size <= max(measured_bytes) / _EXTRAPOLATION_MARGIN
+    )
     return {
         "mix": words,
         "bytes": round(size),
