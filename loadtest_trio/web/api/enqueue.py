@@ -74,9 +74,7 @@ def _data(body: bytes) -> str:
         text = body.decode()
     except UnicodeDecodeError as error:
         raise Problem(400, "The body must be UTF-8 text.") from error
-    if not text.startswith("data="):
-        raise Problem(400, "The body must be data=… (curl -d 'data=Hello').")
     try:
         return parse_qs(text, keep_blank_values=True, strict_parsing=True, max_num_fields=100)["data"][0]
     except (ValueError, KeyError) as error:
-        raise Problem(400, "The body is not form data.") from error
+        raise Problem(400, "The body must be form data with data=… (curl -d 'data=Hello').") from error

@@ -6,7 +6,7 @@ from typing import Any
 import trio
 
 from loadtest_trio.jobs.job import Job, Status
-from loadtest_trio.jobs.store import Change, JobStore, Submission, Verdict
+from loadtest_trio.jobs.store import Change, JobStore, Submission, Verdict, is_name
 from loadtest_trio.web.api.exchange import Answer, Headers, Request, retry_after
 from loadtest_trio.web.api.problems import Problem
 from loadtest_trio.web.api.results import Results
@@ -132,8 +132,8 @@ class JobRoutes:
         """GET /api/jobs?clientId=X."""
         query = request.query()
         client, word = query.get("clientId", ""), query.get("status", "").upper()
-        if not client:
-            raise Problem(400, "The parameter clientId is required.")
+        if not is_name(client):
+            raise Problem(400, "The parameter clientId is required: 1 to 128 printable ASCII characters.")
         if word and word not in STATUS_OF_WORD:
             raise Problem(400, f"status must be one of {', '.join(STATUS_OF_WORD)}.")
         size = request.number("page_size", 50, 1, _LARGEST_PAGE)

@@ -7,7 +7,7 @@ from loadtest_trio.errors import MalformedMessageError
 from loadtest_trio.handlers.registry import Registry
 from loadtest_trio.jobs.job import Job
 from loadtest_trio.jobs.message import Message
-from loadtest_trio.jobs.store import JobStore, NewJob, Rate, Submission, Verdict, is_name
+from loadtest_trio.jobs.store import LONGEST_NAME, JobStore, NewJob, Rate, Submission, Verdict, is_name
 from loadtest_trio.web.api.exchange import Headers, Request, retry_after
 from loadtest_trio.web.api.problems import Problem
 
@@ -37,12 +37,9 @@ class Submitter:
         Raises:
             Problem: The header is missing, or no name.
         """
-        client = request.header(b"x-client-id") or default
-        if not client:
+        if b"x-client-id" not in request.headers and not default:
             raise Problem(400, "The header X-Client-Id is required.")
-        if not is_name(client):
-            raise Problem(400, "X-Client-Id must be 1 to 128 printable ASCII characters without blanks.")
-        return client
+        return _name("X-Client-Id", request.header(b"x-client-id"), request, default)
 
     def key_of(self, request: Request) -> str:
         """Return the idempotency key, or "".
@@ -50,10 +47,8 @@ class Submitter:
         Raises:
             Problem: It is no name.
         """
-        key = request.header(b"idempotency-key").strip('"')
-        if key and not is_name(key):
-            raise Problem(400, "Idempotency-Key must be 1 to 128 printable ASCII characters without blanks.")
-        return key
+        key = request.header(b"idempotency-key").strip('"')  # the IETF's draft writes it in quotes
+        return _name("Idempotency-Key", key, request)
 
     def draft(self, client: str, wanted: Any, idempotency_key: str = "") -> NewJob:
         """Return the job that a JSON object asks for: ``type``, ``payload``, ``ordered``, ``key``.
@@ -86,6 +81,15 @@ class Submitter:
         except MalformedMessageError as error:
             raise Problem(422, f"{kind}: {error}.") from error
         return kind
+
+
+def _name(header: str, value: str, request: Request, absent: str = "") -> str:
+    """Return the value of a header that names something, or `absent` when the request has no such header."""
+    if header.lower().encode() not in request.headers:
+        return absent
+    if not is_name(value):
+        raise Problem(400, f"{header} must be 1 to {LONGEST_NAME} printable ASCII characters without blanks.")
+    return value
 
 
 def accepted(submission: Submission) -> Job:

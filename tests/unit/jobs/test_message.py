@@ -135,3 +135,15 @@ def test_a_retry_changes_the_account_only() -> None:
     message = Message("1", Operation.UPDATE, "k", Phase.STEADY, 5.0, 2, 5, {"x": 1})
     again = message.put_back(retries=3, attempts=9)
     assert again == Message("1", Operation.UPDATE, "k", Phase.STEADY, 5.0, 3, 9, {"x": 1})
+
+
+FORMER = b'{"id":"h-1","operation":"CREATE","key":"loadtest/x.txt","phase":"steady","created_at":5.0,"retries":0,"attempts":0,"params":{"uuids":7}}'  # noqa: E501
+
+
+def test_messages_of_the_s3_operations_are_those_of_the_former_version() -> None:
+    """Version 0.1.0 wrote this element: it is read, and written the same, so both can share a queue."""
+    message = decode(FORMER)
+    assert message == Message(
+        "h-1", Operation.CREATE, "loadtest/x.txt", Phase.STEADY, 5.0, params={"uuids": 7}
+    )
+    assert message.encode() == FORMER
