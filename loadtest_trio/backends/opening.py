@@ -11,6 +11,7 @@ import httpx
 
 from loadtest_trio.backends.redis import RedisService
 from loadtest_trio.backends.s3 import BucketLocation, S3Service, Signing, find_credentials
+from loadtest_trio.backends.s3.addressing import locate
 from loadtest_trio.backends.s3.instrumented import InstrumentedTransport
 from loadtest_trio.errors import (
     ConfigurationError,
@@ -19,6 +20,7 @@ from loadtest_trio.errors import (
     SettingFault,
 )
 from loadtest_trio.http.client.deadline_watch import DeadlineWatch
+from loadtest_trio.http.client.proxy import Proxy, ProxySettingError, find_proxy
 from loadtest_trio.http.client.transport import open_transport
 from loadtest_trio.jobs.retry import RECONNECT
 from loadtest_trio.jobs.store import JobLimits
@@ -113,22 +115,24 @@ class Opener:
         """Return the bucket, not connected.
 
         Raises:
-            ConfigurationError: AWS_CA_BUNDLE cannot be read.
+            ConfigurationError: AWS_CA_BUNDLE cannot be read, or HTTPS_PROXY cannot be used.
             CredentialsError: There are no AWS credentials.
         """
         settings, bundle, watch = self.settings, self.environ.get("AWS_CA_BUNDLE"), DeadlineWatch()
+        location = BucketLocation(
+            settings.s3_bucket, settings.aws_region, settings.s3_endpoint_url or None, settings.s3_prefix
+        )
         transport = self.clients.transport(
             settings.s3_transport.value,
             max_connections=_most_workers(settings) + _SPARE_CONNECTIONS,
             verify=_authorities(bundle) if bundle else None,
             max_body_bytes=settings.max_object_bytes,
             watch=watch,
+            proxy=_proxy(self.environ, locate(location).base),
         )
         return self.clients.s3(
             transport=InstrumentedTransport(transport, self.metrics.observe_first_byte, self.delays.s3),
-            location=BucketLocation(
-                settings.s3_bucket, settings.aws_region, settings.s3_endpoint_url or None, settings.s3_prefix
-            ),
+            location=location,
             signing=Signing(await find_credentials(self.environ, home=Path.home(), unix_clock=time.time)),
             observe=self._observe_s3,
             on_outage=lambda error: note_backend(self.health_state, "s3", error),
@@ -144,6 +148,17 @@ def _most_workers(settings: Settings) -> int:
     """Return how many workers there may be at once: their number can grow where somebody can change it."""
     changes = settings.dashboard or settings.worker_concurrency.adapts
     return MOST_WORKERS if changes else settings.worker_concurrency
+
+
+def _proxy(environ: Mapping[str, str], url: httpx.URL) -> Proxy | None:
+    try:
+        proxy = find_proxy(environ, url)
+    except ProxySettingError as error:
+        fault = SettingFault(error.name, "…", error.reason.removeprefix("must be "), "environment")
+        raise ConfigurationError([fault]) from None
+    if proxy is not None:
+        logs.event("proxy_used", proxy=str(proxy), host=url.host)
+    return proxy
 
 
 def _authorities(bundle: str) -> ssl.SSLContext:

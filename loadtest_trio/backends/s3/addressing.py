@@ -73,20 +73,16 @@ class Address:
         return f"{self.root}/{encode_path(key)}" if key else self.root or "/"
 
 
-def locate(bucket: str, region: str, endpoint_url: str | None = None) -> Address:
-    """Return the address of a bucket.
-
-    Args:
-        bucket: Name of the bucket.
-        region: The AWS region.
-        endpoint_url: An S3-compatible endpoint, whose path is kept; None for AWS.
+def locate(location: BucketLocation) -> Address:
+    """Return the address of a bucket; the path of its endpoint, if any, is kept.
 
     Raises:
         ValueError: The endpoint is not an http or https URL of host, port and path only. The message does
             not quote it, because it may hold a password.
     """
-    if endpoint_url is not None:
-        base = _endpoint(endpoint_url)
+    bucket, region = location.bucket, location.region
+    if location.endpoint_url is not None:
+        base = _endpoint(location.endpoint_url)
         root = f"{base.raw_path.decode('ascii').rstrip('/')}/{encode_path(bucket)}"
         return Address(base, base.netloc.decode("ascii"), root)
     suffix = dns_suffix(region)

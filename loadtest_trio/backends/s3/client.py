@@ -122,7 +122,7 @@ class SignedClient:
         observe: Observer,
         on_outage: Callable[[LoadtestError | None], None],
     ) -> None:
-        self.address = locate(location.bucket, location.region, location.endpoint_url)
+        self.address = locate(location)
         self._transport = transport
         self._bucket = location.bucket
         self._signer = Signer(location.region)

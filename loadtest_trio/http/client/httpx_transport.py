@@ -6,8 +6,16 @@ import httpx
 import trio
 
 from loadtest_trio.http.client.http1 import BodyTooLargeError, BufferStream
+from loadtest_trio.http.client.proxy import Proxy
 
 _CLEANUP_SECONDS = 1.0
+
+
+def httpx_proxy(proxy: Proxy) -> httpx.Proxy:
+    """Return a proxy as httpx has it."""
+    headers = {"Proxy-Authorization": proxy.authorization} if proxy.authorization else {}
+    host = f"[{proxy.host}]" if ":" in proxy.host else proxy.host
+    return httpx.Proxy(f"http://{host}:{proxy.port}", headers=headers)
 
 
 class HttpxTransport(httpx.AsyncHTTPTransport):

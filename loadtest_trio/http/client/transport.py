@@ -15,7 +15,7 @@ Invariants:
     * A request is sent twice only on a reused connection, if no byte of a response arrived and the
       first attempt either sent nothing or is idempotent (RFC 9110, 9.2.2).
 
-Not implemented: HTTP/2, proxies, upgrades, streamed responses, redirects, cookies.
+Not implemented: HTTP/2, proxies for plain HTTP, upgrades, streamed responses, redirects, cookies.
 """
 
 import ssl
@@ -29,8 +29,9 @@ from loadtest_trio.http.address import authority
 from loadtest_trio.http.client.connection import Connection
 from loadtest_trio.http.client.deadline_watch import DeadlineWatch
 from loadtest_trio.http.client.http1 import BufferStream, ResponseParser, WireRequest, raw_body, wire_request
-from loadtest_trio.http.client.httpx_transport import HttpxTransport
+from loadtest_trio.http.client.httpx_transport import HttpxTransport, httpx_proxy
 from loadtest_trio.http.client.pool import ConnectionPool, Origin
+from loadtest_trio.http.client.proxy import Proxy, connect_through
 from loadtest_trio.http.client.request_timeout import RequestTimeout
 from loadtest_trio.http.streams import Stream, TcpStream, connect
 from loadtest_trio.http.tls import open_tls
@@ -63,6 +64,7 @@ class LeanTransport(httpx.AsyncBaseTransport):
         max_body_bytes: Largest accepted body of a response.
         ssl_context: For HTTPS; None checks certificate and host name against httpx's authorities.
         watch: Enforces the deadlines while it runs; otherwise each request uses a cancel scope.
+        proxy: HTTPS servers are connected to through it.
     """
 
     def __init__(
@@ -76,6 +78,7 @@ class LeanTransport(httpx.AsyncBaseTransport):
         max_body_bytes: int = MAX_BODY_BYTES,
         ssl_context: ssl.SSLContext | None = None,
         watch: DeadlineWatch | None = None,
+        proxy: Proxy | None = None,
     ) -> None:
         self._pool = ConnectionPool(max_connections)
         self._timeouts = {"connect": connect_timeout, "read": idle_timeout, "write": idle_timeout}
@@ -84,6 +87,7 @@ class LeanTransport(httpx.AsyncBaseTransport):
         self._max_body_bytes = max_body_bytes
         self._ssl_context = ssl_context
         self._watch = watch or DeadlineWatch()
+        self._proxy = proxy
         self._scratch = memoryview(bytearray(_SCRATCH_BYTES))
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -150,8 +154,11 @@ class LeanTransport(httpx.AsyncBaseTransport):
 
     async def _open(self, scheme: str, host: str, port: int) -> Stream:
         try:
-            sock = await connect(host, port)
-            return await open_tls(sock, self._tls_context(), host) if scheme == "https" else TcpStream(sock)
+            if scheme == "http":
+                return TcpStream(await connect(host, port))
+            proxy = self._proxy
+            sock = await (connect_through(proxy, host, port) if proxy else connect(host, port))
+            return await open_tls(sock, self._tls_context(), host)
         except (OSError, UnicodeError) as error:  # UnicodeError: the host is not a valid name
             url = f"{scheme}://{authority(host, port)}"
             raise httpx.ConnectError(f"cannot connect to {url}: {error}") from error
@@ -191,6 +198,7 @@ def open_transport(
     request_timeout: float = 60.0,
     max_body_bytes: int = MAX_BODY_BYTES,
     watch: DeadlineWatch | None = None,
+    proxy: Proxy | None = None,
 ) -> httpx.AsyncBaseTransport:
     """Open the transport that ``S3_TRANSPORT`` names.
 
@@ -203,6 +211,7 @@ def open_transport(
         request_timeout: Seconds for the whole request.
         max_body_bytes: Largest accepted body of a response.
         watch: Enforces the deadlines of `LeanTransport`.
+        proxy: HTTPS servers are connected to through it.
     """
     if kind == "lean":
         return LeanTransport(
@@ -213,12 +222,14 @@ def open_transport(
             max_body_bytes=max_body_bytes,
             ssl_context=verify,
             watch=watch,
+            proxy=proxy,
         )
     return HttpxTransport(
         {"connect": connect_timeout, "read": idle_timeout, "write": idle_timeout},
         request_timeout,
         max_body_bytes,
         verify=verify if verify is not None else True,
+        proxy=httpx_proxy(proxy) if proxy else None,
         limits=httpx.Limits(max_connections=max_connections, max_keepalive_connections=max_connections),
     )
 

@@ -11,7 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadtest_trio.backends.s3.addressing import dns_suffix, follow_redirect, is_inside, locate
+from loadtest_trio.backends.s3.addressing import (
+    BucketLocation,
+    dns_suffix,
+    follow_redirect,
+    is_inside,
+    locate,
+)
 
 
 @pytest.mark.parametrize(
@@ -30,7 +36,7 @@ def test_styles(
     bucket: str, region: str, endpoint: str | None, url: str, host: str | None, path: str
 ) -> None:
     """AWS gets virtual hosts where the name allows it; an endpoint, dots and odd names get paths."""
-    address = locate(bucket, region, endpoint)
+    address = locate(BucketLocation(bucket, region, endpoint))
     assert str(address.base) == url
     assert address.host == (host or address.base.host)
     assert address.path("k") == path
@@ -44,14 +50,14 @@ def test_styles(
 def test_unusable_endpoints(endpoint: str) -> None:
     """An endpoint that is no plain http(s) address is refused, without repeating a password in it."""
     with pytest.raises(ValueError, match="endpoint") as caught:
-        locate("b-1", "us-east-1", endpoint)
+        locate(BucketLocation("b-1", "us-east-1", endpoint))
     assert "hunter2" not in str(caught.value)
 
 
 @given(st.text(st.characters(codec="utf-8"), min_size=1))
 def test_object_paths_are_reversible_and_clean(key: str) -> None:
     """Any key can be read back from its path, which is plain ASCII and in S3's canonical form."""
-    path = locate("b-1", "us-east-1", "http://h").path(key)
+    path = locate(BucketLocation("b-1", "us-east-1", "http://h")).path(key)
     assert unquote(path, errors="strict") == f"/b-1/{key}"
     assert re.fullmatch(r"(?:[A-Za-z0-9/._~-]|%[0-9A-F]{2})*", path)
 
@@ -70,7 +76,7 @@ def test_endpoint_of_every_partition_is_botocores(partition: dict[str, Any], dat
     alike = st.from_regex(re.compile(partition["regionRegex"], re.ASCII), fullmatch=True)
     region = data.draw(st.sampled_from(known) | alike)
     assert dns_suffix(region) == suffix
-    assert locate("b-1", region).host == f"b-1.s3.{region}.{suffix}"
+    assert locate(BucketLocation("b-1", region)).host == f"b-1.s3.{region}.{suffix}"
 
 
 @pytest.mark.parametrize(
@@ -97,7 +103,7 @@ def test_redirects_stay_with_whom_we_trust(
     bucket: str, endpoint: str | None, location: str, followed: tuple[str, str] | None
 ) -> None:
     """Only the same host or the same AWS partition is followed, and never from HTTPS to HTTP."""
-    address = follow_redirect(locate(bucket, "us-east-1", endpoint), bucket, location)
+    address = follow_redirect(locate(BucketLocation(bucket, "us-east-1", endpoint)), bucket, location)
     assert (address and (address.host, address.path("k"))) == followed
 
 

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadtest_trio.backends.s3.addressing import locate
+from loadtest_trio.backends.s3.addressing import BucketLocation, locate
 from loadtest_trio.backends.s3.credentials import Credentials
 from loadtest_trio.backends.s3.sigv4 import (
     UNSIGNED_PAYLOAD,
@@ -126,7 +126,7 @@ def test_same_as_botocore(
 ) -> None:
     """Whatever the request, every header we add is the one that botocore's signer adds."""
     headers = {name.lower(): value for name, value in headers.items()}
-    address = locate("bucket", region, endpoint)
+    address = locate(BucketLocation("bucket", region, endpoint))
     ours = dict(
         Signer(region).sign(
             method,
