@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 from typing import TYPE_CHECKING
 
 import psutil
@@ -67,8 +68,19 @@ async def test_request_that_is_still_arriving_is_answered(serve_lean: Serving) -
         assert await client.is_closed()
 
 
+async def test_client_in_the_backlog_is_answered(serve_lean: Serving) -> None:
+    """To a client that the system has accepted, the server has: it is not turned away by a stop."""
+    for _ in range(8):
+        server = await serve_lean()
+        sock = socket.create_connection(("127.0.0.1", server.port))  # without a turn for the server
+        sock.sendall(b"GET /" + HEAD + b"\r\n")
+        server.stop(60)
+        async with RawClient(trio.SocketStream(trio.socket.from_stdlib_socket(sock))) as client:
+            assert (await client.answer()).status == 200
+
+
 async def test_request_that_crosses_the_stop_is_answered(serve_lean: Serving) -> None:
-    """A request that the system has, but not the server, is answered; so is a client in the backlog."""
+    """A request that the system has, but not the server, is answered."""
     server = await serve_lean()
     async with await RawClient.connect(server.port) as used:
         assert (await used.get()).status == 200

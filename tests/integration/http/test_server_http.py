@@ -160,6 +160,19 @@ async def test_answer_reaches_a_client_that_still_sends(client: RawClient, nurse
     assert await client.is_closed()
 
 
+@pytest.mark.parametrize("path", [b"/ignore", b"no path"])
+async def test_connection_ends_in_order_though_the_client_still_sends(
+    serve_lean: Serving, path: bytes
+) -> None:
+    """A client that sends before it reads meets no reset, which many take for the failure of the request."""
+    async with await RawClient.connect((await serve_lean()).port) as client:
+        await client.stream.send_all(b"POST " + path + HEAD + b"Content-Length: 1000000\r\n\r\n")
+        for _ in range(10):
+            await client.send(bytes(100_000))
+        assert (await client.answer()).status in (400, 404)
+        assert await client.stream.receive_some() == b""
+
+
 async def test_head_is_answered_without_a_body(client: RawClient) -> None:
     """HEAD gets GET's headers, and the connection goes on."""
     for _ in range(2):

@@ -210,6 +210,20 @@ async def test_idle_connections_make_room(serve_lean: Serving) -> None:
         assert closed == 1
 
 
+async def test_connection_without_a_request_yet_is_not_closed_to_make_room(serve_lean: Serving) -> None:
+    """A client that has just connected is about to ask: its connection is not taken for an idle one."""
+    server = await serve_lean(connections=1)
+    async with (
+        await RawClient.connect(server.port) as first,
+        await RawClient.connect(server.port) as second,
+    ):
+        await second.send(b"GET /" + HEAD + b"\r\n")
+        await trio.sleep(0.3)
+        answer = await first.get()
+        assert (answer.status, answer.headers[b"connection"]) == (200, b"close")
+        assert (await second.answer()).status == 200
+
+
 async def test_server_out_of_descriptors_goes_on(
     serve_lean: Serving, monkeypatch: pytest.MonkeyPatch
 ) -> None:
