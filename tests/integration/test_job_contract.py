@@ -450,6 +450,27 @@ async def test_names_that_are_not_allowed(queue: Any, name: str) -> None:
     assert await places(queue) == {}
 
 
+async def test_bad_job_fails_nobody_else(queue: Any) -> None:
+    """What travels in one call with others does not take them along."""
+    refused: list[JobRejectedError] = []
+
+    async def submit_bad() -> None:
+        with pytest.raises(JobRejectedError) as caught:
+            await queue.jobs.submit([NewJob("sleep", {"text": "\ud800"}, "c")])
+        refused.append(caught.value)
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(3):
+            nursery.start_soon(submit, queue, new(ordered=False))
+            nursery.start_soon(submit_bad)
+            nursery.start_soon(queue.jobs.cancel, "\ud800")
+            nursery.start_soon(queue.jobs.get, ["\ud800"])
+    assert len(refused) == 3
+    assert await queue.jobs.retry("\ud800") is Change.UNKNOWN
+    assert (await queue.jobs.page("\ud800")).jobs == []
+    assert await places(queue) == {"created": 3, "queued": 3}
+
+
 async def test_no_client_can_use_another_ones_keys(queue: Any) -> None:
     """Colons in names do not make two clients' idempotency keys equal."""
     await submit(queue, new("a:b", idempotency_key="c"), new("a", idempotency_key="b:c"))

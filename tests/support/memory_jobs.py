@@ -13,6 +13,7 @@ from typing import Any, Protocol, TypeVar
 import attrs
 
 from loadtest_trio.backends.redis import DeadLetter
+from loadtest_trio.backends.redis.job_replies import Prepared
 from loadtest_trio.jobs.job import Job, Status, new_numeric_id
 from loadtest_trio.jobs.message import job_id
 from loadtest_trio.jobs.store import (
@@ -25,7 +26,6 @@ from loadtest_trio.jobs.store import (
     Submission,
     TypeCounts,
     Verdict,
-    check_names,
 )
 
 T = TypeVar("T")
@@ -337,7 +337,7 @@ class MemoryJobStore:
     async def submit(self, jobs: Sequence[NewJob]) -> list[Submission]:
         """Put jobs on the queue."""
         for job in jobs:
-            check_names(job)
+            Prepared.of(job, 0.0)
         return await self._do("submit", lambda: [self._submit(job) for job in jobs]) if jobs else []
 
     def _submit(self, new: NewJob) -> Submission:

@@ -16,7 +16,7 @@ from typing import Generic, TypeVar
 import attrs
 import trio
 
-from loadtest_trio.errors import RedisUnavailableError
+from loadtest_trio.errors import RedisError, RedisUnavailableError
 
 _PROBE_SECONDS = 0.2
 
@@ -73,8 +73,7 @@ class Batcher(Generic[Item, Answer]):
         else:
             await batch.done.wait()
         if batch.answers is None:
-            assert batch.error is not None
-            raise type(batch.error)(*batch.error.args) from batch.error
+            raise _copy(batch.error) from batch.error
         return batch.answers[start : start + len(items)]
 
     def _join(self, size: int) -> tuple[_Batch[Item, Answer], bool]:
@@ -98,3 +97,10 @@ class Batcher(Generic[Item, Answer]):
                         self._outage, self._probe_at = error, self._clock() + _PROBE_SECONDS
                 finally:
                     batch.done.set()
+
+
+def _copy(error: Exception | None) -> Exception:
+    """Return an exception for one of several tasks: each needs its own traceback."""
+    if isinstance(error, RedisError):
+        return type(error)(*error.args)
+    return error or RedisError("the call was given up")

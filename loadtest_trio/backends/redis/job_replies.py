@@ -3,9 +3,21 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import attrs
+
+from loadtest_trio.errors import JobRejectedError
 from loadtest_trio.jobs.job import Job, Status
 from loadtest_trio.jobs.ledger import QueueSnapshot
-from loadtest_trio.jobs.store import JobLimits, NewJob, Rate, Stats, Submission, TypeCounts, Verdict
+from loadtest_trio.jobs.store import (
+    JobLimits,
+    NewJob,
+    Rate,
+    Stats,
+    Submission,
+    TypeCounts,
+    Verdict,
+    check_names,
+)
 
 _VERDICTS = {
     b"A": Verdict.ACCEPTED,
@@ -16,28 +28,53 @@ _VERDICTS = {
 }
 
 
-def submission_arguments(jobs: Sequence[NewJob], limits: JobLimits, now: float) -> Iterator[object]:
-    """Yield what follows the batch number in submit.lua's arguments; `now` in Unix seconds."""
+@attrs.frozen
+class Prepared:
+    """A job on its way to submit.lua.
+
+    Attributes:
+        job: The job.
+        arguments: Its arguments, in the order in which the script wants them.
+    """
+
+    job: NewJob
+    arguments: tuple[str | bytes, ...]
+
+    @classmethod
+    def of(cls, job: NewJob, now: float) -> "Prepared":
+        """Check and encode a job; `now` in Unix seconds.
+
+        Raises:
+            JobRejectedError: A name is not allowed, or the payload cannot be written as JSON.
+        """
+        check_names(job)
+        try:
+            once, work = _once(job), job.fingerprint() if job.idempotency_key else ""
+            return cls(job, (job.id, job.client, job.type, _flags(job), job.element(now), once, work))
+        except (TypeError, ValueError) as error:
+            raise JobRejectedError(f"the payload cannot be written as JSON: {error}") from error
+
+
+def submission_arguments(jobs: Sequence[Prepared], limits: JobLimits) -> Iterator[object]:
+    """Yield what follows the batch number in submit.lua's arguments."""
     yield from (limits.per_minute, limits.max_queue_length)
     yield from (round(limits.ttl * 1000), round(limits.idempotency_ttl * 1000))
     for job in jobs:
-        yield from (job.id, job.client, job.type, _flags(job), job.element(now))
-        if job.idempotency_key:
-            yield from (_once(job.client, job.idempotency_key), job.fingerprint())
-        else:
-            yield from (b"", b"")
+        yield from job.arguments
 
 
 def _flags(job: NewJob) -> str:
     return ("o" if job.ordered else "u") + ("p" if job.pull else "") + ("" if job.limited else "f")
 
 
-def _once(client: str, idempotency_key: str) -> str:
+def _once(job: NewJob) -> str:
+    if not job.idempotency_key:
+        return ""
     # No client can be named so that its keys become another's.
-    return f"{client.replace('%', '%25').replace(':', '%3A')}:{idempotency_key}"
+    return f"{job.client.replace('%', '%25').replace(':', '%3A')}:{job.idempotency_key}"
 
 
-def parse_submissions(jobs: Sequence[NewJob], answer: bytes, limits: JobLimits) -> list[Submission | None]:
+def parse_submissions(jobs: Sequence[Prepared], answer: bytes, limits: JobLimits) -> list[Submission | None]:
     """Read submit.lua's answer.
 
     Returns:
@@ -45,7 +82,7 @@ def parse_submissions(jobs: Sequence[NewJob], answer: bytes, limits: JobLimits) 
     """
     time, *lines = answer.split(b"\n")
     at = int(time) / 1000
-    return [_submission(job, line, at, limits) for job, line in zip(jobs, lines, strict=True)]
+    return [_submission(each.job, line, at, limits) for each, line in zip(jobs, lines, strict=True)]
 
 
 def _submission(job: NewJob, line: bytes, at: float, limits: JobLimits) -> Submission | None:

@@ -10,7 +10,12 @@ import trio
 from loadtest_trio.backends.redis.batcher import Batcher
 from loadtest_trio.backends.redis.channel import Channel, constant
 from loadtest_trio.backends.redis.dead_letters import DeadLetter, DeadLetters
-from loadtest_trio.backends.redis.job_replies import parse_stats, parse_submissions, submission_arguments
+from loadtest_trio.backends.redis.job_replies import (
+    Prepared,
+    parse_stats,
+    parse_submissions,
+    submission_arguments,
+)
 from loadtest_trio.backends.redis.loss import LossDetector
 from loadtest_trio.errors import RedisUnavailableError
 from loadtest_trio.jobs import record
@@ -22,7 +27,6 @@ from loadtest_trio.jobs.store import (
     NewJob,
     Stats,
     Submission,
-    check_names,
 )
 
 SUBMITTED_PER_CALL = 256
@@ -67,12 +71,13 @@ class RedisJobStore:
         """Put jobs on the queue, each accepted or not by itself, in order.
 
         Raises:
-            JobRejectedError: A name is not allowed (see `NewJob`).
+            JobRejectedError: A name is not allowed (see `NewJob`), or a payload is no JSON.
             RedisUnavailableError: Redis does not answer: they may have been accepted or not.
         """
-        for job in jobs:
-            check_names(job)
-        submissions = await self._submitter.ask(jobs) if jobs else []
+        now = time.time()
+        # Here and not in the batch: one caller's bad job must not fail the others'.
+        prepared = [Prepared.of(job, now) for job in jobs]
+        submissions = await self._submitter.ask(prepared) if jobs else []
         # An id of few digits can be taken: those get another.
         return [
             each or (await self.submit([attrs.evolve(job, id=new_numeric_id())]))[0]
@@ -90,7 +95,7 @@ class RedisJobStore:
 
     async def retry(self, id: str) -> Change:  # noqa: A002  # what a job calls it
         """Put a dead job back on the queue, its attempts starting anew, behind its client's others."""
-        found = await self._channel.command_soon("job", b"GET", self._records + id.encode())
+        found = await self._channel.command_soon("job", b"GET", self._record_key(id))
         if found is None:
             return Change.UNKNOWN
         letter = record.dead_record(found)
@@ -101,7 +106,9 @@ class RedisJobStore:
         self, client: str, *, status: Status | None = None, size: int = 50, token: str = ""
     ) -> JobPage:
         """Return some of a client's latest jobs, newest first; see `JobStore.page`."""
-        listed = await self._channel.command_soon("jobs_of", b"LRANGE", self._lists + client.encode(), 0, -1)
+        listed = await self._channel.command_soon(
+            "jobs_of", b"LRANGE", self._lists + _key_part(client), 0, -1
+        )
         ids = [each.decode() for each in listed]
         if token:
             ids = ids[ids.index(token) + 1 :] if token in ids else []
@@ -127,7 +134,7 @@ class RedisJobStore:
     async def remember(self, job: Job, seconds: float) -> None:
         """Put the record of a job back that has expired; one that is there stays as it is."""
         content = record.format_ended(job, seconds)
-        key = self._records + job.id.encode()
+        key = self._record_key(job.id)
         await self._channel.command_soon(
             "remember", b"SET", key, content, b"PX", round(seconds * 1000), b"NX"
         )
@@ -138,9 +145,9 @@ class RedisJobStore:
         self._losses.saw(reply[0][0])
         return parse_stats(reply)
 
-    async def _submit(self, jobs: list[NewJob]) -> list[Submission | None]:
+    async def _submit(self, jobs: list[Prepared]) -> list[Submission | None]:
         self._submission += 1
-        arguments = submission_arguments(jobs, self._limits, time.time())
+        arguments = submission_arguments(jobs, self._limits)
         books, answer = await self._on_replicas("submit", self._submission, *arguments, size=len(jobs))
         self._losses.saw(books)
         with trio.move_on_after(_REPAIR_SECONDS):
@@ -167,13 +174,23 @@ class RedisJobStore:
         return reply
 
     async def _read(self, ids: list[str]) -> list[Job | None]:
-        keys = [self._records + each.encode(errors="replace") for each in ids]
+        keys = map(self._record_key, ids)
         records = await self._channel.command_soon("jobs", b"MGET", *keys, size=len)
         return list(map(record.parse, ids, records))
 
     async def _cancel(self, ids: list[str]) -> list[Change]:
         self._cancellation += 1
         size = constant(len(ids))
-        books, answer = await self._channel.script_soon("cancel", self._cancellation, *ids, size=size)
+        books, answer = await self._channel.script_soon(
+            "cancel", self._cancellation, *map(_key_part, ids), size=size
+        )
         self._losses.saw(books)
         return [_CHANGES[each] for each in answer]
+
+    def _record_key(self, name: str) -> bytes:
+        return self._records + _key_part(name)
+
+
+def _key_part(name: str) -> bytes:
+    # Lone surrogates come in escaped URLs; nothing has such a name.
+    return name.encode(errors="replace")

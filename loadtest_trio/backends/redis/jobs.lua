@@ -3,18 +3,20 @@
 -- A job's element begins with {"job":true,"id":"<id>", and so does its dead record. Any other message of ours
 -- begins with {"id", so its third byte tells whether there is anything to do here at all.
 --
--- job:<id>        the record, one string (see below). Expires some time after the job has ended.
+-- job:<id>        the record, one string (see below). It expires some time after the job has ended.
 -- lane:<client>   the client's ordered jobs, of which at most one is active: on the queue, in work or waiting
---                 for its retry. A list: how many are active, then the elements of those that wait their turn.
--- wide:<client>   the same for its unordered jobs, of which WIDE may be active: enough to keep workers busy, and
---                 few enough that no client keeps another one waiting.
--- client:<client> ids of its latest jobs, newest first.
--- completed       ids of ended jobs that wait for pull.lua, oldest first.
+--                 for its retry. A list: how many are active, then the elements of those that wait.
+-- wide:<client>   the same for its unordered jobs, of which WIDE may be active: enough to keep workers busy,
+--                 few enough to delay no other client.
+-- client:<client> the ids of its latest jobs, newest first.
+-- completed       the ids of ended jobs that wait for pull.lua, oldest first.
 -- types           how many jobs of each type were submitted and ended.
 --
--- To take a cancelled job out of the middle of the queue would cost as much as the queue is long. It stays there
--- as a *ghost* until it comes out by itself: its record says so and does not expire before. The ledger keeps how
--- many ghosts lie in each place (gone_...), so that they count as cancelled and as nothing else.
+-- Removing a cancelled job from the middle of the queue would take time in proportion to the queue. So it stays
+-- there as a *ghost* until it comes out by itself; its record says so, and does not expire before. The ledger
+-- counts the ghosts in each place (gone_...): they are counted as cancelled and as nothing else.
+--
+-- Why one string: a hash with a value of more than 64 bytes takes three times the memory.
 
 local WIDE = 100
 local LISTED = 1000        -- latest jobs of a client
@@ -59,13 +61,13 @@ local function job_id(text)
   return string.match(text, '^{"job":true,"id":"([^"\\]+)"')
 end
 
--- A record is text of eleven lines, the last of which may itself have lines. The first six never change but
--- for the status:
---   status: q queued, w waiting in its lane, r running, t retrying, s succeeded, d dead, c cancelled;
---           ghosts: C cancelled, G cancelled and still active in its lane
---   client, type, flags (o ordered or u unordered, p to be pulled, f free of the rate limit), time to live after its end (ms), submitted (ms)
---   started (ms), ended or due (ms), attempts, place (of a running job: consumer and token)
---   body: a letter and bytes: v result, f reference to a result, e error, d dead record, - nothing
+-- A record is text of eleven lines, the last of which may contain line feeds:
+--    1     status: q queued, w waiting in its lane, r running, t retrying, s succeeded, d dead, c cancelled;
+--          of ghosts: C cancelled, G cancelled and still active in its lane
+--    2-4   client, type, flags (o ordered or u unordered; p to be pulled, f free of the rate limit)
+--    5-6   time to live after its end (ms), submitted (ms); lines 2 to 6 never change
+--    7-10  started (ms), ended or due (ms), attempts, place (of a running job: consumer and token)
+--   11     body: a letter and bytes: v result, f reference to a result, e error, d dead record, - nothing
 local RECORD = '^(%a)(\n[^\n]*\n[^\n]*\n%a+\n%d+\n%d+)\n(%d+)\n(%d+)\n(%d+)\n([^\n]*)\n(.*)$'
 local HEAD = '^\n([^\n]*)\n([^\n]*)\n(%a)(%a*)\n(%d+)'
 

@@ -1,15 +1,15 @@
 #!lua
--- ARGV: consumer, batch number, tokens a minute, messages in the queue at most, time to live of a record after its
--- job's end (ms), of an idempotency key (ms), then of each job: id, client, type, flags, element, idempotency key
--- with its client in front, and a fingerprint of the work ("" without a key).
--- Reply: books, the time (ms), and for each job a line: verdict, tokens left, milliseconds until the bucket is full,
--- milliseconds until there is a token, the id of an earlier job. Verdicts: A accepted, R repeated, K the key was used
--- for other work, L rate limited, F the queue is full, X the id is taken.
+-- ARGV: consumer, batch number, tokens a minute, messages in the queue at most, time to live of a record
+-- after its job's end (ms) and of an idempotency key (ms), then for each job: id, client, type, flags, element,
+-- idempotency key with its client in front, and a fingerprint of the work ("" twice without a key).
+-- Reply: books, one text: the time (ms), and a line for each job: verdict, tokens left, milliseconds until the
+-- bucket is full, milliseconds until there is a token, the id of an earlier job. Verdicts: A accepted, R repeated,
+-- K the key was used for other work, L rate limited, F the queue is full, X the id is taken.
 -- Without allow-oom on purpose, as enqueue.lua.
 --
--- A bucket is one number, the time at which it will be full again: with each token taken it moves on by what a token
--- takes to come back. (The "generic cell rate algorithm" of ATM networks, ITU-T I.371: a token bucket that needs
--- no ticking.) The key expires at that very time.
+-- A bucket is one number: the time at which it will be full again. Each token taken moves it on by the time in
+-- which a token comes back; the key expires at that very time. (Source: ITU-T I.371, "generic cell rate
+-- algorithm", which is a token bucket without a clock of its own.)
 
 local WINDOW = 60000 -- a full bucket lasts for so many milliseconds
 local SLACK = 0.01   -- of a millisecond: doubles near 2^41 are exact to 0.0003
@@ -38,6 +38,7 @@ end
 local function bucket(client, limited)
   if not interval or not limited then return nil, 1, '0 0 0' end
   local full_at = math.max(time, tonumber(redis.call('GET', key('bucket:' .. client)) or 0))
+  full_at = math.min(full_at, time + WINDOW) -- the server's clock may have been set back
   return full_at, look(full_at)
 end
 
