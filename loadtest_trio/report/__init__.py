@@ -1,7 +1,7 @@
-"""Reports from log lines alone: reads files, never the running service.
+"""Reports and comparisons, made from files of log lines only.
 
-Pictures and statistics need the optional packages of the extra ``report``; they are imported only by
-the functions that use them, so that nothing here costs the daemon anything.
+Pictures and statistics need the optional packages of the extra ``report``. Only the functions that use them
+import them, so the daemon does not pay for them.
 """
 
 from loadtest_trio.report.compare import compare

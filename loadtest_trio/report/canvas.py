@@ -1,4 +1,4 @@
-"""One look for all pictures: matplotlib without its global state, sizes, colours, saving."""
+"""The common look of all pictures: sizes, colours, axes and saving, without matplotlib's global state."""
 
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ def figure(rows: int = 1, columns: int = 1, *, height: float = 3.6, width: float
 
 
 def plain(text: object) -> str:
-    """Return a text from a log line as a label: what matplotlib would read as a formula is escaped."""
+    """Return a text from a log line as a label, with matplotlib's formula characters escaped."""
     return str(text).replace("$", r"\$")
 
 
@@ -42,18 +42,18 @@ def logarithmic(panel: Any, axis: str) -> None:
 
 
 def beside(panel: Any) -> None:
-    """Put a panel's legend to its right, where no curve is."""
+    """Put a panel's legend to its right, beside the curves."""
     panel.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
 
 
 def note_across(panel: Any, text: str, at: float, colour: str) -> None:
-    """Draw a horizontal dashed line and write on it what it means."""
+    """Draw a horizontal dashed line with a text on it."""
     panel.axhline(at, color=colour, linewidth=1, linestyle="--")
     panel.text(0.01, at, text, transform=panel.get_yaxis_transform(), fontsize=7, color=colour, va="bottom")
 
 
 def note_upright(panel: Any, text: str, at: float, colour: str) -> None:
-    """Draw a vertical dashed line and write above the panel, where no point is, what it means."""
+    """Draw a vertical dashed line with a text above the panel."""
     panel.axvline(at, color=colour, linewidth=1, linestyle="--")
     panel.text(
         at,

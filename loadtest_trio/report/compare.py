@@ -1,9 +1,9 @@
-"""Two runs side by side: faster, slower, or no difference shown.
+"""Compares two runs: faster, slower, or no difference shown.
 
-A difference is shown when the 95 % interval of the ratio B/A leaves 1 out. The interval comes from a
-block bootstrap over the runs' intervals. Where both runs have a calibration score, rates are divided
-by it and CPU times multiplied, so that runs on different machines can be compared; how uncertain the scores
-are then widens the interval.
+A difference is shown when the 95 % confidence interval of the ratio B/A excludes 1. The interval comes from a
+block bootstrap over the runs' log intervals. When both runs have a calibration score, rates are divided by it
+and CPU times multiplied, so that runs on different machines can be compared; the scores' uncertainty widens
+the interval.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,10 +20,10 @@ from loadtest_trio.report.markdown import Cell, table
 from loadtest_trio.report.reader import UnreadableRunError, read
 from loadtest_trio.report.runs import Run
 from loadtest_trio.report.splitting import split
-from loadtest_trio.report.statistics import interval, resampled_means
+from loadtest_trio.report.statistics import confidence_interval, resampled_means
 
 FEWEST_INTERVALS = 5
-_UNKNOWN_SPREAD = 0.05  # of a score whose line does not say: the best of a few milliseconds, as it was once
+_UNKNOWN_SPREAD = 0.05  # of the scores in older logs, which were measured in a few milliseconds
 _SEED = 11
 _PATHS = ("end_to_end_ms", "READ.service_ms", "UPDATE.service_ms", "CREATE.service_ms", "DELETE.service_ms")
 
@@ -33,10 +33,10 @@ class Ratio:
     """One figure of both runs.
 
     Attributes:
-        name: What it is.
-        a: In run A.
-        b: In run B.
-        low: Lower end of the 95 % interval of b / a.
+        name: The figure's name.
+        a: Its value in run A.
+        b: Its value in run B.
+        low: Lower end of the 95 % confidence interval of b / a.
         high: Upper end.
         more_is_better: Whether a ratio above 1 is good.
     """
@@ -71,13 +71,13 @@ def compare(a: Path, b: Path) -> str:
     how = (
         f"Normalised by the calibration scores ({_said(runs[0])} and {_said(runs[1])})."
         if normalised
-        else "Not normalised: not both runs have a calibration score, so the machines count too."
+        else "Not normalised, because a calibration score is missing: the machines' speeds count too."
     )
     parts = [
         f"**B is {ratios[0].verdict if ratios[0].verdict != 'no difference shown' else 'not shown to differ'}"
         f"{'' if ratios[0].verdict == 'no difference shown' else ' than A'}** in messages a second.",
         table(headings, rows),
-        f"{how} Intervals of 95 % by block bootstrap over the runs' intervals in the steady phase.",
+        f"{how} Confidence intervals of 95 %, by block bootstrap over the log intervals of the steady phase.",
         _latencies(*runs),
         _changed(*runs),
     ]
@@ -137,7 +137,7 @@ def _ratio(
     numpy = need("numpy")
     with numpy.errstate(divide="ignore", invalid="ignore"):
         scores = numpy.exp(numpy.random.default_rng(_SEED).normal(0, spread, len(samples[0])))
-        low, high = interval(samples[1] / samples[0] * scores)
+        low, high = confidence_interval(samples[1] / samples[0] * scores)
     return Ratio(name, means[0], means[1], low, high, more_is_better)
 
 

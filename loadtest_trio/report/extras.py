@@ -1,4 +1,4 @@
-"""The optional packages, asked for where they are needed and missed in one clear line."""
+"""Imports optional packages where they are needed; a missing one is one clear line."""
 
 import importlib
 from typing import Any

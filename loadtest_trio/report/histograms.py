@@ -1,7 +1,7 @@
-"""Latency distributions over any span of time, from the histograms in the lines.
+"""Latency distributions over any span of time, merged from the histograms in log lines.
 
-A percentile of a span comes from the merged histograms of its lines. An average of percentiles is
-never taken: it is not a percentile of anything (G. Tene, HdrHistogram).
+Percentiles are never averaged: an average of percentiles is not a percentile of anything (G. Tene,
+HdrHistogram).
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -29,12 +29,12 @@ class MergedLatencies:
         """Merge one histogram in HdrHistogram's compressed V2 form."""
         try:
             self._merged.decode_and_add(encoded)
-        except Exception:  # the decoder raises whatever ctypes, zlib and base64 do, and one bare class
+        except Exception:  # the decoder raises anything that ctypes, zlib and base64 do, and bare Exception
             self.damaged += 1
 
     @property
     def count(self) -> int:
-        """How many values were recorded."""
+        """The number of recorded values."""
         return int(self._merged.get_total_count())
 
     @property

@@ -1,4 +1,4 @@
-"""Running counters of metrics lines, turned into intervals."""
+"""The intervals between metrics lines, from their running counters."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -11,13 +11,13 @@ from loadtest_trio.report.runs import number
 
 @attrs.frozen
 class Interval:
-    """What happened between two metrics lines.
+    """The time between two metrics lines.
 
     Attributes:
         at: Its end, in seconds since the run began.
         seconds: Its length.
-        done: Messages processed or missed in it.
-        cpu_seconds: CPU the process used in it; None where the line does not say.
+        done: Messages processed or missed.
+        cpu_seconds: CPU time that the process used; None where it is not known.
     """
 
     at: float
@@ -32,7 +32,7 @@ class Interval:
 
 
 def intervals(lines: Sequence[LogLine], began: float = 0.0) -> list[Interval]:
-    """Turn running counters into intervals, over lost lines and counters that began anew.
+    """Return the intervals between metrics lines; where a counter or a stage began again there is none.
 
     Args:
         lines: Metrics lines of one run, by time.

@@ -1,4 +1,4 @@
-"""Markdown: numbers as people read them, and tables."""
+"""Markdown tables and lists, with numbers formatted for people."""
 
 from collections.abc import Iterable, Sequence
 
@@ -6,7 +6,7 @@ Cell = str | float | int | None
 
 
 def text(value: Cell) -> str:
-    """Return a table cell: three significant figures for fractions, thin groups for big numbers."""
+    """Return a table cell: three significant figures for fractions, grouped digits for large numbers."""
     if value is None:
         return "–"
     if isinstance(value, str):
@@ -26,7 +26,7 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[Cell]]) -> str:
 
 
 def facts(pairs: Iterable[tuple[str, Cell]]) -> str:
-    """Return a list of named values, without those that are not known."""
+    """Return a list of named values; unknown ones are left out."""
     return "\n".join(f"- {name}: {text(value)}" for name, value in pairs if value not in (None, ""))
 
 

@@ -1,4 +1,4 @@
-"""The pictures that every run has: over time, latencies, mix."""
+"""The pictures of every run: figures over time, latencies, mix."""
 
 from collections.abc import Sequence
 from itertools import groupby
@@ -41,7 +41,7 @@ def over_time(run: Run, folder: Path, name: str) -> str:
 
 
 def _curve(run: Run, unit: float, field: str) -> tuple[list[float], list[float]]:
-    """Return a field over time, broken between stages: nothing was measured there."""
+    """Return a field over time, with a gap between stages, where nothing was measured."""
     at: list[float] = []
     values: list[float] = []
     for before, line in zip([{}, *run.metrics], run.metrics, strict=False):
@@ -54,7 +54,7 @@ def _curve(run: Run, unit: float, field: str) -> tuple[list[float], list[float]]
 
 
 def _rates(run: Run, unit: float) -> tuple[list[float], list[float]]:
-    """Return messages done a second, broken between stages, in the middle of each interval."""
+    """Return messages done a second at the middle of each interval, with a gap between stages."""
     at: list[float] = []
     values: list[float] = []
     for _, lines in groupby(run.metrics, lambda line: line.get("stage")):
@@ -135,7 +135,7 @@ def mix(run: Run, folder: Path, name: str) -> str:
 
 
 def _shade_stages(run: Run, panels: Sequence[Any], unit: float) -> None:
-    """Shade every second kind of stage; name each above the first panel, where there is room."""
+    """Shade every second kind of stage, and name those above the first panel that have room."""
     spans = _spans(run, unit)
     room = _LEAST_ROOM * max((end for _, _, end in spans), default=0.0)
     free = -room

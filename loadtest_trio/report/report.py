@@ -46,7 +46,7 @@ def write_report(places: Sequence[Path], folder: Path) -> Path:
 
 
 def _run(run: Run, folder: Path, prefix: str, number: int) -> list[str]:
-    # A search overloads the service on purpose: latencies of all its stages together say nothing.
+    # A search overloads the service on purpose, so the latencies of all its stages together mean nothing.
     distributions = merge(run.steady if run.is_tuning else run.metrics)
     what = "Saturation search" if run.is_tuning else "Run"
     began = (run.metrics or run.lines)[0]["timestamp"] if not run.started else run.started["timestamp"]
@@ -60,8 +60,8 @@ def _run(run: Run, folder: Path, prefix: str, number: int) -> list[str]:
     parts += ["### Latencies", pictures.latency(distributions, folder, f"{prefix}-latency")]
     parts += [sections.latencies(run, distributions)]
     parts += ["### Mix", pictures.mix(run, folder, f"{prefix}-mix"), sections.mix(run)]
-    parts += ["### Ledger", sections.books(run)]
-    return [*parts, "### Warnings and errors", sections.troubles(run)]
+    parts += ["### Ledger", sections.balance(run)]
+    return [*parts, "### Warnings and errors", sections.warnings(run)]
 
 
 def _tuning(run: Run, folder: Path, prefix: str) -> list[str]:
@@ -86,7 +86,7 @@ def _tuning(run: Run, folder: Path, prefix: str) -> list[str]:
 
 
 def _history(runs: Sequence[Run]) -> str:
-    """What was changed from run to run, and what that gave."""
+    """The changes of settings from run to run, and their effect."""
     if len(runs) < 2:
         return ""
     rows: list[list[Cell]] = []
@@ -100,7 +100,7 @@ def _history(runs: Sequence[Run]) -> str:
         rows.append([f"{number} {run.started.get('timestamp', '')}", changed, rate, gain])
         before = rate or before
     headings = ("run", "changed from the run before", "messages/s", "against the run before")
-    return "## What was changed, and what it gave\n\n" + table(headings, rows)
+    return "## Changes from run to run\n\n" + table(headings, rows)
 
 
 def _changes(before: Run, after: Run) -> str:

@@ -1,4 +1,4 @@
-"""One run of the service, made sense of: what it was started with, how it went, how it ended."""
+"""One run of the service: its settings, its course and its end, from its log lines."""
 
 from collections import Counter
 from typing import Any
@@ -8,7 +8,7 @@ import attrs
 from loadtest_trio.report.details import LogLine
 
 BEGINNINGS = frozenset({"service_started", "tune_started", "users_started"})
-"""Lines that say what a run was started with."""
+"""Events of the lines that carry a run's settings."""
 ENDINGS = frozenset({"service_stopped", "tune_stopped", "users_stopped"})
 _COUNTERS = ("messages_created", "messages_processed", "messages_missed", "messages_failed", "errors")
 
@@ -37,33 +37,33 @@ class Run:
 
     @property
     def started(self) -> LogLine:
-        """The line that says what it was started with; empty when that is missing."""
+        """The line with its settings; empty when that is missing."""
         return self.first(*BEGINNINGS)
 
     @property
     def stopped(self) -> LogLine:
-        """The line it ended with; empty when it was killed, still runs, or was cut off."""
+        """Its last line; empty when it was killed, is still running, or the log was cut off."""
         return self.first(*ENDINGS)
 
     @property
     def is_tuning(self) -> bool:
-        """Whether this is a saturation search, not the service itself."""
+        """Whether this is a saturation search."""
         return any(line["event"].startswith("tune_") for line in self.lines)
 
     @property
     def settings(self) -> dict[str, str]:
-        """The settings it was started with, by name."""
+        """Its settings by name."""
         return mapping(self.started.get("settings"))
 
     @property
     def seconds(self) -> float:
-        """How long it is known to have run."""
+        """Its length in seconds, as far as is known."""
         last = max((line["_at"] for line in (*self.lines[-1:], *self.metrics[-1:])), default=self.began)
         return max(number(self.final, "uptime_seconds"), last - self.began)
 
     @property
     def final(self) -> LogLine:
-        """The last line that carries totals; of a search, of the stage it found: each counts anew."""
+        """The last line with totals; of a search, that of the stage it found, as stages have own totals."""
         if "ledger" in self.stopped:
             return self.stopped
         lines = self.steady if self.is_tuning else self.metrics
@@ -71,7 +71,7 @@ class Run:
 
     @property
     def operations(self) -> dict[str, LogLine]:
-        """What was counted for each operation, as of the last line that carries totals."""
+        """The counts of each operation at the last line with totals."""
         last = mapping(self.final.get("by_operation"))
         if not last and self.metrics and not self.is_tuning:
             last = mapping(self.metrics[-1].get("by_operation"))
@@ -79,7 +79,7 @@ class Run:
 
     @property
     def steady(self) -> list[LogLine]:
-        """The metrics lines after the preconditions were met; of a search, those at its saturation point."""
+        """The metrics lines of the steady phase; of a search, those at its saturation point."""
         steady = [line for line in self.metrics if line.get("phase", "steady") == "steady"]
         if not self.is_tuning:
             return steady
@@ -88,7 +88,7 @@ class Run:
 
     @property
     def best_stage(self) -> float | None:
-        """The stage of the saturation point: confirmed, else the one with the highest rate that passed."""
+        """The stage of the saturation point: the confirmed one, else the highest rate that passed."""
         stages = [line for line in self.all("tune_stage") if line.get("stage") is not None]
         if self.first("tune_saturation").get("confirmed", True):
             windows = [line["stage"] for line in stages if line.get("kind") == "confirm"]
@@ -106,13 +106,13 @@ class Run:
 
     @property
     def score_spread(self) -> float | None:
-        """By how much the score may be off, as a share, where that is known."""
+        """The uncertainty of the score, as a share, where it is known."""
         value = self.first("tune_calibrated").get("score_spread", self.started.get("score_spread"))
         return float(value) if isinstance(value, int | float) and value >= 0 else None
 
     @property
-    def troubles(self) -> Counter[str]:
-        """How often each kind of warning or error was written, held back ones included."""
+    def warnings(self) -> Counter[str]:
+        """The number of warnings and errors of each kind, those that were held back included."""
         counts: Counter[str] = Counter()
         for line in self.lines:
             if line["event"] == "failures_summarised":
@@ -135,13 +135,13 @@ def totals(run: Run) -> dict[str, int]:
 
 
 def ledger(run: Run) -> dict[str, int]:
-    """Return the books at the end of a run: created, every place, and the difference."""
-    books = mapping(run.final.get("ledger"))
-    return {place: int(count) for place, count in books.items() if isinstance(count, int | float)}
+    """Return the ledger at the end of a run: created, every place, and the difference."""
+    places = mapping(run.final.get("ledger"))
+    return {place: int(count) for place, count in places.items() if isinstance(count, int | float)}
 
 
 def unbalanced(run: Run) -> list[LogLine]:
-    """Return the metrics lines whose ledger does not add up."""
+    """Return the metrics lines whose ledger does not balance."""
     return [line for line in run.metrics if mapping(line.get("ledger")).get("difference", 0) != 0]
 
 

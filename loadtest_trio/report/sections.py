@@ -1,4 +1,4 @@
-"""The sections of a report that every run has. Each takes a run and returns Markdown, or nothing."""
+"""The sections of a report on any run. Each takes a run and returns Markdown, or an empty text."""
 
 from collections.abc import Sequence
 
@@ -13,11 +13,11 @@ _PERCENTILES = (50.0, 90.0, 99.0, 99.9, 100.0)
 
 
 def configuration(run: Run) -> str:
-    """What ran, with which settings, on what."""
+    """The machine, the versions and the settings."""
     machine, versions = mapping(run.started.get("machine")), mapping(run.started.get("versions"))
     rows = [(name, str(value)) for name, value in run.settings.items() if value != ""]
     if not (machine or rows):
-        return "The line that says how the run was started is not among the lines."
+        return "The line with the run's settings and machine is not among the lines."
     about: list[tuple[str, Cell]] = [
         ("Machine", f"{machine.get('cpu_model', '?')}, {machine.get('cpus', '?')} CPUs visible"),
         ("Memory", f"{number(machine, 'memory_mb'):,.0f} MB"),
@@ -30,8 +30,8 @@ def configuration(run: Run) -> str:
 
 
 def overview(run: Run) -> str:
-    """How long, how much, how it ended."""
-    end = run.stopped.get("reason") or "not known: no line says so (killed, cut off, or still running)"
+    """Length, rate, totals and end."""
+    end = run.stopped.get("reason") or "not known (killed, log cut off, or still running)"
     done = intervals(run.steady)
     seconds, count = sum(each.seconds for each in done), sum(each.done for each in done)
     spent = [each for each in done if each.cpu_seconds is not None]
@@ -40,7 +40,7 @@ def overview(run: Run) -> str:
         ("Length", duration(run.seconds)),
         ("Metrics lines", len(run.metrics)),
         ("Messages a second in the steady phase", count / seconds if seconds else None),
-        ("CPU a message in the steady phase, ms", 1000 * cpu / counted if counted else None),
+        ("CPU per message in the steady phase, ms", 1000 * cpu / counted if counted else None),
         ("End", str(end)),
     ]
     lines += [(name.replace("_", " ").capitalize(), value) for name, value in totals(run).items()]
@@ -88,37 +88,37 @@ def mix(run: Run) -> str:
         "failed",
     )
     return (
-        "Shares are of the steady messages; refills that keep the bucket within its bounds come on top "
-        "and are in the counts.\n\n" + table(headings, rows)
+        "Shares are of the steady messages. Refills that keep the bucket within its bounds are in the counts "
+        "only.\n\n" + table(headings, rows)
     )
 
 
-def books(run: Run) -> str:
-    """Where every message is, and whether that adds up."""
+def balance(run: Run) -> str:
+    """Where every message is, and whether the ledger balances."""
     places = ledger(run)
     if not places:
         return "No line carries the ledger."
     wrong = unbalanced(run)
-    whose = f"Of stage {run.best_stage:g}; each stage has a queue of its own. " if run.is_tuning else ""
+    whose = f"Stage {run.best_stage:g}; each stage has its own queue. " if run.is_tuning else ""
     balance = whose + (
         f"It balances in all {len(run.metrics)} metrics lines."
         if not wrong
         else f"**It does not balance in {len(wrong)} of {len(run.metrics)} metrics lines**, first at "
-        f"{wrong[0]['timestamp']}: somebody else put messages on the list, or messages were lost."
+        f"{wrong[0]['timestamp']}: another program put messages on the list, or messages were lost."
     )
     return f"{table(tuple(places), [tuple(places.values())])}\n\n{balance}"
 
 
-def troubles(run: Run) -> str:
-    """What was written as a warning or an error, by kind."""
-    counts = run.troubles
+def warnings(run: Run) -> str:
+    """Warnings and errors by kind."""
+    counts = run.warnings
     if not counts:
         return "No warning and no error."
     return table(("kind", "count"), counts.most_common(20))
 
 
 def quality(reading: Reading, distributions: Sequence[MergedLatencies]) -> str:
-    """What could be read of the logs, and what could not."""
+    """How much of the logs could be read."""
     broken = sum(each.damaged for each in distributions)
     lines: list[tuple[str, Cell]] = [
         ("Files", reading.files),

@@ -1,6 +1,6 @@
-"""What the fields of a saturation search have to look like: a line with another shape counts as damaged.
+"""The types that the fields of a search's lines must have; a line with other types counts as damaged.
 
-Sections and pictures may then take them as they are. A field that is missing or null is no damage.
+Sections and pictures can therefore use the fields without checks. A missing or null field is not damage.
 """
 
 from collections.abc import Callable, Mapping
@@ -101,7 +101,7 @@ _SHAPES: dict[str, dict[str, Shape]] = {
 
 
 def well_formed(line: Mapping[str, Any]) -> bool:
-    """Whether the fields of a line that a search writes are what the report takes them for."""
+    """Whether the fields of a line have the types that the report expects."""
     event = line["event"]
     if event == "tune_calibrated":
         return all(map(_plain, line.values()))

@@ -1,4 +1,4 @@
-"""Confidence intervals of rates that depend on their neighbours in time."""
+"""Confidence intervals of time series, whose neighbouring values are alike."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,16 +13,16 @@ def resampled_means(
 ) -> Any:
     """Return means of resamples of a time series, by the moving block bootstrap.
 
-    Neighbouring intervals are alike (a slow minute is slow throughout), so blocks of n^(1/3) neighbours
-    are drawn instead of single values. Source: H. R. Künsch, "The Jackknife and the Bootstrap for
-    General Stationary Observations", Annals of Statistics 17, 1989.
+    Neighbouring values are alike (a slow minute is slow throughout), so blocks of n^(1/3) neighbours are
+    drawn instead of single values. Source: H. R. Künsch, "The Jackknife and the Bootstrap for General
+    Stationary Observations", Annals of Statistics 17, 1989.
 
     Args:
-        values: The series, one or more values.
-        weights: When given, the mean is the sum of values over the sum of weights: of counts over
-            seconds, a rate.
+        values: The series; at least one value.
+        weights: When given, the mean is the sum of values over the sum of weights. With counts and seconds
+            that is a rate.
         seed: Makes the result repeatable.
-        resamples: How many.
+        resamples: The number of means.
 
     Returns:
         A numpy array of `resamples` means.
@@ -38,8 +38,8 @@ def resampled_means(
     return series[places].sum(axis=1) / bases[places].sum(axis=1)
 
 
-def interval(samples: Any, confidence: float = 0.95) -> tuple[float, float]:
-    """Return the middle share of bootstrap samples."""
+def confidence_interval(samples: Any, confidence: float = 0.95) -> tuple[float, float]:
+    """Return the ends of the middle share of bootstrap samples."""
     numpy = need("numpy")
     tail = 100 * (1 - confidence) / 2
     low, high = numpy.percentile(samples, [tail, 100 - tail])

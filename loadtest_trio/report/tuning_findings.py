@@ -1,4 +1,4 @@
-"""The sections of a report on a saturation search that explain: scaling, bottleneck, costs."""
+"""The explaining sections of a report on a saturation search: scaling, bottleneck, costs."""
 
 from loadtest_trio.report.details import LogLine
 from loadtest_trio.report.markdown import Cell, table
@@ -49,15 +49,15 @@ def _littles_law(law: LogLine) -> str:
         return ""
     least, most = (number(law, name, number(law, "ratio")) for name in ("least", "most"))
     return (
-        "Little's law as a self-test of the instruments: messages counted in the system over throughput "
-        f"× mean time in it = **{number(law, 'ratio'):.2f}** in the mean of "
+        "Little's law as a self-test of the measurements: messages in the system over throughput "
+        f"× mean time in it = **{number(law, 'ratio'):.2f}** on average over "
         f"{number(law, 'stages'):.0f} stages, from {least:.2f} to {most:.2f}; 1 is perfect, "
         f"{'all are within 25 % of it' if law.get('passed') else '**NOT all are within 25 % of it**'}."
     )
 
 
 def bottleneck(run: Run) -> str:
-    """The evidence, the experiments and what follows from them."""
+    """The evidence, the experiments and the resulting scores."""
     verdict = run.first("tune_verdict")
     evidence, scores = mapping(verdict.get("evidence")), mapping(verdict.get("scores"))
     parts = []
@@ -79,15 +79,14 @@ def _experiments(run: Run) -> list[str]:
     if not rows:
         return []
     return [
-        "What throughput did when one thing was changed at a time. The elasticity is the relative change "
-        "of throughput over the relative change of that resource: 1 means it is all that counts, 0 "
-        "that it does not count.",
+        "The effect on throughput of one change at a time. Elasticity: % change in throughput per % change "
+        "of the resource (1 = fully limiting, 0 = irrelevant).",
         table(("change", "before /s", "after /s", "elasticity", "from", "to"), rows),
     ]
 
 
 def costs(run: Run) -> str:
-    """CPU a message by operation and by component, and what that predicts."""
+    """CPU per message by operation and component, and predictions from it."""
     line = run.first("tune_costs")
     if not line:
         return ""
@@ -103,8 +102,8 @@ def costs(run: Run) -> str:
         for operation, model in mapping(line.get("operations")).items()
     ]
     parts = [
-        f"CPU microseconds a message at a mean file size of {number(line, 'mean_bytes'):,.0f} bytes; "
-        "ranges of 95 % from what the cost model leaves unexplained.",
+        f"CPU microseconds per message at a mean file size of {number(line, 'mean_bytes'):,.0f} bytes; "
+        "ranges of 95 % from the residuals of the cost model.",
         table(("operation", "total", "95 %", *names), rows),
     ]
     return "\n\n".join([*parts, *_predictions(line)])
@@ -132,6 +131,6 @@ def _predictions(line: LogLine) -> list[str]:
     sizes = line.get("measured_bytes")
     inside = f" Sizes from {sizes[0] or 0:,.0f} to {sizes[1] or 0:,.0f} bytes were measured." if sizes else ""
     return [
-        f"Predicted for other work, with a whole vCPU to itself.{inside}",
+        f"Predictions for other work, with a whole vCPU.{inside}",
         table(("mix", "file bytes", "CPU µs a message", "95 %", "messages/s per vCPU"), rows),
     ]

@@ -29,7 +29,7 @@ def search(run: Run, folder: Path, name: str) -> str:
     drawn, (rates, delays) = figure(1, 2, height=3.8)
     offered = [number(line, "offered_per_second") for line in stages]
     ends = [min(offered), max(offered)]
-    rates.plot(ends, ends, color=COLOURS[5], linewidth=1, linestyle=":", label="all that was offered")
+    rates.plot(ends, ends, color=COLOURS[5], linewidth=1, linestyle=":", label="everything offered")
     for panel, field in ((rates, "goodput_per_second"), (delays, "p99_ms")):
         _scatter(panel, stages, field)
         panel.set_xlabel("offered messages/s")
@@ -57,7 +57,7 @@ def _scatter(panel: Any, stages: Sequence[LogLine], field: str) -> None:
 
 
 def _mark_limits(run: Run, rates: Any, delays: Any) -> None:
-    """Mark the saturation point, as offered (refills included) by its own stage, and the objective."""
+    """Mark the saturation point (refills included) and the latency objective."""
     found = run.first("tune_saturation")
     rate, objective = number(found, "rate"), number(run.started, "objective_p99_ms")
     for panel in (rates, delays):
@@ -100,7 +100,7 @@ def scaling(run: Run, folder: Path, name: str) -> str:
 
 
 def _reach(points: Sequence[LogLine], middle: str) -> list[list[float]]:
-    """Return how far the interval of each point reaches down and up from its middle."""
+    """Return the distances from each point's middle to the ends of its interval."""
     down = [number(p, middle) - number(p, "low", number(p, middle)) for p in points]
     up = [number(p, "high", number(p, middle)) - number(p, middle) for p in points]
     return [[max(0.0, each) for each in side] for side in (down, up)]
@@ -133,12 +133,12 @@ def experiments(run: Run, folder: Path, name: str) -> str:
     panel.set_yticks(places, [plain(line.get("change")) for line in lines])
     for at in (0, 1):
         panel.axvline(at, color=COLOURS[5], linewidth=1, linestyle=":")
-    panel.set_xlabel("elasticity of throughput: 0 does not count, 1 is all that counts")
-    return save(drawn, folder, name, "What throughput depends on")
+    panel.set_xlabel("elasticity of throughput (0 = irrelevant, 1 = fully limiting)")
+    return save(drawn, folder, name, "Effect of each resource on throughput")
 
 
 def costs(run: Run, folder: Path, name: str) -> str:
-    """CPU a message, by operation and component."""
+    """CPU per message, by operation and component."""
     components = run.first("tune_costs").get("components")
     if not isinstance(components, dict) or not components:
         return ""
@@ -158,4 +158,4 @@ def costs(run: Run, folder: Path, name: str) -> str:
         bottoms = {op: bottoms[op] + size for op, size in zip(bottoms, sizes, strict=True)}
     panel.set_ylabel("CPU µs a message")
     beside(panel)
-    return save(drawn, folder, name, "CPU a message by operation and component")
+    return save(drawn, folder, name, "CPU per message by operation and component")

@@ -12,7 +12,7 @@ _DRIFT = 1.15  # what the same step may differ by before it is worth a warning
 
 
 def conclusion(run: Run) -> str:
-    """The saturation point and the bottleneck, in a few sentences."""
+    """The saturation point and the bottleneck in a few sentences."""
     found, verdict = run.first("tune_saturation"), run.first("tune_verdict")
     sentences = []
     if found:
@@ -21,13 +21,13 @@ def conclusion(run: Run) -> str:
         sentences.append(f"**Bottleneck: {verdict.get('bottleneck')}.**")
         sentences += verdict.get("because") or []
     if not (found and verdict):
-        sentences.append("The search was interrupted before it was complete: this is what it had by then.")
+        sentences.append("The search was interrupted before it was complete; its results until then follow.")
     return "\n\n".join(each for each in sentences if each)
 
 
 def _saturation(found: LogLine) -> str:
     failed = number(found, "failed_at")
-    limit = f"; {failed:,.0f} a second failed: {listed(found)}" if failed else ""
+    limit = f"; {failed:,.0f} a second failed: {reasons_of(found)}" if failed else ""
     if not number(found, "rate"):
         return f"**No saturation point: at no rate did the system keep up**{limit}."
     confirmed = found.get("confirmed", True)
@@ -41,15 +41,15 @@ def _saturation(found: LogLine) -> str:
 
 
 def _why_not(found: LogLine, windows: str) -> str:
-    """Say what was made of a confirmation; that the machine was restless, only where it waited for it."""
+    """Say how far the confirmation came, and that other programs disturbed it where they did."""
     waited = number(found, "cpu_wait")
-    restless = (
-        f"; the process waited for a core {100 * waited:.0f} % of the time: the machine was too restless"
+    disturbed = (
+        f"; the process waited for a core {100 * waited:.0f} % of the time: other programs use the machine"
         if waited >= CROWDED
         else ""
     )
-    tried = f", {windows} passed at the rate tried last" if number(found, "windows") else ""
-    return f"{tried}; it is the highest rate that passed a single step{restless}"
+    tried = f", {windows} passed at the last rate tried" if number(found, "windows") else ""
+    return f"{tried}; it is the highest rate that passed a single step{disturbed}"
 
 
 def _rate_to_set(found: LogLine) -> str:
@@ -58,18 +58,18 @@ def _rate_to_set(found: LogLine) -> str:
         return ""
     return (
         f"The rate to set: `SCHEDULER_MESSAGES_PER_SECOND={f'{rate:.1f}' if rate < 10 else int(rate)}` "
-        f"({number(found, 'rate'):,.0f} a second done, refills included). For hours on end set a fifth less: "
-        "a window lasts seconds, and passes while up to 3 % of what is offered stays behind."
+        f"({number(found, 'rate'):,.0f} a second done, refills included). For runs of hours set 20 % less: "
+        "a window lasts seconds, and passes with up to 3 % of the offered messages left over."
     )
 
 
-def listed(line: LogLine) -> str:
-    """Return the reasons of a line."""
+def reasons_of(line: LogLine) -> str:
+    """Return the reasons in a line as one text."""
     return "; ".join(line.get("reasons") or [])
 
 
 def stages(run: Run) -> str:
-    """Every stage of the search, as it went."""
+    """Every stage of the search in order."""
     headings = (
         "stage",
         "workers",
@@ -92,7 +92,7 @@ def stages(run: Run) -> str:
 
 
 def _loops(run: Run) -> list[str]:
-    """Explain why a closed loop does more than an open one, where it did."""
+    """Explain why the closed loop reached more than the open one, where it did."""
     open_loop = number(run.first("tune_saturation"), "rate")
     repeated = _repeated(run)
     closed = fmean(repeated) if repeated else 0.0
@@ -101,15 +101,14 @@ def _loops(run: Run) -> list[str]:
         return drift
     return [
         *drift,
-        f"The closed loop does more ({closed:,.0f} a second) than the open loop sustains "
-        f"({open_loop:,.0f}): its queue is never empty and may be long, so no worker ever waits for work and "
-        "no message's waiting counts, while the open loop has to absorb every slow moment without falling "
-        "behind and within the objective.",
+        f"The closed loop reaches more ({closed:,.0f} a second) than the open loop sustains "
+        f"({open_loop:,.0f}): its queue is never empty, so workers never wait for work, and the time that "
+        "messages wait does not count. The open loop has to absorb every slow moment within the objective.",
     ]
 
 
 def _repeated(run: Run) -> list[float]:
-    """Return the throughput of the closed loop as configured, each time it was measured."""
+    """Return every measurement of the closed loop as configured."""
     unchanged = ("closed loop", "baseline")
     return [
         number(line, "goodput_per_second")
@@ -119,19 +118,19 @@ def _repeated(run: Run) -> list[float]:
 
 
 def _drift(repeated: Sequence[float]) -> list[str]:
-    """Warn when the same step did not do the same: then the machine changed, and with it everything here."""
+    """Warn when repetitions of the same step differ: the machine changed, and with it all results."""
     if len(repeated) < 2 or max(repeated) < _DRIFT * min(repeated):
         return []
     return [
-        "**The machine changed meanwhile**: the closed loop as configured was measured "
-        f"{len(repeated)} times, and did {min(repeated):,.0f} to {max(repeated):,.0f} a second. "
-        "The experiments' intervals know of it; single stages do not."
+        "**The machine changed during the search**: the closed loop as configured was measured "
+        f"{len(repeated)} times, at {min(repeated):,.0f} to {max(repeated):,.0f} messages a second. "
+        "The experiments' intervals account for this; single stages do not."
     ]
 
 
 def _stage_row(line: LogLine) -> list[Cell]:
     passed = line.get("passed")
-    result = "" if passed is None else "passed" if passed else listed(line) or "failed"
+    result = "" if passed is None else "passed" if passed else reasons_of(line) or "failed"
     return [
         f"{line.get('stage')} {line.get('kind')} {line.get('change') or ''}".strip(),
         int(number(line, "workers")),
@@ -148,21 +147,22 @@ def _stage_row(line: LogLine) -> list[Cell]:
 
 
 def calibration(run: Run) -> str:
-    """What machine, client code and backends can do without load."""
+    """What the machine, the client code and the backends can do without load."""
     line = run.first("tune_calibrated")
     hidden = HEADER | {"stage", "uptime_seconds", "client_ceiling_per_second"}
     ceiling = number(line, "client_ceiling_per_second")
-    said = (
-        f"- client-only ceiling: {ceiling:,.0f} messages a second of CPU, that is what the handlers, "
-        "payloads and signatures alone could do with an S3 that costs nothing\n"
+    limit = (
+        f"- client-only ceiling: {ceiling:,.0f} messages a second of CPU, for handlers, payloads and "
+        "signatures alone, with an S3 that costs nothing\n"
         if ceiling
         else ""
     )
-    return said + facts((name.replace("_", " "), value) for name, value in line.items() if name not in hidden)
+    shown = {name.replace("_", " "): value for name, value in line.items() if name not in hidden}
+    return limit + facts(shown.items())
 
 
 def mitigation(run: Run) -> str:
-    """What to do about the bottleneck, each step with what the experiment that bears on it changed."""
+    """Steps against the bottleneck, each with the effect of its experiment."""
     verdict = run.first("tune_verdict")
     made = {str(line.get("experiment")): _change(line) for line in run.all("tune_experiment")}
     waited = number(mapping(verdict.get("evidence")), "cpu_wait")
@@ -181,7 +181,7 @@ def mitigation(run: Run) -> str:
 
 
 def _fewer_workers(run: Run) -> list[str]:
-    """Advise fewer workers where the fitted curve surely falls again before the configured number."""
+    """Advise fewer workers when the fitted curve certainly has its peak below the configured number."""
     fit, workers = run.first("tune_scaling"), number(run.first("tune_saturation"), "workers")
     least, most = mapping(fit.get("intervals")).get("peak_workers") or (0.0, 0.0)
     if not fit.get("peak_reached") or not 0 < most < workers:

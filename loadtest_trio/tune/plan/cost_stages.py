@@ -10,7 +10,7 @@ from typing import Any
 
 import attrs
 
-from loadtest_trio.report.statistics import interval
+from loadtest_trio.report.statistics import confidence_interval
 from loadtest_trio.tune.plan.cost_model import OPERATIONS, CostModel, Weights, Work, resample_models, solve
 from loadtest_trio.tune.plan.steps import Handicap, Kind, Plan, Step, TuneEvent, measured, stage_event
 
@@ -115,7 +115,7 @@ def mean_bytes(works: Sequence[Work]) -> float:
 def _operation_cost(
     name: str, size: float, model: CostModel, others: Sequence[CostModel]
 ) -> dict[str, float]:
-    low, high = interval([1e6 * each.cost(name, size) for each in others])
+    low, high = confidence_interval([1e6 * each.cost(name, size) for each in others])
     return {"total_us": round(1e6 * model.cost(name, size), 1), "low": round(low, 1), "high": round(high, 1)}
 
 
@@ -128,7 +128,7 @@ def _prediction(
     measured_bytes: Sequence[float],
 ) -> dict[str, Any]:
     cost = model.predict(mix, size)
-    low, high = interval([1e6 * each.predict(mix, size) for each in others])
+    low, high = confidence_interval([1e6 * each.predict(mix, size) for each in others])
     inside = (
         _EXTRAPOLATION_MARGIN * min(measured_bytes) <= size <= max(measured_bytes) / _EXTRAPOLATION_MARGIN
     )

@@ -12,7 +12,7 @@ from typing import Any
 import attrs
 
 from loadtest_trio.report.extras import need
-from loadtest_trio.report.statistics import interval, resampled_means
+from loadtest_trio.report.statistics import confidence_interval, resampled_means
 from loadtest_trio.tune.plan.observations import Slice
 
 _QUANTILE = 0.975  # one end of a two-sided 95 % interval
@@ -49,7 +49,7 @@ def elasticity(
     """
     numpy = need("numpy")
     samples: list[Any] = [numpy.log(_means(part, seed)) for seed, part in enumerate((before, after))]
-    low, high = interval((samples[1] - samples[0]) / log(factor))
+    low, high = confidence_interval((samples[1] - samples[0]) / log(factor))
     value, reach = log(mean_rate(after) / mean_rate(before)) / log(factor), drift / abs(log(factor))
     return Elasticity(value, min(low, value - reach), max(high, value + reach))
 

@@ -19,7 +19,7 @@ from typing import Any
 import attrs
 
 from loadtest_trio.report.extras import need
-from loadtest_trio.report.statistics import interval, resampled_means
+from loadtest_trio.report.statistics import confidence_interval, resampled_means
 from loadtest_trio.tune.plan.observations import Observation
 from loadtest_trio.tune.plan.steps import TuneEvent
 
@@ -118,9 +118,9 @@ def scaling(points: Sequence[Point]) -> TuneEvent | None:
 def _curve_fields(curve: Curve, curves: Sequence[Curve], most: int) -> dict[str, Any]:
     """Return the fields of the fit; the peak only if it lies within the measured concurrencies."""
     bounds = {
-        "lambda": interval([each.lam for each in curves]),
-        "sigma": interval([each.sigma for each in curves]),
-        "kappa": interval([each.kappa for each in curves]),
+        "lambda": confidence_interval([each.lam for each in curves]),
+        "sigma": confidence_interval([each.sigma for each in curves]),
+        "kappa": confidence_interval([each.kappa for each in curves]),
     }
     effects = {"sigma": most - 1, "kappa": most * (most - 1)}
     vanishing = [name for name, effect in effects.items() if bounds[name][0] * effect < _NEGLIGIBLE]
@@ -136,8 +136,9 @@ def _curve_fields(curve: Curve, curves: Sequence[Curve], most: int) -> dict[str,
         "intervals": bounds,
     }
     if reached:
-        bounds["peak_workers"] = interval([min(each.peak_workers, most) for each in curves])
-        bounds["peak_rate"] = interval([each.rate(min(each.peak_workers, most)) for each in curves])
+        bounds["peak_workers"] = confidence_interval([min(each.peak_workers, most) for each in curves])
+        rates = [each.rate(min(each.peak_workers, most)) for each in curves]
+        bounds["peak_rate"] = confidence_interval(rates)
     return told
 
 
@@ -191,5 +192,5 @@ def _variance(step: Observation) -> float:
 
 
 def _point_fields(workers: int, rate: float, sample: Any) -> dict[str, Any]:
-    low, high = interval(sample)
+    low, high = confidence_interval(sample)
     return {"workers": workers, "rate": round(rate, 2), "low": low, "high": high}

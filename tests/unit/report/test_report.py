@@ -148,14 +148,14 @@ def test_a_search(write: Write, make: Any, tmp_path: Path) -> None:
         "not distinguishable from 0",
         "| peak of the curve | not reached with up to 4 workers |",
         "from 0.90 to 1.20; 1 is perfect, all are within 25 % of it",
-        "- Other programs hold this machine's CPUs",
+        "- Other programs use this machine's CPUs",
         "(Experiment: 25% of a core burnt, 120 → 90 a second, -25%.)",
         "With 20 workers the next bottleneck is S3: It is slow.",
         "| READ | 500 | 450 to 550 |",
         "| configured (extrapolated) | 20,000 | 300 |",
         "of all lines of stage 3, the saturation point",
         "| READ | 50 | 49.5 | -0.5 |",
-        "Of stage 3; each stage has a queue of its own. It balances in all 15 metrics lines.",
+        "Stage 3; each stage has its own queue. It balances in all 15 metrics lines.",
     ):
         assert fact in said
     assert "| end_to_end_ms | 50 | 20" in said
@@ -165,7 +165,7 @@ def test_a_search(write: Write, make: Any, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("second", "told"), [(150.0, True), (110.0, False)])
-def test_a_machine_that_changed_is_told(
+def test_the_report_warns_of_a_machine_that_changed(
     write: Write, make: Any, tmp_path: Path, no_pictures: None, second: float, told: bool
 ) -> None:
     """Where the same closed loop did not do the same twice, the reader is warned."""
@@ -173,11 +173,13 @@ def test_a_machine_that_changed_is_told(
     seen = next(line for line in lines if line["event"] == "tune_stage")
     lines += [seen | {"change": "baseline", "goodput_per_second": rate} for rate in (100.0, second)]
     said = write_report([write(lines)], tmp_path / "out").read_text()
-    assert ("measured 2 times, and did 100 to 150 a second" in said) is told
-    assert ("The closed loop does more (125 a second) than the open loop sustains (105)" in said) is told
+    assert ("measured 2 times, at 100 to 150 messages a second" in said) is told
+    assert ("The closed loop reaches more (125 a second) than the open loop sustains (105)" in said) is told
 
 
-def test_workers_beyond_the_peak_are_told(write: Write, make: Any, tmp_path: Path, no_pictures: None) -> None:
+def test_the_report_advises_fewer_workers_beyond_the_peak(
+    write: Write, make: Any, tmp_path: Path, no_pictures: None
+) -> None:
     """Where more workers do less, the report says how many are enough."""
     lines = make.tune_lines()
     fit = next(line for line in lines if line["event"] == "tune_scaling")
@@ -190,17 +192,17 @@ def test_workers_beyond_the_peak_are_told(write: Write, make: Any, tmp_path: Pat
     )
 
 
-@pytest.mark.parametrize(("waited", "restless"), [(0.3, True), (0.02, False)])
-def test_not_confirmed(
-    write: Write, make: Any, tmp_path: Path, no_pictures: None, waited: float, restless: bool
+@pytest.mark.parametrize(("waited", "disturbed"), [(0.3, True), (0.02, False)])
+def test_a_search_without_confirmation(
+    write: Write, make: Any, tmp_path: Path, no_pictures: None, waited: float, disturbed: bool
 ) -> None:
-    """Without a confirmation the windows really made are told, and restlessness only where it was seen."""
+    """The report has the windows made so far, and names other programs only if they disturbed."""
     odd = {"confirmed": False, "windows": 2, "windows_passed": 0, "cpu_wait": waited}
     lines = [line | (odd if line["event"] == "tune_saturation" else {}) for line in make.tune_lines()]
     said = write_report([write(lines)], tmp_path / "out").read_text()
     assert "**Saturation point (not confirmed): 105 messages a second**" in said
-    assert "0 of 2 windows passed at the rate tried last" in said
-    assert ("too restless" in said) is restless
+    assert "0 of 2 windows passed at the last rate tried" in said
+    assert ("other programs use the machine" in said) is disturbed
     assert "of all lines of stage 1, the saturation point" in said
 
 

@@ -64,9 +64,9 @@ def test_ledger(make: Any) -> None:
     assert unbalanced(run) == [run.metrics[1]]
 
 
-def test_troubles_include_what_was_held_back(make: Any) -> None:
+def test_warnings_that_were_held_back_count(make: Any) -> None:
     """Warnings are counted by kind, those that a flood guard summarised included."""
     failed = {"event": "operation_failed", "level": "WARNING", "operation": "READ", "error_type": "S3Error"}
     flood = {"event": "failures_summarised", "level": "WARNING", "kind": "READ S3Error", "held_back": 7}
     (run,) = split([line | {"_at": 1.0} for line in (failed, failed, flood)])
-    assert run.troubles == {"READ S3Error": 9}
+    assert run.warnings == {"READ S3Error": 9}

@@ -4,7 +4,7 @@ from random import Random
 
 import pytest
 
-from loadtest_trio.report.statistics import interval, resampled_means
+from loadtest_trio.report.statistics import confidence_interval, resampled_means
 
 
 def test_coverage_of_independent_values() -> None:
@@ -12,7 +12,7 @@ def test_coverage_of_independent_values() -> None:
     held = 0
     for seed in range(200):
         rng = Random(seed)
-        low, high = interval(resampled_means([rng.gauss(100, 10) for _ in range(40)], seed=seed))
+        low, high = confidence_interval(resampled_means([rng.gauss(100, 10) for _ in range(40)], seed=seed))
         held += low <= 100 <= high
     assert held >= 176
 
@@ -24,12 +24,12 @@ def test_alike_neighbours_widen_the_interval() -> None:
         value = 100 + 0.9 * (value - 100) + rng.gauss(0, 3)
         series.append(value)
     shuffled = rng.sample(series, len(series))
-    wandering, independent = (interval(resampled_means(each)) for each in (series, shuffled))
+    wandering, independent = (confidence_interval(resampled_means(each)) for each in (series, shuffled))
     assert wandering[1] - wandering[0] > 1.3 * (independent[1] - independent[0])
 
 
 def test_weights_make_a_rate() -> None:
     """Counts over seconds: the mean of 10 in 1 s and 60 in 2 s lies between 10/s and 30/s."""
-    low, high = interval(resampled_means([10, 60] * 20, [1, 2] * 20))
+    low, high = confidence_interval(resampled_means([10, 60] * 20, [1, 2] * 20))
     assert low == pytest.approx(70 / 3, rel=0.2)
     assert low < 70 / 3 < high

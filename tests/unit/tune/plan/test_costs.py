@@ -6,7 +6,7 @@ from random import Random
 import attrs
 import pytest
 
-from loadtest_trio.report.statistics import interval
+from loadtest_trio.report.statistics import confidence_interval
 from loadtest_trio.tune.plan.cost_model import CostModel, Work, resample_models, solve
 from loadtest_trio.tune.plan.cost_stages import components, costs_event, mean_bytes
 
@@ -131,7 +131,7 @@ def test_intervals_contain_true_costs() -> None:
         others = resample_models(works, solve(works))
         for name in TRUTH.messages:
             for size in SIZES:
-                low, high = interval([each.cost(name, size) for each in others])
+                low, high = confidence_interval([each.cost(name, size) for each in others])
                 held += low <= TRUTH.cost(name, size) <= high
     assert held >= 0.85 * 80
 
