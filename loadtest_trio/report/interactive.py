@@ -108,7 +108,7 @@ def _write(markdown: str, figures: Mapping[str, Figure], pictures: Path, target:
 def _placed(name: str, alternative: str, figures: Mapping[str, Figure], otherwise: str) -> str:
     if name not in figures:
         return otherwise
-    return f'<div role="img" aria-label="{alternative}" data-figure="figure-{name}"></div>'
+    return f'<figure aria-label="{alternative}" data-figure="figure-{name}"></figure>'
 
 
 def _page(title: str, body: str, figures: Mapping[str, Figure]) -> Iterator[str]:

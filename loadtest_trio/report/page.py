@@ -13,6 +13,7 @@ body { font: 16px/1.5 system-ui, sans-serif; max-width: 75rem; margin: 2rem auto
 table { border-collapse: collapse; display: block; overflow-x: auto; font-size: 0.9rem; }
 th, td { padding: 0.25rem 0.6rem; border-bottom: 1px solid #8884; text-align: right; }
 th:first-child, td:first-child { text-align: left; }
+figure { margin: 0; }
 img { max-width: 100%; height: auto; background: #fff; }
 @media (prefers-color-scheme: dark) { body { background: #16181c; color: #e6e6e6; } }
 """

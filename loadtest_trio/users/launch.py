@@ -14,6 +14,7 @@ from loadtest_trio.metrics import logs, machine
 from loadtest_trio.users.clock import Sleepers
 from loadtest_trio.users.generator import ports_warning, raise_descriptor_limit
 from loadtest_trio.users.session import Outcome, Run, Session, View, tell
+from loadtest_trio.users.steering import Steering
 from loadtest_trio.users.tally import Recorder
 from loadtest_trio.users.target import Both, LocalProcess, Scraped, Target, listening_process
 from loadtest_trio.users.user import Surroundings
@@ -43,7 +44,9 @@ class Address:
     pid: int | None = None
 
 
-async def launch(run: Run, address: Address, options: Mapping[str, str], view: View) -> Outcome:
+async def launch(
+    run: Run, address: Address, options: Mapping[str, str], view: View, steering: Steering | None = None
+) -> Outcome:
     """Run users against an address until the course ends, or a signal does.
 
     Args:
@@ -51,6 +54,7 @@ async def launch(run: Run, address: Address, options: Mapping[str, str], view: V
         address: Where to.
         options: Of the scenario.
         view: Shows how it goes.
+        steering: Changes the number of users while it runs.
 
     Raises:
         ConfigurationError: The address cannot be used.
@@ -60,6 +64,8 @@ async def launch(run: Run, address: Address, options: Mapping[str, str], view: V
             logs.event("users_limit", "WARNING", warning=warning)
             view.say(warning)
         session = Session(run, site.around, site.open_wire, site.target, view)
+        if steering is not None:
+            steering.follow, steering.stop = session.steer, session.stop
         logs.event("users_started", **_started(run, address, options))
         async with trio.open_nursery() as nursery:
             await nursery.start(_watch_signals, session)

@@ -24,6 +24,7 @@ from loadtest_trio.users.generator import GeneratorHealth, limits_reached
 from loadtest_trio.users.lines import interval_line, route_line, step_fields
 from loadtest_trio.users.population import Crowd, Population
 from loadtest_trio.users.profile import Profile
+from loadtest_trio.users.steering import steered
 from loadtest_trio.users.tally import Counts
 from loadtest_trio.users.target import Target
 from loadtest_trio.users.thresholds import Judged
@@ -145,6 +146,23 @@ class Session:
         self._began = self._last = 0.0
         self._stopping = trio.Event()
         self._steps_told = 0
+
+    def steer(self, users: float, spawn_rate: float) -> None:
+        """Go on with another number of users from now on, in a step of its own.
+
+        Raises:
+            ValueError: This run cannot be steered; the text continues "must be …".
+        """
+        course = self._course
+        if course.profile.open:
+            raise ValueError("left alone in an open profile: its level is new users a second")
+        if course.phase is not Phase.LOAD:
+            raise ValueError("left alone now: the run looks whether the service recovers, or ends")
+        elapsed = trio.current_time() - self._began
+        course.profile = steered(course.profile, elapsed - course.profile_began, users, spawn_rate)
+        course.profile_began = elapsed
+        course.steps.end()
+        self._population.follow(course.profile)
 
     def stop(self, reason: str) -> None:
         """End the run early; the users end their stories."""

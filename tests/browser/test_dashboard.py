@@ -53,7 +53,7 @@ def test_it_says_at_once_what_happens(shown: Page) -> None:
     assert "Nothing is wrong" in shown.text("#banner")
     assert shown.run("return document.getElementById('glance').dataset.level") == "good"
     tiles = shown.text("#tiles")
-    for title in ("Phase", "Up", "Done a second", "99 of 100 within", "Errors", "CPU", "Memory", "Own lag"):
+    for title in ("Phase", "Up", "Done/s", "99 of 100 within", "Errors", "CPU", "Memory", "Own lag"):
         assert title in tiles
 
 

@@ -22,7 +22,9 @@ from loadtest_trio.users.embedded import JobService
 from loadtest_trio.users.exports import write_csv, write_junit, write_summary
 from loadtest_trio.users.launch import Address, launch
 from loadtest_trio.users.session import Outcome
+from loadtest_trio.users.steering import Steering
 from loadtest_trio.users.tables import LiveTable, PlainLines, print_outcome
+from loadtest_trio.web.dashboard import Control
 from loadtest_trio.web.dashboard.board import Board
 
 _LINES = "users.jsonl"
@@ -38,16 +40,32 @@ def execute(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
     console = Console(stderr=not seen, width=None if seen else _WIDTH)
     with _service(options, environ) as address, _log(folder, console, options.headless):
         live = console.is_terminal and not options.headless
-        board = None if options.dashboard_port < 0 else Board(options.dashboard_port)
+        steering = Steering(run.profile.peak, options.spawn_rate or 1.0)
+        port = options.dashboard_port
+        board = None if port < 0 else Board(port, [] if run.profile.open else _controls(steering))
         if board:
             console.print(f"dashboard: {board.url}", highlight=False, markup=False)
         with LiveTable(console) if live else PlainLines(console) as view:
-            work = partial(launch, run, address, parameters, view)
+            work = partial(launch, run, address, parameters, view, steering)
             outcome = trio.run(watched, board, work)
     print_outcome(console, outcome)
     _export(outcome, options)
     _report(folder, options.html, console)
     return OK if outcome.held else THRESHOLD_CROSSED
+
+
+def _controls(steering: Steering) -> list[Control]:
+    return [
+        Control("users", "Users", "field", steering.set_users, lambda: f"{steering.users:g}"),
+        Control(
+            "spawn_rate",
+            "Spawn rate, users a second",
+            "field",
+            steering.set_spawn_rate,
+            lambda: f"{steering.spawn_rate:g}",
+        ),
+        Control("stop", "End the run", "action", steering.end, confirm="End the run? Users finish first."),
+    ]
 
 
 @contextmanager

@@ -137,7 +137,8 @@ export class Bars {
     const what = this.drawn.map((group) => group.name).join(" / ");
     this.plot.setAttribute("aria-label", `${this.title} in ${this.unit}, ${what}: ${told.join(", ")}`);
     if (this.details.open) this.list();
-    if (!window.Plotly) return;
+    this.element.hidden = !this.names.length;
+    if (!window.Plotly || !this.names.length) return;
     const traces = this.drawn.map((group) => ({
       type: "bar", x: this.names, y: group.data, name: group.name, marker: { color: colour(group.colour) },
       hovertemplate: "%{y:,.3~g}",

@@ -5,7 +5,7 @@ import { count, duration, make, number, uptime } from "./format.js";
 const runTiles = [
   ["Phase", (line) => [line.phase === "precondition" ? "filling" : line.phase]],
   ["Up", (line) => [uptime(line.uptime_seconds)]],
-  ["Done a second", (line) => [number(line.rate_per_second)]],
+  ["Done/s", (line) => [number(line.rate_per_second)]],
   ["99 of 100 within", (line) => [duration(line.end_to_end_p99_ms)]],
   ["Errors", (line, before) => [count(line.errors), gained(line, before)]],
   ["Waiting", (line) => [count(line.queue_length)]],
@@ -16,11 +16,11 @@ const runTiles = [
 
 const userTiles = [
   ["Users", (line) => [count(line.users), line.users === line.users_wanted ? "" : `of ${count(line.users_wanted)}`]],
-  ["Requests a second", (line) => [number(line.requests_per_second)]],
+  ["Requests/s", (line) => [number(line.requests_per_second)]],
   ["Median answer", (line) => [duration(line.p50_ms)]],
   ["99 of 100 within", (line) => [duration(line.p99_ms)]],
-  ["Failed", (line) => [count(line.failures), "in the last interval", null, line.failures ? "bad" : null]],
-  ["Jobs done a second", (line) => [number(line.jobs?.finished_per_second)]],
+  ["Failed", (line) => [count(line.failures), "lately", null, line.failures ? "bad" : null]],
+  ["Jobs done/s", (line) => [number(line.jobs?.finished_per_second)]],
   ["Jobs open", (line) => [count(line.jobs?.open)]],
   ["Step", (line) => [count(line.step), line.phase]],
   ["Generator's CPU", (line) => [`${number(line.generator?.cpu_percent)} %`, ...share(line.generator?.cpu_percent, 100, "%", "busy")]],

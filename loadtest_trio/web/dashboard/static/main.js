@@ -12,7 +12,7 @@ import { run } from "./view_run.js";
 import { tune } from "./view_tune.js";
 import { crowd } from "./view_users.js";
 
-const views = [crowd, tune, run, jobs, queue, load];
+const views = [crowd, tune, jobs, run, queue, load];
 const store = new Store();
 const built = new Map(); // a view's id -> its parts, in order
 const visible = new Set(); // parts on the screen: others are drawn when they come there

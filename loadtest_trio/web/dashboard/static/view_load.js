@@ -8,6 +8,9 @@ const COLOURS = { READ: "s1", UPDATE: "s2", CREATE: "s3", DELETE: "s5" };
 const spare = ["s6", "s7", "s4"];
 const colourOf = (name, index) => COLOURS[name] ?? spare[index % spare.length];
 const metrics = (store) => store.metrics;
+// Those that the run has anything of.
+const operations = (store) => Object.entries(store.latest?.by_operation ?? {})
+  .filter(([, each]) => each.created || each.processed || each.failed).map(([name]) => name);
 const SPANS = { end_to_end_ms: "from due to done", queue_wait_ms: "waiting", service_ms: "working" };
 
 class ByOperation extends Chart {
@@ -19,7 +22,7 @@ class ByOperation extends Chart {
   }
 
   update(store) {
-    this.names = Object.keys(store.latest?.by_operation ?? {});
+    this.names = operations(store);
     super.update(store);
   }
 }
@@ -42,7 +45,7 @@ class Percentiles extends Chart {
   }
 
   update(store) {
-    const names = Object.keys(store.latest?.by_operation ?? {});
+    const names = operations(store);
     if (!names.includes(this.operation)) this.offer(store, names);
     super.update(store);
   }
@@ -99,7 +102,7 @@ class Kinds extends Chart {
 export const load = {
   id: "load",
   title: "Load",
-  exists: (store) => Object.values(store.latest?.by_operation ?? {}).some((each) => each.created || each.processed),
+  exists: (store) => operations(store).length > 0,
   build: () => [
     new ByOperation({ title: "Done by operation", unit: "a second", stacked: true },
       (name) => gain((line) => line.by_operation?.[name]?.processed)),
@@ -108,7 +111,7 @@ export const load = {
     new Percentiles(),
     new Bars({
       title: "Mix", unit: "% of the messages",
-      categories: (store) => Object.keys(store.latest?.by_operation ?? {}),
+      categories: (store) => operations(store).filter((name) => store.latest.by_operation[name].share_actual != null),
       groups: [
         { name: "nominal", colour: "s6", value: (store, name) => store.latest.by_operation[name].share_nominal },
         { name: "achieved", colour: "s1", value: (store, name) => store.latest.by_operation[name].share_actual },

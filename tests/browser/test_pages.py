@@ -1,0 +1,94 @@
+"""Pages other than the running service's: simulated users, a replay, an interactive report."""
+
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import orjson
+import pytest
+
+from loadtest_trio.report import write_report
+from loadtest_trio.report.interactive import write_interactive
+from tests.support.browser import Page
+from tests.support.service_process import ROOT, ServiceProcess
+from tests.unit.report.conftest import run_lines
+
+RATES = [100, 120, 80, 100, 110, 90, 100, 100]
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    """The log of a finished run."""
+    path = tmp_path / "run.jsonl"
+    path.write_bytes(b"".join(orjson.dumps(line) + b"\n" for line in run_lines(RATES)))
+    return path
+
+
+def points(page: Page, selector: str) -> int:
+    """Return how many points the plot has that a selector finds."""
+    script = "return document.querySelector(arguments[0])?.data?.[0]?.x?.length ?? 0"
+    return int(page.run(script, selector))
+
+
+def test_users_are_watched_and_steered(page: Page) -> None:
+    """The page says how many users do what; a person asks for more, and they come."""
+    arguments = ("-u", "5", "-r", "10", "-t", "120s", "--interval", "1s", "--headless", "--output", "none")
+    with ServiceProcess("users", *arguments, "--dashboard-port", "0", environ={}) as users:
+        deadline = time.monotonic() + 40
+        while not (found := re.search(r"dashboard: (\S+)", users.complaints)) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert found, users.complaints
+        page.resize(1280, 5000)
+        page.open(found[1])
+        page.wait(lambda: page.text("#headline").startswith("5 users make "), 40)
+        page.wait(lambda: points(page, "[data-chart='Response time'] .plot") >= 3)
+        page.run("document.getElementById('controls').open = true")
+        page.fill("#knob-users", "20")
+        page.click("[data-control='users']")
+        page.wait(lambda: page.text("#headline").startswith("20 users make "))
+        assert page.accessibility_faults() == []
+        users.wait_for("control_used", lambda line: (line["control"], line["value"]) == ("users", "20"))
+
+
+@contextmanager
+def replay(log: Path) -> Iterator[str]:
+    """Serve the replay of a log; yields its address."""
+    command = [sys.executable, "-m", "loadtest_trio", "report", "--serve", str(log)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
+        assert process.stdout is not None
+        try:
+            yield process.stdout.readline().split()[1]
+        finally:
+            process.kill()
+
+
+def test_a_finished_run_is_replayed(page: Page, log: Path) -> None:
+    """The whole run at once, marked as a replay, with nothing to steer."""
+    with replay(log) as url:
+        page.errors()
+        page.resize(1280, 5000)
+        page.open(url)
+        page.wait(lambda: page.text("#link") == "replay of a finished run")
+        page.wait(lambda: points(page, "[data-chart='Messages'] .plot") == len(RATES) + 1)
+        assert page.run("return document.getElementById('controls').hidden")
+        assert page.errors() == []
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_an_interactive_report(page: Page, log: Path, tmp_path: Path, dark: bool) -> None:
+    """One file: its figures have points, its words stand beside them, and axe finds no fault."""
+    report = write_report([log], tmp_path)
+    target = write_interactive([log], report, tmp_path / "REPORT.html")
+    page.errors()
+    page.resize(1100, 900)
+    page.darken(dark)
+    page.open(target.as_uri())
+    page.wait(lambda: points(page, "[data-figure='figure-run-time']") >= len(RATES) - 1)
+    assert points(page, "[data-figure='figure-run-mix']") == 2
+    assert "Configuration and machine" in page.text("main")
+    assert page.accessibility_faults() == []
+    assert page.errors() == []
