@@ -13,7 +13,7 @@ import trio
 from loadtest_trio.backends.redis import RedisService
 from loadtest_trio.handlers.compute.kernels import factorial_digits, sha512_chain
 from loadtest_trio.jobs.job import Job, Status
-from loadtest_trio.jobs.store import NewJob
+from loadtest_trio.jobs.store import Change, NewJob
 from tests.support.processes import alive, until, workers
 from tests.support.service_process import ServiceProcess
 
@@ -170,3 +170,14 @@ async def test_computation_beyond_the_limit_is_dead_and_the_next_one_is_done(
         assert (await job_when(queue, after)).status is Status.SUCCEEDED
     assert (late.status, late.attempts) == (Status.DEAD, 1)
     assert "JOB_MAX_SECONDS=1" in late.error
+
+
+async def test_cancelled_job_ends_its_computation(environ: dict[str, str], queue: RedisService) -> None:
+    with ServiceProcess(environ=environ) as service:
+        one = await submit(queue, "sha512", data="x", iterations=15 * SECONDS_OF_WORK)
+        pid = await worker_of(service)
+        assert await queue.jobs.cancel(one) is Change.DONE
+        assert (await job_when(queue, one)).status is Status.CANCELLED
+        await until(lambda: not alive(pid), within=5)
+        after = await submit(queue, "factorial", n=20_000)
+        assert (await job_when(queue, after)).status is Status.SUCCEEDED
