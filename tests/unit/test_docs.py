@@ -42,6 +42,13 @@ def test_links_lead_to_files(page: Path) -> None:
     assert [link for link in links if not (page.parent / link).exists()] == []
 
 
+def test_field_reports_name_tests() -> None:
+    """Each test that the table of field reports names exists."""
+    named = set(re.findall(r"`(test_\w+)`", (ROOT / "docs" / "field-reports.md").read_text(encoding="utf-8")))
+    sources = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("test_*.py"))
+    assert named - set(re.findall(r"def (test_\w+)", sources)) == set()
+
+
 async def test_every_field_of_a_metrics_line_is_documented(
     autojump_clock: MockClock, log_lines: LogLines
 ) -> None:

@@ -4,7 +4,7 @@ Servers and proxies send error pages with status 200 (S3 itself does: "Error res
 Reference), and gateways answer 202 or 206 to requests that ask for neither. A success has to look like one:
 
     request    statuses         body
-    GET        200              the object; if it starts with "<", it needs an ETag, which S3 always sends
+    GET        200              the object; one that starts with "<" needs a header that S3 sends with objects
     PUT        200, 201, 204    none, unless there is an ETag; creating a bucket may return a document
     DELETE     200, 204         none
     LIST       200              a listing, which `listing.py` checks
@@ -53,5 +53,6 @@ def _is_s3_s(context: RequestContext, headers: Mapping[str, str], body: bytes | 
     if context.kind == "LIST":
         return not is_error_document(body)
     if context.kind == "GET":
-        return "etag" in headers
+        stored = "last-modified" in headers or "x-amz-request-id" in headers
+        return "etag" in headers or (stored and not is_error_document(body))
     return context.kind == "PUT" and ("etag" in headers or not context.key) and not is_error_document(body)

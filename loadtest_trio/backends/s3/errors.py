@@ -133,9 +133,12 @@ def refused(
     code = _one_line(fields.get("Code", ""))
     region = _one_line(headers.get("x-amz-bucket-region") or fields.get("Region", ""))
     location = headers.get("location", "") if status in _REDIRECTS else ""
+    foreign = bool(body) and not code and "x-amz-request-id" not in headers
     kind = _kind(context, status, code, region, location)
+    if foreign and kind in (ObjectMissingError, BucketMissingError):
+        kind = S3ServerError  # the page of a proxy or a load balancer says nothing about the object
     error = kind(
-        _message(kind, context, code, region, _reason(status, headers, fields, location)),
+        _message(kind, context, code, region, _reason(status, headers, fields, location, foreign=foreign)),
         code=code or ("UnexpectedResponse" if status < 300 else ""),
         key=context.key,
         status=status,
@@ -197,13 +200,15 @@ def _message(kind: type[S3Error], context: RequestContext, code: str, region: st
     return f"S3 {context.kind} {verdict}: {'; '.join(reasons) or 'no reason given'}"
 
 
-def _reason(status: int, headers: Mapping[str, str], fields: Mapping[str, str], location: str) -> str:
+def _reason(
+    status: int, headers: Mapping[str, str], fields: Mapping[str, str], location: str, *, foreign: bool
+) -> str:
     """Return what the response itself says: a redirect's address, S3's message, or that it is not S3's."""
     if location:
         return f"redirected to {_origin(location)}: if that is S3, set S3_ENDPOINT_URL to it"
-    if status < 300 and "Error" not in fields:
+    if foreign or (status < 300 and "Error" not in fields):
         content = _one_line(headers.get("content-type", "")) or "no content type"
-        return f"a response that S3 does not send ({content})"
+        return f"a response that S3 does not send ({content}): check S3_ENDPOINT_URL and proxies"
     return _one_line(fields.get("Message", ""))
 
 

@@ -35,6 +35,11 @@ def test_error_document_with_status_200_is_the_error_it_names(
     assert check(kind, 200, body) is error
 
 
+def test_error_document_with_s3s_headers_is_an_error() -> None:
+    """S3 itself sends errors with status 200, under a request id."""
+    assert check("GET", 200, SLOW_DOWN, {"x-amz-request-id": "1"}) is S3ThrottledError
+
+
 @pytest.mark.parametrize("kind", ["GET", "PUT", "DELETE"])
 def test_page_with_status_200_is_no_success(kind: str) -> None:
     """The page of a proxy or of a sign-in portal is not S3's answer."""
@@ -63,6 +68,8 @@ def test_other_statuses_are_no_success(kind: str, status: int) -> None:
         ("GET", 200, b"1 < 2", {}),
         ("GET", 200, PAGE, ETAG),
         ("GET", 200, SLOW_DOWN, ETAG),
+        ("GET", 200, PAGE, {"Last-Modified": "Sat, 03 Feb 2024 04:05:06 GMT"}),
+        ("GET", 200, PAGE, {"x-amz-request-id": "1"}),
         ("PUT", 200, b"", {}),
         ("PUT", 201, b"", {}),
         ("PUT", 204, b"", {}),

@@ -365,6 +365,19 @@ async def test_closing_that_hangs_is_given_up(autojump_clock: MockClock) -> None
     assert trio.current_time() == pytest.approx(2.0)
 
 
+async def test_each_attempt_is_signed_at_its_own_time() -> None:
+    """A message that is tried again after half an hour does not carry the old date."""
+    now = NOW
+    transport = Script(refusal(503, "SlowDown"), httpx.Response(200, content=b"x"))
+    s3 = service(transport, signing=signing(unix_clock=lambda: now))
+    with pytest.raises(S3ThrottledError):
+        await s3.get("p/k")
+    now += 1800
+    assert await s3.get("p/k") == b"x"
+    dates = [request.headers["x-amz-date"] for request in transport.requests]
+    assert dates == ["20231114T221320Z", "20231114T224320Z"]
+
+
 async def test_list_follows_the_tokens() -> None:
     """Pages follow one another by their tokens; the query is sorted and encoded, as it was signed."""
     transport = Script(page(["p/a", "p/b"], "t/+1"), page([], "t2"), page(["p/c d"]))

@@ -315,6 +315,21 @@ async def test_a_server_that_never_answers(serve: Serve, open_any: Open, virtual
         assert seconds <= trio.current_time() - started <= 1.1 * seconds + 0.1
 
 
+async def test_a_body_that_stalls_is_given_up(serve: Serve, open_any: Open, virtual_clock: MockClock) -> None:
+    """A connection that dies in the middle of a body, unseen, is a ReadTimeout after the idle time."""
+
+    async def handler(peer: Peer) -> None:
+        await peer.request()
+        await peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n" + b"x" * 500)
+        await trio.sleep_forever()
+
+    server = await serve(handler)
+    started = trio.current_time()
+    with pytest.raises(httpx.ReadTimeout):
+        await fetch(open_any(idle_timeout=10), server.url())
+    assert 10 <= trio.current_time() - started <= 11.1
+
+
 async def trickle(peer: Peer) -> None:
     """Answer a byte every five seconds."""
     await peer.request()
