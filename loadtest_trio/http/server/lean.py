@@ -108,13 +108,13 @@ class LeanServer(Server):
 
     async def _make_room(self) -> None:
         """Wait for a connection to end; as long as clients wait outside, none is kept for a later request."""
-        self._shared.closing = True
-        for channel in self._channels:
-            if channel.idle and channel.used:
-                channel.wake()
-                break
-        with trio.move_on_after(_FULL_SECONDS):
-            await self._room.park()
+        self._shared.closing = full = True
+        while full:
+            if idle := next((each for each in self._channels if each.idle and each.used), None):
+                idle.wake()
+            with trio.move_on_after(_FULL_SECONDS):
+                await self._room.park()
+            full = len(self._channels) >= self._limits.connections
         self._shared.closing = self._shared.draining
 
     async def _connection(self, channel: Channel) -> None:

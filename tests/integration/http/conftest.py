@@ -13,7 +13,7 @@ from tests.support.raw_client import RawClient
 JSON: Headers = [(b"content-type", b"application/json")]
 BIG = 20_000_000
 ROUTES = frozenset(
-    "root echo ignore wait poll stream big error group late silent short empty".split()  # noqa: SIM905
+    "root echo ignore wait poll stream big error group late silent short half empty".split()  # noqa: SIM905
 )
 
 
@@ -123,6 +123,14 @@ class DemoApp:
         """Begin to answer."""
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": b"half", "more_body": True})
+
+    async def half(self, receive: Receive, send: Send) -> None:
+        """Begin to answer, and go on when told to."""
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"half", "more_body": True})
+        self.asked.set()
+        await self.go_on.wait()
+        await send({"type": "http.response.body", "body": b"half"})
 
     async def empty(self, receive: Receive, send: Send) -> None:
         """Answer without a body."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 from typing import TYPE_CHECKING
 
 import psutil
@@ -68,15 +67,20 @@ async def test_request_that_is_still_arriving_is_answered(serve_lean: Serving) -
         assert await client.is_closed()
 
 
-async def test_client_in_the_backlog_is_answered(serve_lean: Serving) -> None:
+async def test_client_in_the_backlog_is_answered(
+    serve_lean: Serving, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """To a client that the system has accepted, the server has: it is not turned away by a stop."""
-    for _ in range(8):
-        server = await serve_lean()
-        sock = socket.create_connection(("127.0.0.1", server.port))  # without a turn for the server
-        sock.sendall(b"GET /" + HEAD + b"\r\n")
+
+    async def too_busy_to_accept(*_: object) -> None:
+        await trio.sleep_forever()
+
+    monkeypatch.setattr(LeanServer, "_accept", too_busy_to_accept)
+    server = await serve_lean()
+    async with await RawClient.connect(server.port) as client:
+        await client.send(b"GET /" + HEAD + b"\r\n")
         server.stop(60)
-        async with RawClient(trio.SocketStream(trio.socket.from_stdlib_socket(sock))) as client:
-            assert (await client.answer()).status == 200
+        assert (await client.answer()).status == 200
 
 
 async def test_request_that_crosses_the_stop_is_answered(serve_lean: Serving) -> None:
@@ -107,6 +111,19 @@ async def test_grace_has_an_end(serve: Serving, demo: DemoApp) -> None:
             assert (answer.status, json.loads(answer.body)["status"]) == (503, 503)
         assert await client.is_closed()
     assert demo.errors == []
+
+
+async def test_answer_that_the_end_of_the_grace_cuts_off_ends_with_a_reset(
+    serve_lean: Serving, demo: DemoApp
+) -> None:
+    """A client that reads to the end of the connection does not take half an answer for a whole one."""
+    server = await serve_lean()
+    async with await RawClient.connect(server.port) as client:
+        await client.send(b"GET /half HTTP/1.0\r\n\r\n")
+        await demo.asked.wait()
+        server.stop(0)
+        with pytest.raises(trio.BrokenResourceError):
+            await client.answer()
 
 
 async def test_second_stop_shortens_the_grace(serve_lean: Serving, demo: DemoApp) -> None:

@@ -11,6 +11,7 @@ import pytest
 import trio
 import trio.testing
 
+from loadtest_trio.http.server.asgi import Receive, Scope, Send
 from tests.support.raw_client import RawClient
 
 if TYPE_CHECKING:
@@ -265,6 +266,22 @@ async def test_unspecified_address_serves_both_families(serve: Serving, demo: De
     async with await RawClient.connect(server.port, host) as client:
         assert (await client.get()).status == 200
     assert demo.scopes[0]["client"][0].removeprefix("::ffff:") == host
+
+
+async def test_request_cannot_change_the_headers_of_the_next(serve_lean: Serving) -> None:
+    """Headers that were read once are remembered, but an application gets a list of its own."""
+    seen: list[int] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        seen.append(len(scope["headers"]))
+        scope["headers"].append((b"x-internal", b"1"))
+        await send({"type": "http.response.start", "status": 204})
+        await send({"type": "http.response.body"})
+
+    async with await RawClient.connect((await serve_lean(app)).port) as client:
+        for _ in range(3):
+            await client.get()
+    assert seen == [1, 1, 1]
 
 
 async def test_offer_of_http_2_is_declined(serve_lean: Serving) -> None:

@@ -108,6 +108,24 @@ def test_any_bytes(data: bytes, half_close: bool) -> None:
     trio.run(run, clock=trio.testing.MockClock(autojump_threshold=0))
 
 
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"GET / HTTP/1.1\nHost: a\n\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+        b"{}",
+        b"POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz",
+    ],
+    ids=["line feeds", "TLS", "JSON", "no chunk"],
+)
+async def test_nonsense_is_answered_before_it_ends(
+    serve_lean: Serving, autojump_clock: MockClock, data: bytes
+) -> None:
+    """What cannot become a request is not waited for until the deadline of a head or a body."""
+    server = await serve_lean()
+    assert (await send_malformed(server.port, data, half_close=False)).startswith(b"HTTP/1.1 400 ")
+
+
 SMUGGLING = {
     "length and chunks": b"Content-Length: 30\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
     "chunks and length": b"Transfer-Encoding: chunked\r\nContent-Length: 30\r\n\r\n0\r\n\r\n",

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from loadtest_trio.http.server.limits import ServerLimits
 from loadtest_trio.http.server.refusal import RefusedError
-from loadtest_trio.http.server.request import Request, check_partial_head, parse_head
+from loadtest_trio.http.server.request import Request, _remembered, check_partial_head, parse_head
 
 LIMITS = ServerLimits()
 HOST = b"Host: a\r\n"
@@ -259,6 +259,16 @@ def test_limits() -> None:
         with pytest.raises(RefusedError) as caught:
             parse_head(line + headers + b"\r\n", limits)
         assert caught.value.status == status
+
+
+def test_only_short_blocks_of_headers_are_remembered() -> None:
+    """What is remembered takes a bounded memory."""
+    _remembered.cache_clear()
+    parse(headers=HOST + b"X-Long: " + b"x" * 2000 + b"\r\n")
+    assert _remembered.cache_info().currsize == 0
+    for _ in range(2):
+        parse(headers=HOST + b"X-Short: x\r\n")
+    assert _remembered.cache_info().currsize == 1
 
 
 @pytest.mark.parametrize(
