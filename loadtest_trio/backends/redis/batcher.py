@@ -8,8 +8,10 @@ There is no background task that would need an owner: the first task of a batch 
 all, and is not cancelled before the others have their answers. A call is bounded by the socket's timeout.
 
 While Redis is away only one call at a time tries it, a few times a second; other tasks are refused at once.
+So are those that come when the call under way is overdue: a frozen server answers nobody.
 """
 
+import math
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
@@ -19,6 +21,7 @@ import trio
 from loadtest_trio.errors import RedisError, RedisUnavailableError
 
 _PROBE_SECONDS = 0.2
+_OVERDUE_SECONDS = 1.0
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
@@ -55,6 +58,7 @@ class Batcher(Generic[Item, Answer]):
         self._open: _Batch[Item, Answer] | None = None
         self._outage: RedisUnavailableError | None = None
         self._probe_at = 0.0
+        self._began = math.inf  # when the call under way did
 
     async def ask(self, items: Sequence[Item]) -> list[Answer]:
         """Return the answers to these items, asked together with those of other tasks.
@@ -63,8 +67,7 @@ class Batcher(Generic[Item, Answer]):
             RedisUnavailableError: Redis is away: at once when that is known already.
             LoadtestError: Whatever else `call` raised.
         """
-        if self._outage and (self._calling.locked() or self._clock() < self._probe_at):
-            raise RedisUnavailableError(str(self._outage))
+        self._refuse_in_vain()
         batch, leads = self._join(len(items))
         start = len(batch.items)
         batch.items.extend(items)
@@ -75,6 +78,18 @@ class Batcher(Generic[Item, Answer]):
         if batch.answers is None:
             raise _copy(batch.error) from batch.error
         return batch.answers[start : start + len(items)]
+
+    def _refuse_in_vain(self) -> None:
+        """Refuse a task that Redis would most likely keep waiting.
+
+        Raises:
+            RedisUnavailableError: Redis is away, or does not answer.
+        """
+        if self._outage and (self._calling.locked() or self._clock() < self._probe_at):
+            raise RedisUnavailableError(str(self._outage))
+        overdue = self._clock() - self._began
+        if overdue > _OVERDUE_SECONDS:
+            raise RedisUnavailableError(f"Redis has not answered for {overdue:.1f} s")
 
     def _join(self, size: int) -> tuple[_Batch[Item, Answer], bool]:
         batch = self._open
@@ -89,14 +104,23 @@ class Batcher(Generic[Item, Answer]):
                 if self._open is batch:
                     self._open = None
                 try:
-                    batch.answers = await self._call(batch.items)
-                    self._outage = None
+                    await self._make(batch)
                 except Exception as error:
                     batch.error = error
-                    if isinstance(error, RedisUnavailableError):
-                        self._outage, self._probe_at = error, self._clock() + _PROBE_SECONDS
                 finally:
+                    self._began = math.inf
                     batch.done.set()
+
+    async def _make(self, batch: _Batch[Item, Answer]) -> None:
+        if self._outage and self._clock() < self._probe_at:
+            raise self._outage  # the call before has just found out
+        self._began = self._clock()
+        try:
+            batch.answers = await self._call(batch.items)
+            self._outage = None
+        except RedisUnavailableError as error:
+            self._outage, self._probe_at = error, self._clock() + _PROBE_SECONDS
+            raise
 
 
 def _copy(error: Exception | None) -> Exception:

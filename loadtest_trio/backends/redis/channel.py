@@ -16,8 +16,8 @@ from loadtest_trio.backends.redis.scripts import Scripts
 from loadtest_trio.errors import RedisError, RedisUnavailableError
 from loadtest_trio.metrics.counters import Observer
 
-SOON = 2
-"""Attempts of a call that is not to be waited for."""
+SOON_ATTEMPTS, SOON_SECONDS = 2, 1.0
+"""A call that must not wait long is tried again once, unless the first attempt has taken so long."""
 
 
 def _nothing(_: Any) -> int:
@@ -90,7 +90,8 @@ class Channel:
     ) -> Any:
         """Run a script for somebody who would rather be refused than wait.
 
-        It is tried twice: what broke the first connection (a failover, a restart) may be over.
+        It is tried again when the connection broke, since a failover or a restart may be over, but not after
+        a first attempt that timed out.
 
         Args:
             name: Of the Lua file, and the kind of call for the observer.
@@ -106,11 +107,11 @@ class Channel:
             RedisRejectedError: The answer is no.
         """
         call = partial(self._scripts.run, then=then) if then else self._scripts.run
-        return await self._persist(name, size, call, name, *arguments, attempts=SOON)
+        return await self._persist(name, size, call, name, *arguments, soon=True)
 
     async def command_soon(self, kind: str, *command: object, size: Callable[[Any], int] = _nothing) -> Any:
         """Send a plain command; otherwise as `script_soon`."""
-        return await self._persist(kind, size, self._connections.execute, *command, attempts=SOON)
+        return await self._persist(kind, size, self._connections.execute, *command, soon=True)
 
     async def command_once(self, kind: str, *command: object) -> Any:
         """Send a plain command once.
@@ -131,9 +132,9 @@ class Channel:
         size: Callable[[Any], int],
         call: Callable[..., Any],
         *arguments: object,
-        attempts: int | None = None,
+        soon: bool = False,
     ) -> Any:
-        attempt = 0
+        attempt, began = 0, trio.current_time()
         try:
             while True:
                 try:
@@ -144,7 +145,7 @@ class Channel:
                     self._out = True
                     self._failing.add(kind)
                     self._on_outage(error)
-                    if attempt == attempts:
+                    if soon and (attempt == SOON_ATTEMPTS or trio.current_time() - began > SOON_SECONDS):
                         raise
                 await trio.sleep(self._backoff(attempt))
         finally:

@@ -33,6 +33,7 @@ SUBMITTED_PER_CALL = 256
 READ_PER_CALL = 512
 READ_PER_PAGE = 100
 _REPAIR_SECONDS = 1.0
+_RETRY_SECONDS = 2.0
 
 _CHANGES = {ord("1"): Change.DONE, ord("0"): Change.REFUSED, ord("?"): Change.UNKNOWN}
 
@@ -99,8 +100,12 @@ class RedisJobStore:
         if found is None:
             return Change.UNKNOWN
         letter = record.dead_record(found)
-        moved = letter is not None and await self._dead_letters.requeue_letter(DeadLetter.parse(letter))
-        return Change.DONE if moved else Change.REFUSED
+        if letter is None:
+            return Change.REFUSED
+        with trio.move_on_after(_RETRY_SECONDS):
+            moved = await self._dead_letters.requeue_letter(DeadLetter.parse(letter))
+            return Change.DONE if moved else Change.REFUSED
+        raise RedisUnavailableError(f"Redis has not answered for {_RETRY_SECONDS:g} s")
 
     async def page(
         self, client: str, *, status: Status | None = None, size: int = 50, token: str = ""

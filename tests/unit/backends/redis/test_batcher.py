@@ -132,6 +132,23 @@ async def test_outage_is_known_at_once(
     assert server.calls == [[1], [1], [3], [4]]
 
 
+async def test_frozen_server_keeps_few_waiting(
+    autojump_clock: MockClock, server: Server, batcher: Batcher[int, int]
+) -> None:
+    """Who came early is refused when the call fails; who comes when it is overdue, at once."""
+    server.error, server.seconds = RedisUnavailableError("no answer"), 5.0
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(expect_outage, batcher)
+        await trio.sleep(0.5)
+        nursery.start_soon(expect_outage, batcher)  # in the next batch, which does not try on its own
+        await trio.sleep(1.0)
+        with pytest.raises(RedisUnavailableError, match=r"not answered for 1\.5 s"):
+            await batcher.ask([3])
+        assert trio.current_time() == 1.5
+    assert trio.current_time() == 5
+    assert server.calls == [[1]]
+
+
 async def expect_outage(batcher: Batcher[int, int]) -> None:
     with pytest.raises(RedisUnavailableError):
         await batcher.ask([1])
