@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 from typing import TYPE_CHECKING
 
 import h11
@@ -291,3 +292,23 @@ async def test_offer_of_http_2_is_declined(serve_lean: Serving) -> None:
         await client.send(b"POST /echo" + HEAD + offer + b"Content-Length: 5\r\n\r\nhello")
         assert (await client.answer()).body == b"hello"
         assert (await client.get()).status == 200
+
+
+async def test_client_that_sends_many_requests_at_once_leaves_others_a_turn(
+    serve_lean: Serving, demo: DemoApp
+) -> None:
+    """Between pipelined requests other clients are served, also where the application never waits."""
+    server = await serve_lean()
+    async with (
+        await RawClient.connect(server.port) as greedy,
+        await RawClient.connect(server.port) as modest,
+    ):
+        await greedy.get(b"/greedy")
+        await modest.get(b"/modest")
+        demo.scopes.clear()
+        for client, path, count in ((greedy, b"/greedy", 300), (modest, b"/modest", 1)):
+            os.write(client.stream.socket.fileno(), (b"GET " + path + HEAD + b"\r\n") * count)
+        assert (await modest.answer()).status == 404
+        for _ in range(300):
+            await greedy.answer()
+    assert [scope["path"] for scope in demo.scopes].index("/modest") < 10
