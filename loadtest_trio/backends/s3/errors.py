@@ -53,6 +53,8 @@ _CODES: dict[type[S3Error], str] = {
 _BY_CODE = {code: kind for kind, codes in _CODES.items() for code in codes.split()}
 
 _HINTS = {
+    "AccessDenied": "the permission is missing; see the policies of the user, the bucket and the KMS key",
+    "QuotaExceeded": "the quota is used up",
     "SignatureDoesNotMatch": "the secret access key is wrong",
     "InvalidAccessKeyId": "the access key id is unknown",
     "RequestTimeTooSkewed": "this machine's clock is off",

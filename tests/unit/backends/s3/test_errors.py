@@ -90,8 +90,8 @@ def test_kinds(context: RequestContext, status: int, body: bytes, kind: type[S3E
 
 def test_facts_come_from_the_body_and_the_headers() -> None:
     """Code, status, key and request id are carried; the header's request id comes before the body's."""
-    error = refused(OBJECT, 403, {}, xml("AccessDenied"))
-    assert str(error) == "S3 GET denied: Words. [code=AccessDenied status=403 key=p/key request_id=REQ1]"
+    error = refused(OBJECT, 403, {}, xml("MadeUp"))
+    assert str(error) == "S3 GET denied: Words. [code=MadeUp status=403 key=p/key request_id=REQ1]"
     assert refused(OBJECT, 500, {"x-amz-request-id": "REQ2"}, xml("X")).request_id == "REQ2"
     assert refused(OBJECT, 500, httpx.Headers({"X-Amz-Request-Id": "REQ3"}), b"").request_id == "REQ3"
 
