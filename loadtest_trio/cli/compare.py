@@ -5,6 +5,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from loadtest_trio.cli.busy import busy
 from loadtest_trio.cli.exits import OK
 from loadtest_trio.report import compare
 from loadtest_trio.report.interactive import write_comparison
@@ -24,10 +25,13 @@ def execute(options: argparse.Namespace, _: Mapping[str, str]) -> int:
     """Print the comparison as Markdown, or write the page and say where it is."""
     others = [options.b, *options.more]
     if options.html:
-        sys.stdout.write(f"{write_comparison([options.a, *others], options.html)}\n")
+        with busy("comparing, writing the page"):
+            page = write_comparison([options.a, *others], options.html)
+        sys.stdout.write(f"{page}\n")
         return OK
     for other in others:
-        if options.more:
-            sys.stdout.write(f"## {other} against {options.a}\n\n")
-        sys.stdout.write(compare(options.a, other))
+        with busy(f"comparing {other.name} with {options.a.name}"):
+            result = compare(options.a, other)
+        title = f"## {other} against {options.a}\n\n" if options.more else ""
+        sys.stdout.write(title + result)
     return OK

@@ -1,10 +1,12 @@
 """``--embedded``: local servers for whatever the user does not bring."""
 
 import argparse
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 
 from loadtest_trio.backends.embedded import EmbeddedBackends, RedisServer, S3Server
+from loadtest_trio.cli.busy import busy
 from loadtest_trio.settings import SETTINGS, Loaded, load
 
 _OF_OTHER_KEYS = ("AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN")
@@ -39,12 +41,19 @@ def configured(
     given = load(
         environ, options.config, placeholders if own_s3 else {**placeholders, "S3_BUCKET": "placeholder"}
     )
-    shown = {"DASHBOARD": "true"} if given.sources["DASHBOARD"] == "default" else {}
+    shown = {name: value for name, value in _for_people().items() if given.sources[name] == "default"}
     with ExitStack() as servers:
-        dictated = _start(servers, own_redis, own_s3) | shown
+        with busy("starting a private Redis and S3"):
+            dictated = _start(servers, own_redis, own_s3) | shown
         # Our S3 knows no session, and a token beside its keys would make it refuse them.
         kept = environ if own_s3 else {k: v for k, v in environ.items() if k not in _OF_OTHER_KEYS}
         yield load(environ, options.config, dictated), {**kept, **dictated}
+
+
+def _for_people() -> dict[str, str]:
+    """Return other defaults for a run that somebody tries out: something to look at, and soon."""
+    looks_on = sys.stdout is not None and sys.stdout.isatty()
+    return {"DASHBOARD": "true"} | ({"LOG_INTERVAL_SECONDS": "2"} if looks_on else {})
 
 
 def _start(servers: ExitStack, own_redis: bool, own_s3: bool) -> dict[str, str]:

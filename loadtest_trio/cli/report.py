@@ -8,6 +8,7 @@ from pathlib import Path
 
 import trio
 
+from loadtest_trio.cli.busy import busy
 from loadtest_trio.cli.exits import OK
 from loadtest_trio.report import write_report
 from loadtest_trio.report.interactive import write_interactive
@@ -38,10 +39,13 @@ def execute(options: argparse.Namespace, _: Mapping[str, str]) -> int:
     """Write the report and say where it is, or serve the replay until interrupted."""
     if options.serve:
         return _serve(options.runs)
-    report = write_report(options.runs, options.output)
+    what = ", ".join(place.name for place in options.runs)
+    with busy(f"reading {what}, writing the report"):
+        report = write_report(options.runs, options.output)
     sys.stdout.write(f"{report}\n")
     if options.html or options.open:
-        page = write_interactive(options.runs, report, options.output / "REPORT.html")
+        with busy("writing the page"):
+            page = write_interactive(options.runs, report, options.output / "REPORT.html")
         sys.stdout.write(f"{page}\n")
         if options.open and not webbrowser.open(page.resolve().as_uri()):
             sys.stderr.write("no browser was found: open the page yourself\n")
@@ -50,8 +54,9 @@ def execute(options: argparse.Namespace, _: Mapping[str, str]) -> int:
 
 def _serve(places: list[Path]) -> int:
     board = Board(_REPLAY_PORT, replayed=True)
-    for line in lines_to_replay(places):
-        board.hub.publish(line)
+    with busy(f"reading {', '.join(place.name for place in places)}"):
+        for line in lines_to_replay(places):
+            board.hub.publish(line)
     sys.stdout.write(f"replay: {board.url} (Ctrl-C ends it)\n")
     sys.stdout.flush()
     trio.run(board.run)

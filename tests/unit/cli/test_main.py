@@ -317,7 +317,8 @@ def test_the_module_is_the_command() -> None:
 def test_a_missing_authority_file_is_bad_configuration(command: Callable[..., Ended], tmp_path: Path) -> None:
     """`rediss://` with a file that is not there: exit code 2 at once, one line with the file's name."""
     missing = tmp_path / "no-such-ca.pem"
-    ended = command("run", REDIS_ENDPOINT=f"rediss://:{SECRET}@h?ssl_ca_certs={missing}", S3_BUCKET="bucket")
+    address = f"rediss://:{SECRET}@h?ssl_ca_certs={missing}"
+    ended = command("run", REDIS_ENDPOINT=address, S3_BUCKET="bucket", HEALTH_PORT="0")
     assert ended.code == 2
     assert len(ended.err.splitlines()) == 1
     assert str(missing) in ended.err
