@@ -18,9 +18,9 @@ from typing import Any
 LONGEST_LINE_BYTES = 16_000
 """Of one line with its line break; the runtimes' limit is 16,384."""
 
-_ALWAYS_APART = (
-    "histograms",
-)  # large in every line: a line that changes its form with the load helps nobody
+ALWAYS_APART = frozenset({"histograms"})
+"""Fields on details lines in any case: they are large under load, and a line should not change its form."""
+
 _NEVER_APART = ("_aws",)  # CloudWatch reads it together with the numbers that it declares
 _LARGE_TEXT_BYTES = 1000
 _HEADER_BYTES = 400  # of a details line: timestamp, level, run_id, event, of, line_id, part
@@ -46,7 +46,7 @@ def fit(
     """
     room = LONGEST_LINE_BYTES - header_bytes
     kept = dict(fields)
-    apart = {name: kept.pop(name) for name in _ALWAYS_APART if name in kept}
+    apart = {name: kept.pop(name) for name in ALWAYS_APART if name in kept}
     excess = len(encode(kept)) - room
     if excess > 0:
         for size, name in sorted(_movable(kept, encode), reverse=True):

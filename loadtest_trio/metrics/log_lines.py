@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from loadtest_trio.metrics.line_limit import fit
+from loadtest_trio.metrics.line_limit import ALWAYS_APART, LONGEST_LINE_BYTES, fit
 
 if TYPE_CHECKING:
     from loguru import Record
@@ -37,11 +37,13 @@ class JsonLines:
 
     def __call__(self, record: "Record") -> str:
         """Return a record as a line, or as several where it would be too long for one."""
-        event = record["message"]
-        kept, details = fit(record["extra"], encode)
+        event, fields = record["message"], record["extra"]
         header = {**_header(record), "run_id": self._run_id, "event": event}
-        if not details:
-            return _line(header | kept)
+        if ALWAYS_APART.isdisjoint(fields):
+            line = _line(header | fields)
+            if len(line.encode()) <= LONGEST_LINE_BYTES:
+                return line
+        kept, details = fit(fields, encode)
         line_id = next(self._line_ids)
         follow = header | {"event": "details", "of": event, "line_id": line_id}
         return _line(header | {"line_id": line_id} | kept) + "".join(

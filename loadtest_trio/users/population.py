@@ -13,6 +13,7 @@ from random import Random
 import attrs
 import trio
 
+from loadtest_trio.errors import cause_of, describe
 from loadtest_trio.metrics import logs
 from loadtest_trio.users.profile import Profile, Share
 from loadtest_trio.users.scenario import Scenario
@@ -164,9 +165,9 @@ class Population:
         except Exception as error:
             user.failed = True
             recorder.crashed += 1
-            what = f"{getattr(story, '__name__', 'scenario')}: {type(error).__name__}: {error}"
+            what = f"{getattr(story, '__name__', 'scenario')}: {describe(error)}"
             recorder.error(what)
-            logs.failure("users_scenario_failed", type(error).__name__, error=what)
+            logs.failure("users_scenario_failed", type(cause_of(error)).__name__, error=what)
         user.give_up()
         await trio.lowlevel.checkpoint_if_cancelled()
         if user.failed and trio.current_time() - began < _RETRY_SECONDS and user in self._active:
