@@ -12,6 +12,7 @@ import trio
 from quart_trio import QuartTrio
 
 from loadtest_trio.backends.archive import S3Archive
+from loadtest_trio.backends.archiver import Archiver
 from loadtest_trio.backends.opening import Clients, Delays, Opener
 from loadtest_trio.backends.redis import RedisService
 from loadtest_trio.backends.s3 import S3Service
@@ -26,6 +27,7 @@ from loadtest_trio.handlers.objects import object_handlers
 from loadtest_trio.handlers.registry import Registry
 from loadtest_trio.handlers.sleep import sleep_handler
 from loadtest_trio.http.server import HypercornServer, LeanServer, ServerLimits
+from loadtest_trio.jobs.delivery import Outcome
 from loadtest_trio.jobs.message import Message
 from loadtest_trio.jobs.retry import JOB_PUT_BACK, RetryPolicy
 from loadtest_trio.metrics import logs
@@ -62,6 +64,7 @@ class Service:
     metrics_service: MetricsService
     health: HealthService
     api: ApiService | None
+    archiver: Archiver
 
 
 @attrs.frozen
@@ -117,11 +120,11 @@ async def build_service(settings: Settings, surroundings: Surroundings, closing:
     closing.push_async_callback(_close, s3)
     pool = await closing.enter_async_context(open_compute_pool(compute_limits(settings)))
     registry = parts.registry(s3, pool)
-    archive = parts.archive(s3)
-    api = parts.api(redis, registry, archive) if Role.API in settings.roles else None
+    archiver = parts.archiver(redis, s3)
+    api = parts.api(redis, registry, archiver) if Role.API in settings.roles else None
     if api:
         closing.callback(api.close)
-    scheduler, worker = parts.scheduler(redis, s3), parts.worker(redis, registry, archive)
+    scheduler, worker = parts.scheduler(redis, s3), parts.worker(redis, registry, archiver)
     parts.add_dashboard(redis, scheduler, worker)
     metrics_service = await parts.metrics_service(redis, scheduler, worker, api)
     if settings.metrics_endpoint:
@@ -139,6 +142,7 @@ async def build_service(settings: Settings, surroundings: Surroundings, closing:
         metrics_service=metrics_service,
         health=health,
         api=api,
+        archiver=archiver,
     )
 
 
@@ -237,24 +241,27 @@ class _Parts:
             ]
         )
 
-    def archive(self, s3: S3Service) -> S3Archive:
+    def archiver(self, redis: RedisService, s3: S3Service) -> Archiver:
         settings = self.settings
-        return S3Archive(
+        archive = S3Archive(
             s3,
             settings.s3_prefix,
             keeps_jobs=settings.job_archive is ArchiveMode.S3,
             inline_bytes=settings.job_inline_result_bytes,
+            unix_clock=self.surroundings.unix_clock,
         )
+        return Archiver(redis.jobs, archive)
 
-    def api(self, redis: RedisService, registry: Registry, archive: S3Archive) -> ApiService:
+    def api(self, redis: RedisService, registry: Registry, archiver: Archiver) -> ApiService:
         settings = self.settings
         app = JobApi(
             redis.jobs,
             registry,
-            archive,
+            archiver.archive,
             ApiOptions(settings.api_token, settings.api_max_body_bytes),
             self.metrics.observe_request,
             self.surroundings.clock,
+            archiver.note,
         )
         limits = ServerLimits(
             body_bytes=settings.api_max_body_bytes, connections=settings.api_max_connections
@@ -264,7 +271,7 @@ class _Parts:
             serving = server(app, settings.api_host, settings.api_port, limits=limits, on_error=log_crash)
         return ApiService(app, serving, redis.jobs)
 
-    def worker(self, redis: RedisService, registry: Registry, archive: S3Archive) -> WorkerService:
+    def worker(self, redis: RedisService, registry: Registry, archiver: Archiver) -> WorkerService:
         settings, clock, unix_clock = self.settings, self.surroundings.clock, self.surroundings.unix_clock
         return WorkerService(
             queue=redis,
@@ -274,11 +281,10 @@ class _Parts:
                 self.health_state.outage_since,
                 log_failure(self.metrics),
                 unix_clock,
-                archive.keep_result,
+                archiver.archive.finish,
                 clock=clock,
             ),
-            # Where nobody schedules, an inventory would only grow.
-            on_completed=self.inventory.completed if self.schedules else lambda *_: None,
+            on_completed=self.subscribers(archiver),
             metrics=self.metrics,
             health_state=self.health_state,
             concurrency=int(
@@ -290,6 +296,18 @@ class _Parts:
             ttl=settings.consumer_ttl_seconds,
             unix_clock=unix_clock,
         )
+
+    def subscribers(self, archiver: Archiver) -> Callable[[Message, Outcome, LoadtestError | None], None]:
+        """Return what hears of every message whose delivery is settled."""
+
+        def completed(message: Message, outcome: Outcome, error: LoadtestError | None) -> None:
+            if message.job:
+                if outcome is Outcome.DEAD:
+                    archiver.note(message.id)
+            elif self.schedules:  # elsewhere an inventory would only grow
+                self.inventory.completed(message, outcome, error)
+
+        return completed
 
     async def metrics_service(
         self, redis: RedisService, scheduler: SchedulerService, worker: WorkerService, api: ApiService | None

@@ -113,6 +113,7 @@ class Daemon:
         async with trio.open_nursery() as observers:
             await observers.start(self._supervise, "metrics", service.metrics_service.run, name="metrics")
             await observers.start(self._supervise, "deadline watch", service.s3.run, name="deadline watch")
+            await observers.start(self._supervise, "archiver", service.archiver.run, name="archiver")
             async with trio.open_nursery() as serving:
                 if service.api:
                     await serving.start(self._supervise, "api", service.api.run, name="api")

@@ -7,6 +7,7 @@ The scheduler's inventory passes over everything under ``jobs/``.
 """
 
 from base64 import b64decode, b64encode
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import attrs
@@ -14,6 +15,7 @@ import orjson
 
 from loadtest_trio.errors import ObjectMissingError
 from loadtest_trio.jobs.job import Job, Status
+from loadtest_trio.jobs.message import Message
 
 FOLDER = "jobs/"
 
@@ -38,31 +40,61 @@ class S3Archive:
         prefix: `S3_PREFIX`.
         keeps_jobs: Whether finished jobs are kept.
         inline_bytes: A result of at most so many bytes stays in its record.
+        unix_clock: Unix seconds.
     """
 
-    def __init__(self, store: Store, prefix: str, *, keeps_jobs: bool, inline_bytes: int) -> None:
+    def __init__(
+        self,
+        store: Store,
+        prefix: str,
+        *,
+        keeps_jobs: bool,
+        inline_bytes: int,
+        unix_clock: Callable[[], float],
+    ) -> None:
         self._store = store
         self._folder = prefix + FOLDER
         self.keeps_jobs = keeps_jobs
         self._inline_bytes = inline_bytes
+        self._unix_clock = unix_clock
 
-    async def keep_result(self, job_id: str, result: bytes) -> str:
-        """Store a result that is too large for its record.
+    async def finish(self, message: Message, result: bytes | None, started_at: float) -> str:
+        """Store what a job has achieved, before its end is settled.
+
+        Args:
+            message: The job's.
+            result: What it returned.
+            started_at: When the attempt that achieved it started, in Unix seconds.
 
         Returns:
-            Where it is, for `result`; "" for one that its record can hold.
+            Where the result is, for `result`; "" for one that its record can hold.
 
         Raises:
             S3Error: It could not be stored.
         """
-        if len(result) <= self._inline_bytes:
-            return ""
-        key = f"{self._folder}results/{job_id}"
-        await self._store.put(key, result)
-        return key
+        ref = ""
+        if result is not None and len(result) > self._inline_bytes:
+            ref = f"{self._folder}results/{message.id}"
+            await self._store.put(ref, result)
+        if self.keeps_jobs:
+            job = Job(
+                message.id,
+                message.operation,
+                message.client,
+                Status.SUCCEEDED,
+                ordered=True,
+                submitted_at=message.created_at,
+                started_at=started_at,
+                ended_at=self._unix_clock(),
+                attempts=message.attempts + 1,
+                result=None if ref else result,
+                result_ref=ref,
+            )
+            await self.keep(job)
+        return ref
 
     async def result(self, ref: str) -> bytes:
-        """Return a result that `keep_result` stored.
+        """Return a result that `finish` stored.
 
         Raises:
             ObjectMissingError: It is gone.

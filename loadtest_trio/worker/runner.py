@@ -51,9 +51,9 @@ class Claimed:
         return self.message.key if self.handler.ordered else ""
 
 
-async def _keep_in_record(job_id: str, result: bytes) -> str:
+async def _keep_in_record(message: Message, result: bytes | None, started_at: float) -> str:
     """Keep every result in its record."""
-    del job_id, result
+    del message, result, started_at
     return ""
 
 
@@ -66,8 +66,8 @@ class Runner:
         out_since: Backend -> since when it answers nobody, in `clock`'s seconds; None while it answers.
         on_failure: Called with every failed attempt: message, number of the attempt, error.
         unix_clock: Unix seconds.
-        keep_result: Stores a job's result that is too large for its record, before it is settled; returns
-            where, or "" for one that stays in the record.
+        finish_job: Stores what a job has achieved, before it is settled: message, result, start of the
+            attempt in Unix seconds. Returns where the result is, or "" for one that stays in the record.
         sleep: Waits, in seconds.
         clock: Monotonic seconds.
     """
@@ -76,7 +76,7 @@ class Runner:
     out_since: Callable[[str], float | None]
     on_failure: Callable[[Message, int, LoadtestError], None]
     unix_clock: Callable[[], float]
-    keep_result: Callable[[str, bytes], Awaitable[str]] = _keep_in_record
+    finish_job: Callable[[Message, bytes | None, float], Awaitable[str]] = _keep_in_record
     sleep: Callable[[float], Awaitable[object]] = trio.sleep
     clock: Callable[[], float] = trio.current_time
 
@@ -128,8 +128,9 @@ class Runner:
         self, handler: Handler, message: Message
     ) -> tuple[bytes | None, str, LoadtestError | None]:
         try:
+            started_at = self.unix_clock()
             result = await handler.run(message)
-            ref = await self.keep_result(message.id, result) if message.job and result else ""
+            ref = await self.finish_job(message, result, started_at) if message.job else ""
         except Exception as error:  # one message's surprise must not end the others' work
             cause = cause_of(error)
             return None, "", cause if isinstance(cause, LoadtestError) else LoadtestError(describe(cause))

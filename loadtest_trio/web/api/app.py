@@ -58,6 +58,7 @@ class JobApi:
         options: What can be configured.
         observe: Called about every answer.
         clock: Monotonic seconds.
+        on_ended: Called with the id of a job that a request has cancelled.
 
     Attributes:
         draining: Whether new work and readiness are refused, since the service is about to end.
@@ -71,17 +72,19 @@ class JobApi:
         options: ApiOptions,
         observe: Observe,
         clock: Callable[[], float],
+        on_ended: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.draining = False
         self._options = options
         self._observe = observe
         self._clock = clock
         self._watch = JobWatch(store)
+        self._on_ended = on_ended
         self.results = Results(store, registry, archive, clock)
         self._router = Router(self._routes(store, Submitter(store, registry)))
 
     def _routes(self, store: JobStore, submitter: Submitter) -> list[Route]:
-        jobs = JobRoutes(store, submitter, self._watch, self.results)
+        jobs = JobRoutes(store, submitter, self._watch, self.results, self._on_ended)
         enqueue = EnqueueRoutes(store, submitter, self.results)
         tasks = TaskRoutes(store, submitter, self.results)
         stats = StatsRoutes(store, self.results, lambda: self.draining)

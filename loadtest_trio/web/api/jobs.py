@@ -1,6 +1,7 @@
 """The routes under ``/api/jobs`` (brief 004)."""
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 import trio
@@ -28,13 +29,22 @@ class JobRoutes:
         submitter: Checks and submits.
         watch: Waits for changes.
         results: Finds results and expired records.
+        on_ended: Called with the id of a job that was cancelled.
     """
 
-    def __init__(self, store: JobStore, submitter: Submitter, watch: JobWatch, results: Results) -> None:
+    def __init__(
+        self,
+        store: JobStore,
+        submitter: Submitter,
+        watch: JobWatch,
+        results: Results,
+        on_ended: Callable[[str], None],
+    ) -> None:
         self._store = store
         self._submitter = submitter
         self._watch = watch
         self._results = results
+        self._on_ended = on_ended
 
     async def submit(self, request: Request) -> Answer:
         """POST /api/jobs."""
@@ -113,6 +123,7 @@ class JobRoutes:
     async def cancel(self, request: Request, job_id: str) -> Answer:
         """DELETE /api/jobs/{id}."""
         await self._change(await self._store.cancel(job_id), "The job has ended: it cannot be cancelled.")
+        self._on_ended(job_id)
         return Answer.json(200, job_view(await self._results.find(job_id)))
 
     async def retry(self, request: Request, job_id: str) -> Answer:
