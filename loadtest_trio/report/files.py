@@ -1,4 +1,4 @@
-"""Opens log files by their content: compression, encoding, and holes. Names and suffixes say nothing.
+"""Opens log files by their content: compression, encoding and holes. Names and suffixes do not matter.
 
 Log rotation renames files (``run.log.1``, ``run.log-20260101``), CloudWatch exports them as ``000000.gz``,
 and PowerShell's ``>`` writes UTF-16, so only the first bytes tell what a file is.
@@ -12,10 +12,9 @@ import lzma
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 _HEAD_BYTES = 4096
-_CHUNK_BYTES = 2**20
 _COMPRESSED = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\x00": lzma.open}
 _REFUSED = {
     b"\x28\xb5\x2f\xfd": "compressed with zstd: decompress it (zstd -d)",
@@ -49,18 +48,16 @@ def lines_of(path: Path) -> Iterator[bytes]:
         EOFError: The compressed data ends too early.
         zlib.error, lzma.LZMAError, UnicodeError: The data are damaged.
     """
-    with path.open("rb") as raw:
-        head = raw.read(_HEAD_BYTES)
-        raw.seek(0)
-        with _decompressed(raw, head) as file:
-            yield from (line.strip(_LINE_ENDS) for line in _text(file))
+    with path.open("rb") as raw, _decompressed(raw) as file:
+        yield from (line.strip(_LINE_ENDS) for line in _text(file))
 
 
 DAMAGE = (OSError, EOFError, zlib.error, lzma.LZMAError, UnicodeError)
 """What `lines_of` raises when a file cannot be read to its end; gzip.BadGzipFile is an OSError."""
 
 
-def _decompressed(raw: IO[bytes], head: bytes) -> IO[bytes]:
+def _decompressed(raw: IO[bytes]) -> IO[bytes]:
+    head = _peek(raw)
     for mark, reason in _REFUSED.items():
         if head.startswith(mark):
             raise NotALogFileError(reason)
@@ -70,20 +67,22 @@ def _decompressed(raw: IO[bytes], head: bytes) -> IO[bytes]:
     return raw
 
 
+def _peek(file: Any) -> bytes:
+    """Return the next bytes without reading them: a pipe (``report <(…)``) cannot be read twice."""
+    return bytes(file.peek(_HEAD_BYTES)[:_HEAD_BYTES])
+
+
 def _text(file: IO[bytes]) -> Iterator[bytes]:
-    head = file.read(_HEAD_BYTES)
+    head = _peek(file)
     encoding = next((name for mark, name in _MARKS.items() if head.startswith(mark)), None)
     if encoding:
-        file.seek(0)
         return (line.encode(errors="replace") for line in io.TextIOWrapper(file, encoding, newline="\n"))
-    begin = 0
     while head and not head.strip(b"\x00"):  # copytruncate leaves a hole where the old lines were
-        begin += len(head)
-        head = file.read(_CHUNK_BYTES)
+        file.read(len(head))
+        head = _peek(file)
     head = head.lstrip(b"\x00")
     if head[_TAR_AT:].startswith(_TAR):
         raise NotALogFileError("a tar archive: unpack it")
-    if b"\x00" in head[:_HEAD_BYTES]:
+    if b"\x00" in head:
         raise NotALogFileError("binary")
-    file.seek(begin)
     return iter(file)

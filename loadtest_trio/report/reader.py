@@ -61,7 +61,9 @@ def read(paths: Iterable[Path]) -> Reading:
         UnreadableRunError: A path does not exist, or no line was found at all.
     """
     reading, seen = Reading(), set[int]()
-    files = [_read_file(path, number, reading, seen) for number, path in enumerate(_files(paths))]
+    files = [_File(path, name, number) for number, (path, name) in enumerate(_files(paths))]
+    for file in files:
+        _read_file(file, reading, seen)
     for file in files:
         _join_across(file, files, reading, seen)
     for file in files:
@@ -79,18 +81,21 @@ def read(paths: Iterable[Path]) -> Reading:
     return reading
 
 
-def _files(paths: Iterable[Path]) -> Iterator[Path]:
+def _files(paths: Iterable[Path]) -> Iterator[tuple[Path, str]]:
+    """Yield each file with its name for people: in a folder, exports have files of equal names."""
     for path in paths:
         if path.is_dir():
-            yield from (file for file in sorted(path.rglob("*")) if file.is_file())
+            found = (file for file in sorted(path.rglob("*")) if file.is_file())
+            yield from ((file, str(file.relative_to(path))) for file in found)
         elif path.exists():
-            yield path
+            yield path, path.name
         else:
             raise UnreadableRunError(f"{path} does not exist")
 
 
 @attrs.define
 class _File:
+    path: Path
     name: str
     number: int
     finder: LineFinder = attrs.field(factory=LineFinder)
@@ -98,17 +103,15 @@ class _File:
     fault: str = ""
 
 
-def _read_file(path: Path, number: int, reading: Reading, seen: set[int]) -> _File:
-    file = _File(path.name, number)
+def _read_file(file: _File, reading: Reading, seen: set[int]) -> None:
     try:
-        for line in _found(path, file.finder):
+        for line in _found(file.path, file.finder):
             file.count += 1
             _add(line, file, reading, seen)
     except NotALogFileError as error:
         file.fault = str(error)
     except DAMAGE as error:
         file.fault = f"cut short or damaged ({error})"
-    return file
 
 
 def _join_across(file: _File, files: Sequence[_File], reading: Reading, seen: set[int]) -> None:

@@ -13,28 +13,23 @@ None of them is looked for by name. A line of the service is a JSON object with 
 prefix. Docker and CRI split long lines; the beginning of a line is kept until its rest has come.
 """
 
-import csv
 import re
 from collections.abc import Iterator
-from datetime import datetime
-from json import JSONDecoder
 from typing import Any
 
 import attrs
-import orjson
 
+from loadtest_trio.report import json_in_text
 from loadtest_trio.report.details import LogLine
+from loadtest_trio.report.json_in_text import line_in, parsed
 
 _CRI = re.compile(r"\d{4}-\d\d-\d\dT\S+ (stdout|stderr) ([FP])\S*(?: (.*))?", re.DOTALL)
-_BEGINNING = re.compile(r'\{\s*"timestamp"')
-_JSON_TEXT = re.compile(r'"(?:[^"\\]|\\.)*"')
 _SIGNS = ('"event"', r"\"event\"", '""event""')
 _STREAM_FIELDS = ("stream", "source", "container_id", "partial_id", "_PID", "logStreamName")
 _SHORTEST_FRAGMENT = 4000  # characters; nothing splits shorter lines: what is cut before was cut by a crash
 _LONGEST_JOINED = 4_000_000
 _LONGEST_HEAD = 20  # lines
 _DEEPEST = 20
-_DECODER = JSONDecoder()
 
 _Key = tuple[object, ...]
 
@@ -64,7 +59,7 @@ class LineFinder:
         """Return the service's lines in one line of a file."""
         if not raw.strip():
             return []
-        line = _ours(_parsed(raw))
+        line = line_in(parsed(raw))
         if line is not None and not self._begun:
             self._has_found = True
             return [line]
@@ -103,7 +98,7 @@ class LineFinder:
 
     def find_in_document(self, document: bytes) -> list[LogLine] | None:
         """Return the service's lines in JSON values that stand on many lines; None where it is no JSON."""
-        values = _values_in(document.decode(errors="replace"))
+        values = json_in_text.values_in(document.decode(errors="replace"))
         return None if values is None else [line for value in values for line in self._in_value(value)]
 
     def finish(self) -> None:
@@ -128,18 +123,18 @@ class LineFinder:
     def _in_text(self, text: str, key: _Key) -> Iterator[LogLine]:
         text = text.rstrip("\r\n")
         begun = self._begun.pop(key, None)
-        if begun and not _stands_alone(text):
+        if begun and not json_in_text.stands_alone(text):
             text = begun.joined(text)
         elif begun:
             self._count_damaged(1)
-        objects, broken, unfinished = _objects_in(text)
+        objects, broken, unfinished = json_in_text.objects_in(text)
         for value in objects:
             yield from self._in_value(value)
         if unfinished is not None and _SHORTEST_FRAGMENT < len(text) - unfinished < _LONGEST_JOINED:
             self._begun[key] = _Begun(text[:unfinished] if not objects else "", text[unfinished:])
             self._accounted = True
         elif not objects:
-            for inner in _texts_in(text):
+            for inner in json_in_text.texts_in(text):
                 yield from self._in_text(inner, (*key, "inner"))
         self._count_damaged(broken)
 
@@ -148,7 +143,7 @@ class LineFinder:
         self._accounted |= count > 0
 
     def _in_value(self, value: Any, depth: int = 0) -> Iterator[LogLine]:
-        line = _ours(value)
+        line = line_in(value)
         if line is not None:
             yield line
         elif depth > _DEEPEST:
@@ -163,10 +158,10 @@ class LineFinder:
                 yield from self._in_member(each, ("json",), depth)
 
     def _in_member(self, value: Any, key: _Key, depth: int) -> Iterator[LogLine]:
-        text = _as_text(value)
+        text = json_in_text.as_text(value)
         if text is None:
             yield from self._in_value(value, depth + 1)
-        elif '"event"' in text or key in self._begun:
+        elif "event" in text or key in self._begun or (self._begun and text.startswith("{")):
             yield from self._in_text(text, key)
 
 
@@ -185,96 +180,3 @@ class _Begun:
         else:
             rest = text.split(None, len(self.prefix.split()))[-1]
         return self.prefix + self.text + rest
-
-
-def _parsed(text: str | bytes) -> Any:
-    """Return a JSON object or array; None for anything else."""
-    try:
-        value = orjson.loads(text)
-    except ValueError:
-        return None
-    return value if isinstance(value, dict | list) else None
-
-
-def _stands_alone(text: str) -> bool:
-    """Whether a text is more than the rest of a line that was split."""
-    return bool(_BEGINNING.search(text)) or isinstance(_parsed(text), dict)
-
-
-def _objects_in(text: str) -> tuple[list[Any], int, int | None]:
-    """Find the JSON objects in a text.
-
-    Returns:
-        All of the text, where it is one value, or else each object that begins like a line of ours, or else
-        the first object; how many of ours are broken; where the last one begins, if it has no end.
-    """
-    whole = _parsed(text)
-    if whole is not None:
-        return [whole], 0, None
-    objects, broken, unfinished = [], 0, None
-    match = _BEGINNING.search(text) or re.search(r"\{", text)
-    while match:
-        value, end = _decoded(text, match.start())
-        if value is not None:
-            objects.append(value)
-        broken += unfinished is not None
-        unfinished = match.start() if value is None and match[0] != "{" else None
-        match = _BEGINNING.search(text, end)
-    return objects, broken, unfinished
-
-
-def _decoded(text: str, start: int) -> tuple[Any, int]:
-    try:
-        return _DECODER.raw_decode(text, start)
-    except (ValueError, RecursionError):
-        return None, start + 1
-
-
-def _values_in(document: str) -> list[Any] | None:
-    """Return the JSON values of a document, one after the other; None when any of it is no JSON."""
-    text, at, values = document.strip(), 0, []
-    while at < len(text):
-        value, end = _decoded(text, at)
-        if value is None:
-            return None
-        values.append(value)
-        at = end
-        while at < len(text) and text[at].isspace():
-            at += 1
-    return values
-
-
-def _texts_in(text: str) -> Iterator[str]:
-    """Yield quoted texts in a line that may hold a line of ours: JSON's, and those of a CSV row."""
-    for quoted in _JSON_TEXT.findall(text):
-        if r"\"event\"" in quoted:
-            try:
-                yield str(orjson.loads(quoted))
-            except ValueError:
-                continue
-    if '""event""' in text:
-        before = text.find('"{""') - 1
-        try:
-            rows = list(csv.reader([text], delimiter=text[before] if before >= 0 else ","))
-        except (csv.Error, TypeError, ValueError):
-            return
-        yield from (cell for row in rows for cell in row if '"event"' in cell)
-
-
-def _as_text(value: Any) -> str | None:
-    """Return a text, or the bytes that journald writes as a list of numbers; None for anything else."""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, list) and value and all(isinstance(each, int) and 0 <= each < 256 for each in value):
-        return bytes(value).decode(errors="replace")
-    return None
-
-
-def _ours(value: Any) -> LogLine | None:
-    """Return a line of the service with ``_at``, its time in Unix seconds; None for anything else."""
-    try:
-        if not isinstance(value["event"], str):
-            return None
-        return {**value, "_at": datetime.fromisoformat(value["timestamp"]).timestamp()}
-    except (ValueError, KeyError, TypeError, OverflowError):
-        return None

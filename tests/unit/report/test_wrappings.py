@@ -6,7 +6,9 @@ import gzip
 import io
 import json
 import lzma
+import os
 import tarfile
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
@@ -122,8 +124,13 @@ def insights_csv(lines: list[str], delimiter: str) -> str:
     return text.getvalue()
 
 
-WRAPPINGS = [docker, cri, journald, journald_bytes, firelens, firelens_parsed, loki, kubectl, compose,
-             cloudwatch_export, raw_pieces]  # fmt: skip
+def docker_in_cloudwatch(line: str) -> list[str]:
+    """FireLens or Docker's record as the message of a CloudWatch event, on one line of output."""
+    return [dump({"ingestionTime": 1, "message": row}) for row in firelens(line)]
+
+
+WRAPPINGS = [docker, docker_in_cloudwatch, cri, journald, journald_bytes, firelens, firelens_parsed, loki,
+             kubectl, compose, cloudwatch_export, raw_pieces]  # fmt: skip
 SPLITTING = [docker, cri, firelens, cloudwatch_export, raw_pieces]
 
 
@@ -292,6 +299,25 @@ REFUSED = {
     "broken.gz": (b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03abc", "cut short or damaged"),
     "empty.log": (b"", "no log line of the service"),
 }
+
+
+def test_a_pipe_is_read(lines: list[str], tmp_path: Path) -> None:
+    """`report <(zcat run.log.gz)`: what can be read once only."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    content = gzip.compress("\n".join(lines).encode())
+    writing = threading.Thread(target=pipe.write_bytes, args=(content,))
+    writing.start()
+    reading = read([pipe])
+    writing.join()
+    assert found(reading) == [json.loads(line) for line in lines]
+
+
+def test_files_of_equal_names_are_told_apart(write: Write, lines: list[str], tmp_path: Path) -> None:
+    """CloudWatch exports every stream as `000000.gz`."""
+    write("\n".join(lines).encode(), "export/a/000000.gz")
+    write(b"nothing of ours", "export/b/000000.gz")
+    assert read([tmp_path / "export"]).skipped == ["b/000000.gz: no log line of the service"]
 
 
 def test_what_is_skipped_is_named_with_the_reason(write: Write, lines: list[str], tmp_path: Path) -> None:
