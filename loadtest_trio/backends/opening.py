@@ -52,7 +52,7 @@ class Delays:
     """Latency added on purpose, for experiments, in seconds.
 
     Attributes:
-        redis: To every Redis call, in its thread.
+        redis: To every Redis call.
         s3: To every S3 request.
     """
 

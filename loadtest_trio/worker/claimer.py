@@ -2,7 +2,7 @@
 
 The channel to the workers has no buffer: a message has been sent when a worker has taken it. So at most one
 batch is claimed and waits for a worker, and another waits for its keys; a shutdown releases exactly these.
-A claim costs the same for one message as for many; a claim for each worker would cost a thread hop a message.
+A claim costs the same for one message as for many; a claim for each worker would cost a call a message.
 
 What waits for its key must not stop the claims for other keys: if the batch that waits is behind work that
 takes long, because one object is slow or fails again and again, it returns to the queue for a while.

@@ -1,8 +1,8 @@
-"""Blocking connections to Redis: one redis-py `Connection` a thread, none shared, errors translated.
+"""Connections to Redis: one a call that is under way, none shared, errors translated.
 
 redis-py's own client is passed by on purpose: its pool polls each connection twice a command and its
 retries and telemetry cost more than the command itself, while all that is needed here is "send these
-arguments, return the reply". Reconnecting is what `Connection` does by itself when it is used again.
+arguments, return the reply" (`wire`).
 """
 
 import ssl
@@ -12,18 +12,24 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 import attrs
 import redis
+import trio
 from redis.connection import DefaultParser
 
 from loadtest_trio.backends.redis.translate import is_elsewhere, translate
+from loadtest_trio.backends.redis.wire import Wire
 from loadtest_trio.errors import ConfigurationError, RedisError, RedisRejectedError, SettingFault
 from loadtest_trio.http.address import authority
 
 DEFAULT_PORT = 6379
+_CONNECTING = 10  # connections that are made at once, each in a thread
 ALLOWED = "redis://[user:password@]host[:port][/database], or rediss:// for TLS"
 
 
 class BoundedParser(DefaultParser):  # type: ignore[valid-type,misc]  # redis-py chooses the class at import
-    """redis-py's parser with a limit on the whole reply: its own timeout starts anew with every byte."""
+    """redis-py's parser, for the replies to a login, with a limit on the whole of one.
+
+    redis-py's own timeout starts anew with every byte.
+    """
 
     reply_timeout = 10.0
     _deadline = 0.0
@@ -124,9 +130,7 @@ def _check_authorities(file: str) -> None:
 
 
 class Connections:
-    """As many connections as threads call at once, reused last in first out.
-
-    Safe to call from several threads: `list.pop` and `list.append` are atomic.
+    """As many connections as there are calls at once, reused last in first out.
 
     A connection ends when it breaks, and also when a reply says that its server is the wrong one: after a
     failover the old primary often keeps its clients, as a replica that refuses writes. The idle ones end
@@ -142,70 +146,73 @@ class Connections:
         self._delay = delay
         self._endpoint = endpoint
         self._timeout = timeout
-        self._idle: list[tuple[int, Any]] = []
+        self._connecting = trio.CapacityLimiter(_CONNECTING)
+        self._idle: list[tuple[int, Wire]] = []
         self._generation = 0  # connections of an earlier one are not used again
         self._has_worked = False
 
-    def execute(self, *command: object, then: tuple[object, ...] = ()) -> Any:
-        """Send one command and wait for its reply; blocks.
+    async def execute(self, *command: object, then: tuple[object, ...] = ()) -> Any:
+        """Send one command and wait for its reply; cancelled only before it is sent.
 
         Args:
             command: What to send.
             then: What to send after it over the same connection, such as ``WAIT``.
 
         Returns:
-            The reply as redis-py parses it: bytes, int, None or a list. With `then`, both replies.
+            The reply: bytes, int, None or a list. With `then`, both replies.
 
         Raises:
             RedisUnavailableError: No answer, or one that says "later".
             RedisRejectedError: The answer is no.
             redis.exceptions.NoScriptError: The script is not loaded: for the caller to mend.
         """
+        await trio.lowlevel.checkpoint_if_cancelled()
         if self._delay:
-            time.sleep(self._delay)
+            await trio.sleep(self._delay)
+        generation, wire = self._idle.pop() if self._idle else (self._generation, None)
         try:
-            generation, connection = self._idle.pop()
-        except IndexError:
-            generation, connection = self._generation, self._endpoint.connection(self._timeout)
-        try:
-            connection.send_command(*command)
-            reply = connection.read_response()
+            if wire is None:
+                wire = await self._open()
+            reply = await wire.exchange(command)
             if then:
-                connection.send_command(*then)
-                reply = reply, connection.read_response()
+                reply = reply, await wire.exchange(then)
         except redis.ResponseError as error:
-            if is_elsewhere(error):
-                self._renew(connection)
+            if wire is None or is_elsewhere(error):
+                self._renew(wire)
             else:  # a whole reply was read: the connection stays good
-                self._give_back(generation, connection)
+                self._give_back(generation, wire)
             if isinstance(error, redis.exceptions.NoScriptError):
                 raise
             raise self._translated(error) from error
         except (redis.RedisError, OSError, ValueError) as error:
-            self._renew(connection)
+            self._renew(wire)
             raise self._translated(error) from error
         self._has_worked = True
-        self._give_back(generation, connection)
+        self._give_back(generation, wire)
         return reply
 
     def close(self) -> None:
-        """Close the connections that no thread is using."""
+        """Close the connections that no call is using."""
         while self._idle:
-            try:
-                self._idle.pop()[1].disconnect()
-            except IndexError:  # another thread took the last one
-                return
+            self._idle.pop()[1].close()
 
-    def _give_back(self, generation: int, connection: Any) -> None:
+    async def _open(self) -> Wire:
+        """Connect; what has begun is not cancelled, and bounded by its timeouts."""
+        connection = self._endpoint.connection(self._timeout)
+        await trio.to_thread.run_sync(connection.connect, limiter=self._connecting)
+        return Wire(connection, self._timeout)
+
+    def _give_back(self, generation: int, wire: Wire) -> None:
         if generation == self._generation:
-            self._idle.append((generation, connection))
+            self._idle.append((generation, wire))
         else:
-            connection.disconnect()
+            wire.close()
 
-    def _renew(self, connection: Any) -> None:
+    def _renew(self, wire: Wire | None) -> None:
         """End a connection and all others: what is wrong with it most likely is wrong with them too."""
         self._generation += 1
-        connection.disconnect()
+        if wire:
+            wire.close()
         self.close()
 
     def _translated(self, error: Exception) -> RedisError:

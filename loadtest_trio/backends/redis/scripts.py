@@ -81,7 +81,7 @@ def read_scripts() -> dict[str, bytes]:
 
 
 class Scripts:
-    """Calls scripts over `Connections`; blocks.
+    """Calls scripts over `Connections`.
 
     Args:
         connections: What to send with.
@@ -98,7 +98,7 @@ class Scripts:
             for name, source in self._sources.items()
         }
 
-    def run(self, name: str, *arguments: object, then: tuple[object, ...] = ()) -> Any:
+    async def run(self, name: str, *arguments: object, then: tuple[object, ...] = ()) -> Any:
         """Run one script and return its reply, or with `then` both replies (see `Connections.execute`).
 
         A Redis that was restarted or flushed knows no scripts: all are loaded and the call repeated.
@@ -111,17 +111,17 @@ class Scripts:
         if then:
             execute = partial(execute, then=then)
         try:
-            return execute(*self._heads[name], *arguments)
+            return await execute(*self._heads[name], *arguments)
         except NoScriptError:
-            self._load()
+            await self._load()
         try:
-            return execute(*self._heads[name], *arguments)
+            return await execute(*self._heads[name], *arguments)
         except NoScriptError as error:
             raise RedisUnavailableError("Redis forgot a script right after it was loaded") from error
 
-    def _load(self) -> None:
+    async def _load(self) -> None:
         for source in self._sources.values():
-            self._connections.execute(b"SCRIPT", b"LOAD", source)
+            await self._connections.execute(b"SCRIPT", b"LOAD", source)
 
 
 def _sha(source: bytes) -> bytes:

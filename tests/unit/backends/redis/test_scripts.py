@@ -45,7 +45,7 @@ class Forgetful:
         self.calls: list[tuple[Any, ...]] = []
         self.hopeless = hopeless
 
-    def execute(self, *command: Any) -> object:
+    async def execute(self, *command: Any) -> object:
         self.calls.append(command)
         if command[0] == b"SCRIPT":
             if not self.hopeless:
@@ -56,18 +56,18 @@ class Forgetful:
         return command
 
 
-def test_unknown_script_is_loaded_and_called_again() -> None:
+async def test_unknown_script_is_loaded_and_called_again() -> None:
     """After NOSCRIPT all scripts are loaded and the call repeated with the same arguments."""
     redis = Forgetful()
     scripts = Scripts(cast(Connections, redis), Keys("q", "me"))
-    assert scripts.run("heartbeat", 15000)[-2:] == ("me", 15000)
+    assert (await scripts.run("heartbeat", 15000))[-2:] == ("me", 15000)
     assert len(redis.known) == len(read_scripts())
     count = len(redis.calls)
-    scripts.run("claim", 15000, "1", 5, 1)
+    await scripts.run("claim", 15000, "1", 5, 1)
     assert len(redis.calls) == count + 1
 
 
-def test_server_that_never_learns_is_unavailable() -> None:
+async def test_server_that_never_learns_is_unavailable() -> None:
     """NOSCRIPT right after loading is not asked for ever."""
     with pytest.raises(RedisUnavailableError):
-        Scripts(cast(Connections, Forgetful(hopeless=True)), Keys("q", "me")).run("heartbeat", 15000)
+        await Scripts(cast(Connections, Forgetful(hopeless=True)), Keys("q", "me")).run("heartbeat", 15000)
