@@ -29,6 +29,7 @@ from loadtest_trio.metrics.counters import Metrics
 from loadtest_trio.metrics.health_state import HealthState
 from loadtest_trio.settings import MOST_WORKERS, Settings
 
+_LISTING_BYTES = 8 * 1024 * 1024  # more than a page of 1,000 keys takes, however they are encoded
 _SPARE_CONNECTIONS = 2  # for LIST and the check at start, beside one connection a worker
 
 
@@ -120,13 +121,17 @@ class Opener:
         """
         settings, bundle, watch = self.settings, self.environ.get("AWS_CA_BUNDLE"), DeadlineWatch()
         location = BucketLocation(
-            settings.s3_bucket, settings.aws_region, settings.s3_endpoint_url or None, settings.s3_prefix
+            settings.s3_bucket,
+            settings.aws_region,
+            settings.s3_endpoint_url or None,
+            settings.s3_prefix,
+            settings.max_object_bytes,
         )
         transport = self.clients.transport(
             settings.s3_transport.value,
             max_connections=_most_workers(settings) + _SPARE_CONNECTIONS,
             verify=_authorities(bundle) if bundle else None,
-            max_body_bytes=settings.max_object_bytes,
+            max_body_bytes=max(settings.max_object_bytes, _LISTING_BYTES),
             watch=watch,
             proxy=_proxy(self.environ, locate(location).base),
         )

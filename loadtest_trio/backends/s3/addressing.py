@@ -39,12 +39,14 @@ class BucketLocation:
         region: AWS region; S3-compatible endpoints usually ignore it.
         endpoint_url: An S3-compatible endpoint; None for AWS.
         prefix: Keys outside this prefix are rejected.
+        max_object_bytes: Larger objects are not downloaded.
     """
 
     bucket: str
     region: str
     endpoint_url: str | None = None
     prefix: str = ""
+    max_object_bytes: int = 2**63
 
 
 @attrs.frozen

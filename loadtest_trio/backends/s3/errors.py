@@ -93,11 +93,7 @@ def unreachable(context: RequestContext, error: httpx.HTTPError) -> S3Error:
         error: The exception; its class name becomes the code.
     """
     if isinstance(error, BodyTooLargeError):
-        return ObjectTooLargeError(
-            f"the object is larger than MAX_OBJECT_BYTES={error.limit}: raise that setting, or remove it",
-            code="ObjectTooLarge",
-            key=context.key,
-        )
+        return too_large(context)
     kind: type[S3Error] = S3BrokenResponseError
     if isinstance(error, httpx.LocalProtocolError | httpx.UnsupportedProtocol):
         kind = S3RejectedError
@@ -105,6 +101,15 @@ def unreachable(context: RequestContext, error: httpx.HTTPError) -> S3Error:
         kind = S3UnreachableError
     words = _one_line(str(error)) or "no answer"
     return kind(f"S3 {context.kind}: {words}", code=type(error).__name__, key=context.key)
+
+
+def too_large(context: RequestContext) -> ObjectTooLargeError:
+    """Return the error of an object that is larger than we download."""
+    return ObjectTooLargeError(
+        "the object is larger than MAX_OBJECT_BYTES: raise that setting, or remove the object",
+        code="ObjectTooLarge",
+        key=context.key,
+    )
 
 
 def truncated(context: RequestContext, received: int, announced: int) -> S3BrokenResponseError:

@@ -12,7 +12,7 @@ import trio
 
 from loadtest_trio.backends.s3.addressing import BucketLocation, is_inside
 from loadtest_trio.backends.s3.client import Body, Call, SignedClient, Signing, unobserved, unreported
-from loadtest_trio.backends.s3.errors import RequestContext
+from loadtest_trio.backends.s3.errors import RequestContext, too_large
 from loadtest_trio.backends.s3.listing import ListedObject, ListingError, ListingPage, parse_listing
 from loadtest_trio.backends.s3.sigv4 import encode_query
 from loadtest_trio.errors import LoadtestError, S3RejectedError
@@ -64,6 +64,7 @@ class S3Service:
         self._bucket = location.bucket
         self._region = location.region
         self._prefix = location.prefix
+        self._max_object_bytes = location.max_object_bytes
         self._deadline_watch = deadline_watch or DeadlineWatch()
         self._client = SignedClient(
             transport=transport, location=location, signing=signing, observe=observe, on_outage=on_outage
@@ -89,10 +90,15 @@ class S3Service:
         Raises:
             ValueError: The key lies outside the prefix.
             ObjectMissingError: The object does not exist.
+            ObjectTooLargeError: The object is larger than the location allows.
             S3Error: The request failed otherwise.
             CredentialsError: There are no valid keys to sign with.
         """
-        return await self._client.send(self._object_call("GET", key))
+        call = self._object_call("GET", key)
+        body = await self._client.send(call)
+        if len(body) > self._max_object_bytes:
+            raise too_large(call.context)
+        return body
 
     async def put(self, key: str, body: Buffer) -> None:
         """Upload a whole object as plain text.

@@ -188,7 +188,7 @@ def test_an_object_over_the_limit_names_the_setting() -> None:
     error = unreachable(OBJECT, BodyTooLargeError(1000))
     assert type(error) is ObjectTooLargeError
     assert not error.retryable
-    assert "MAX_OBJECT_BYTES=1000" in str(error)
+    assert "MAX_OBJECT_BYTES" in str(error)
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])

@@ -1,0 +1,75 @@
+"""Opening the clients: what of the environment is honoured, and what is refused."""
+
+from typing import Any
+
+import attrs
+import httpx
+import pytest
+import trio
+
+from loadtest_trio.backends.opening import Clients, Opener
+from loadtest_trio.errors import ConfigurationError
+from loadtest_trio.metrics.counters import Metrics
+from loadtest_trio.metrics.health_state import HealthState
+from tests.support.in_memory import settings
+from tests.support.log_lines import LogLines
+
+KEYS = {"AWS_ACCESS_KEY_ID": "AK", "AWS_SECRET_ACCESS_KEY": "s"}
+
+
+@attrs.define
+class Opened:
+    """What a transport was opened with."""
+
+    options: dict[str, Any] = attrs.field(factory=dict)
+
+    def transport(self, kind: str, **options: Any) -> httpx.AsyncBaseTransport:
+        """Open no transport."""
+        self.options = options
+        return httpx.MockTransport(lambda request: httpx.Response(500))
+
+
+async def opened(environ: dict[str, str], **variables: object) -> dict[str, Any]:
+    """Open the bucket in an environment; return the options of its transport."""
+    seen = Opened()
+    state = HealthState(trio.current_time, 60)
+    clients = Clients(transport=seen.transport)
+    await Opener(settings(**variables), KEYS | environ, Metrics(), state, clients).s3()
+    return seen.options
+
+
+async def test_proxy_of_the_environment_is_used_and_logged(log_lines: LogLines) -> None:
+    """HTTPS_PROXY is honoured for AWS, and said once without its password."""
+    options = await opened({"HTTPS_PROXY": "http://me:hidden@proxy.example:3128"})
+    assert str(options["proxy"]) == "proxy.example:3128"
+    (line,) = log_lines.of("proxy_used")
+    assert line["proxy"] == "proxy.example:3128"
+    assert "hidden" not in log_lines.text
+
+
+@pytest.mark.parametrize(
+    ("environ", "endpoint"),
+    [
+        ({}, ""),
+        ({"HTTPS_PROXY": "http://proxy:1", "NO_PROXY": "amazonaws.com"}, ""),
+        ({"HTTPS_PROXY": "http://proxy:1"}, "http://127.0.0.1:8333"),
+    ],
+)
+async def test_no_proxy_where_none_is_due(
+    environ: dict[str, str], endpoint: str, log_lines: LogLines
+) -> None:
+    """An excepted host and a plain-HTTP endpoint are reached directly."""
+    assert (await opened(environ, S3_ENDPOINT_URL=endpoint))["proxy"] is None
+    assert log_lines.of("proxy_used") == []
+
+
+async def test_proxy_that_cannot_be_used_is_a_configuration_error() -> None:
+    """It is named, with what is allowed, and its value is not repeated."""
+    with pytest.raises(ConfigurationError, match="HTTPS_PROXY") as caught:
+        await opened({"HTTPS_PROXY": "socks5://me:hidden@proxy:1"})
+    assert "hidden" not in str(caught.value)
+
+
+async def test_listings_fit_whatever_the_limit_of_objects() -> None:
+    """A small MAX_OBJECT_BYTES does not make listings too large."""
+    assert (await opened({}, MAX_OBJECT_BYTES=1000))["max_body_bytes"] >= 4_000_000
