@@ -54,7 +54,7 @@ class Batches:
         return cls(
             enqueue=min(scheduler._BATCH, round(_RATE * scheduler._POLL_SECONDS)),
             claim=min(claimer._BATCH, workers),
-            settle=min(acknowledger._MANY, round(_RATE * acknowledger._LINGER_SECONDS)),
+            settle=min(acknowledger._FULL_BATCH, round(_RATE * acknowledger._LINGER_SECONDS)),
         )
 
     def __str__(self) -> str:

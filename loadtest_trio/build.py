@@ -43,7 +43,7 @@ from loadtest_trio.web.dashboard import Access, Hub, add_dashboard, is_loopback_
 from loadtest_trio.web.listening import listening
 from loadtest_trio.web.prometheus import add_metrics
 from loadtest_trio.web.server import log_crash
-from loadtest_trio.worker import ConcurrencyLimiter, Runner, WorkerService
+from loadtest_trio.worker import ConcurrencyLimiter, Runner, WorkerOptions, WorkerService
 
 _CLOSE_SECONDS = 5.0
 
@@ -198,7 +198,7 @@ class _Parts:
 
     def redis(self) -> RedisService:
         def lost(messages: int) -> None:
-            self.inventory.forget_plans()
+            self.inventory.cancel_plans()
             if messages:  # 0: another process has counted and logged it
                 logs.event("redis_data_lost", "ERROR", messages=messages)
 
@@ -219,7 +219,6 @@ class _Parts:
             settings=settings,
             queue=redis,
             bucket=s3,
-            inventory=self.inventory,
             planner=planner,
             metrics=self.metrics,
             health_state=self.health_state,
@@ -272,7 +271,8 @@ class _Parts:
         return ApiService(app, serving, redis.jobs)
 
     def worker(self, redis: RedisService, registry: Registry, archiver: Archiver) -> WorkerService:
-        settings, clock, unix_clock = self.settings, self.surroundings.clock, self.surroundings.unix_clock
+        settings, surroundings = self.settings, self.surroundings
+        workers = settings.worker_concurrency
         return WorkerService(
             queue=redis,
             registry=registry,
@@ -280,21 +280,18 @@ class _Parts:
                 self.rng,
                 self.health_state.outage_since,
                 log_failure(self.metrics),
-                unix_clock,
+                surroundings.unix_clock,
                 archiver.archive.finish,
-                clock=clock,
+                clock=surroundings.clock,
             ),
             on_completed=self.subscribers(archiver),
             metrics=self.metrics,
             health_state=self.health_state,
-            concurrency=int(
-                settings.worker_concurrency
-            ),  # the Redis protocol's encoder takes plain numbers only
-            limiter=ConcurrencyLimiter(settings.worker_concurrency)
-            if settings.worker_concurrency.adapts
-            else None,
-            ttl=settings.consumer_ttl_seconds,
-            unix_clock=unix_clock,
+            options=WorkerOptions(
+                concurrency=int(workers),  # Redis's encoder accepts no subclass of int
+                limiter=ConcurrencyLimiter(workers) if workers.adapts else None,
+                ttl=settings.consumer_ttl_seconds,
+            ),
         )
 
     def subscribers(self, archiver: Archiver) -> Callable[[Message, Outcome, LoadtestError | None], None]:

@@ -23,11 +23,11 @@ def steered(scheduler: SchedulerService | None, worker: WorkerService | None) ->
         scheduler: None in a process that does not schedule.
         worker: None in a process that does no work.
     """
-    course = scheduler.helm.course if scheduler else None
-    in_rate_mode = course is not None and course.mode is SchedulerMode.RATE
+    setpoint = scheduler.control.setpoint if scheduler else None
+    in_rate_mode = setpoint is not None and setpoint.mode is SchedulerMode.RATE
     return {
-        "scheduler_mode": course.mode.value if course else None,
-        "rate_target": course.rate if course and in_rate_mode else None,
+        "scheduler_mode": setpoint.mode.value if setpoint else None,
+        "rate_target": setpoint.rate if setpoint and in_rate_mode else None,
         "workers": worker.concurrency if worker else None,
     }
 
@@ -43,34 +43,34 @@ def service_controls(scheduler: SchedulerService | None, worker: WorkerService |
 
 
 def _scheduling(scheduler: SchedulerService) -> Sequence[Control]:
-    helm = scheduler.helm
+    control = scheduler.control
 
     def set_mode(value: str) -> None:
         if value not in [*SchedulerMode]:
             raise ValueError(f"one of {', '.join(SchedulerMode)}")
-        helm.steer(attrs.evolve(helm.course, mode=SchedulerMode(value)))
+        control.change(attrs.evolve(control.setpoint, mode=SchedulerMode(value)))
 
     def set_rate(value: str) -> None:
         rate = _number(value, float, f"a number above 0, and {_FASTEST:,.0f} at most")
         if not 0 < rate <= _FASTEST:
             raise ValueError(f"a number above 0, and {_FASTEST:,.0f} at most")
-        helm.steer(attrs.evolve(helm.course, rate=rate, mode=SchedulerMode.RATE))
+        control.change(attrs.evolve(control.setpoint, rate=rate, mode=SchedulerMode.RATE))
 
     def set_scheduling(value: str) -> None:
         if value not in ("running", "paused"):
             raise ValueError("running or paused")
-        helm.steer(attrs.evolve(helm.course, paused=value == "paused"))
+        control.change(attrs.evolve(control.setpoint, paused=value == "paused"))
 
     modes = [mode.value for mode in SchedulerMode]
     return (
-        Control("rate", "Rate, messages a second", "field", set_rate, lambda: f"{helm.course.rate:g}"),
-        Control("mode", "Mode", "choice", set_mode, lambda: helm.course.mode.value, choices=modes),
+        Control("rate", "Rate, messages a second", "field", set_rate, lambda: f"{control.setpoint.rate:g}"),
+        Control("mode", "Mode", "choice", set_mode, lambda: control.setpoint.mode.value, choices=modes),
         Control(
             "scheduler",
             "Scheduler",
             "choice",
             set_scheduling,
-            lambda: "paused" if helm.course.paused else "running",
+            lambda: "paused" if control.setpoint.paused else "running",
             choices=("running", "paused"),
         ),
     )

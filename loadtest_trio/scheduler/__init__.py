@@ -1,4 +1,4 @@
-"""The scheduler: a pure plan (`inventory`, `mix`, `pacer`, `planner`) under a thin loop (`service`)."""
+"""The scheduler: pure decisions (`inventory`, `mix`, `pacer`, `planner`) and a thin loop (`service`)."""
 
 from loadtest_trio.scheduler.inventory import Inventory
 from loadtest_trio.scheduler.mix import Mix

@@ -1,7 +1,7 @@
-"""Which listed objects the load may use; pure.
+"""Selects the listed objects that the load may use. Pure.
 
-The handlers need objects with contents that S3 hands out at once. Others would fail at every attempt, and a
-DELETE would remove what somebody else put there, such as the folder markers of the S3 console.
+The handlers need non-empty objects that S3 returns at once. Other objects would fail at every attempt, or do
+not belong to the load, such as the folder markers of the S3 console, and must not be deleted.
 """
 
 from collections import Counter
@@ -17,8 +17,8 @@ def reason_to_skip(listed: ListedObject, max_bytes: int, reserved: str) -> str |
 
     Args:
         listed: The object.
-        max_bytes: The largest object that is downloaded.
-        reserved: Keys that begin so are not the load's: results and records of jobs.
+        max_bytes: Size limit for downloads.
+        reserved: Prefix of keys that belong to jobs: their results and records.
     """
     if listed.key.startswith(reserved):
         return "belongs_to_jobs"
@@ -40,9 +40,9 @@ def usable_keys(
 
     Args:
         objects: One page of a listing.
-        max_bytes: The largest object that is downloaded.
+        max_bytes: Size limit for downloads.
         reserved: As for `reason_to_skip`.
-        skipped: Reason -> number of objects; the others are counted here.
+        skipped: Reason -> number of objects; skipped objects are added to it.
     """
     usable = []
     for listed in objects:

@@ -1,4 +1,4 @@
-"""Which objects exist, kept from events. Pure.
+"""Tracks which objects exist, from the results of operations. Pure.
 
 A key is in one of five states, and only an *available* one is ever chosen:
 
@@ -6,8 +6,8 @@ A key is in one of five states, and only an *available* one is ever chosen:
         └─────failed────► (unknown)   ◄─failed──┘
                               └── dead because of the object ──► set aside for an hour
 
-A LIST only reconciles: it takes seconds, and what it reports about a key that changed meanwhile is
-stale. So a reconciliation notes which keys were touched after it began, and leaves those alone.
+A LIST only reconciles: it takes seconds, and its report about a key that changed meanwhile is stale. So a
+reconciliation records which keys were touched after it began, and leaves those unchanged.
 """
 
 from collections.abc import Callable, Iterable
@@ -24,18 +24,18 @@ from loadtest_trio.jobs.delivery import Outcome
 from loadtest_trio.jobs.message import Message, Operation
 
 EXPECTATION_SECONDS = 1200.0
-"""A plan that no LIST shows carried out for this long will not be: its message died with somebody else.
+"""After this time without a result, a planned CREATE or DELETE is given up: another process lost its message.
 
-Longer than a message waits on a full queue at the default rate (100,000 messages, 100 a second)."""
+Longer than the wait on a full queue at the default rate (100,000 messages at 100 per second)."""
 
 SET_ASIDE_SECONDS = 3600.0
-"""An object whose message died is not chosen again for this long; then its owner may have mended it."""
+"""An object whose message died is not chosen again for this long; its owner may repair it meanwhile."""
 
-_FAULTS_OF_S3 = (CredentialsError, S3ServerError, S3ThrottledError, S3UnreachableError)
+_S3_FAILURES = (CredentialsError, S3ServerError, S3ThrottledError, S3UnreachableError)
 
 
 class Inventory:
-    """The known keys, with a random choice in constant time.
+    """The known keys, with random choice in constant time.
 
     Args:
         rng: Chooses keys.
@@ -54,17 +54,17 @@ class Inventory:
 
     @property
     def objects(self) -> int:
-        """How many objects exist, as far as is known."""
+        """Number of objects known to exist."""
         return len(self._keys) + len(self._leaving)
 
     @property
     def set_aside(self) -> int:
-        """How many objects are not chosen because a message for them died."""
+        """Number of objects not chosen because a message for them died."""
         return len(self._set_aside)
 
     @property
     def planned(self) -> int:
-        """How many objects will exist once everything on the queue is done."""
+        """Number of objects that will exist once everything on the queue is done."""
         return len(self._keys) + len(self._expected)
 
     def choose(self) -> str | None:
@@ -72,7 +72,7 @@ class Inventory:
         return self._rng.choice(self._keys) if self._keys else None
 
     def take(self) -> str | None:
-        """Choose a key whose DELETE is about to be enqueued; it is not chosen again."""
+        """Return a random available key for a DELETE; it is not chosen again."""
         key = self.choose()
         if key is not None:
             self._discard(key)
@@ -81,40 +81,40 @@ class Inventory:
         return key
 
     def expect(self, key: str) -> None:
-        """Note that a CREATE of this key is about to be enqueued."""
+        """Record that a CREATE of this key is about to be enqueued."""
         self._expected[key] = self._clock()
         self._touch(key)
 
     def created(self, key: str) -> None:
-        """Note that the object exists: its CREATE was acknowledged."""
+        """Record that the object exists: its CREATE was acknowledged."""
         self._expected.pop(key, None)
         if key not in self._leaving:
             self._add(key)
         self._touch(key)
 
     def deleted(self, key: str) -> None:
-        """Note that the object is gone: its DELETE was acknowledged, or it was found missing."""
+        """Record that the object is gone: its DELETE was acknowledged, or it was found missing."""
         self._leaving.pop(key, None)
         self._set_aside.pop(key, None)
         self._discard(key)
         self._touch(key)
 
     def not_created(self, key: str) -> None:
-        """Note that a CREATE will not happen: its message is dead or was never enqueued."""
+        """Record that a CREATE will not happen: its message is dead or was never enqueued."""
         self._expected.pop(key, None)
         self._touch(key)
 
     def not_deleted(self, key: str) -> None:
-        """Note that a DELETE will not happen, so the object stays."""
+        """Record that a DELETE will not happen, so the object stays."""
         if self._leaving.pop(key, None) is not None:
             self._add(key)
         self._touch(key)
 
     def completed(self, message: Message, outcome: Outcome, error: LoadtestError | None = None) -> None:
-        """Note how the delivery of a message ended; the worker publishes every one of them."""
+        """Apply the outcome of a delivery; the worker calls this for every delivery."""
         key, done = message.key, outcome is Outcome.PROCESSED
-        if outcome is Outcome.DEAD and error is not None and not isinstance(error, _FAULTS_OF_S3):
-            self._put_aside(key)
+        if outcome is Outcome.DEAD and error is not None and not isinstance(error, _S3_FAILURES):
+            self._set_key_aside(key)
             return
         if outcome is Outcome.RETRY:
             return
@@ -125,8 +125,8 @@ class Inventory:
         elif message.operation == Operation.DELETE:
             (self.deleted if done else self.not_deleted)(key)
 
-    def _put_aside(self, key: str) -> None:
-        """Choose the key no more: the next message for it would die as well."""
+    def _set_key_aside(self, key: str) -> None:
+        """Stop choosing the key for a while: the next message for it would die as well."""
         self._expected.pop(key, None)
         known = key in self._places or self._leaving.pop(key, None) is not None
         self._discard(key)
@@ -134,20 +134,20 @@ class Inventory:
         if known:
             self._set_aside[key] = self._clock()
 
-    def forget_plans(self) -> None:
-        """Note that the queue was lost: nothing that was enqueued will happen."""
+    def cancel_plans(self) -> None:
+        """Record that the queue was lost, so no pending operation will happen."""
         for key in list(self._expected):
             self.not_created(key)
         for key in list(self._leaving):
             self.not_deleted(key)
 
-    def conclude_plans(self, before: float) -> None:
-        """Note that all that was enqueued has happened, by whoever: what was not heard of, elsewhere.
+    def assume_completed(self, before: float) -> None:
+        """Assume that every pending operation has completed, possibly in another process.
 
-        If one of them has failed there, the next use of its key, or the next LIST, will tell.
+        If one of them failed there, the next use of its key or the next LIST corrects the inventory.
 
         Args:
-            before: Only plans made before this moment, by the clock.
+            before: Only operations planned before this time of the clock.
         """
         for key in [key for key, at in self._expected.items() if at < before]:
             self.created(key)
@@ -155,7 +155,7 @@ class Inventory:
             self.deleted(key)
 
     def reconcile(self) -> "Reconciliation":
-        """Begin to compare with a LIST; at most one at a time."""
+        """Begin a comparison with a LIST; only one at a time."""
         self._touched = set()
         return Reconciliation(self, {*self._keys, *self._leaving})
 
@@ -185,14 +185,14 @@ class Reconciliation:
         self._inventory = inventory
         self._unseen = known
 
-    def see(self, keys: Iterable[str]) -> int:
-        """Take in one page of a LIST.
+    def add_page(self, keys: Iterable[str]) -> int:
+        """Add the keys of one page of a LIST.
 
         Args:
-            keys: Keys that S3 says exist.
+            keys: Keys that exist in S3.
 
         Returns:
-            How many of them were not known.
+            Number of keys that were unknown.
         """
         inventory, found = self._inventory, 0
         for key in keys:
@@ -207,10 +207,10 @@ class Reconciliation:
         return found
 
     def finish(self) -> int:
-        """Forget what the complete LIST did not show, and plans that have grown old.
+        """Remove keys that the complete LIST did not contain, and give up old plans.
 
         Returns:
-            How many known keys turned out not to exist.
+            Number of known keys that do not exist.
         """
         inventory = self._inventory
         touched, inventory._touched = inventory._touched or set(), None

@@ -1,4 +1,4 @@
-"""Which operation comes next: random in order, exact in the long run. Pure."""
+"""Draws the next operation: in random order, with exact proportions in the long run. Pure."""
 
 from collections.abc import Mapping
 from random import Random
@@ -6,16 +6,16 @@ from random import Random
 from loadtest_trio.jobs.message import Operation
 
 LIMIT = 3.5
-"""An operation this many messages behind its share is next, and one this far ahead has to wait."""
+"""An operation this many messages behind its share comes next; one this far ahead has to wait."""
 
 
 class Mix:
     """Draws operations in an unpredictable order whose running totals stay within 5 of nominal.
 
-    Each operation has a credit: nominal minus actual messages so far. The credits always add up to
-    0. A draw adds each operation's share to its credit and takes 1 from the one that is chosen, at
-    random by weight among those not too far ahead. Independent draws would drift by the square root
-    of their number: after a day at 100 messages a second, by more than a thousand.
+    Each operation has a credit: nominal minus actual messages so far; the credits always add up to 0. A draw
+    adds each operation's share to its credit and takes 1 from the chosen operation, which is picked at random
+    by weight among those not too far ahead. Independent draws would drift by the square root of their number:
+    by more than a thousand messages after a day at 100 per second.
 
     Args:
         weights: Operation -> weight, at least one above 0.

@@ -1,8 +1,8 @@
-"""Which messages to enqueue: the preconditions and the steady mix. Pure.
+"""Plans the messages to enqueue: the preconditions and the steady mix. Pure.
 
-The nominal mix shrinks the bucket (10 % CREATE, 15 % DELETE), so refills never end: they are planned
-beside the mix, marked `Phase.PRECONDITION`, and count what is already on the queue, so that they
-never overshoot.
+The nominal mix shrinks the bucket (10 % CREATE, 15 % DELETE), so refills are needed all the time. They are
+planned in addition to the mix, marked `Phase.PRECONDITION`, and take messages already on the queue into
+account, so that they never overshoot.
 """
 
 from collections.abc import Callable
@@ -20,12 +20,12 @@ from loadtest_trio.scheduler.mix import Mix
 
 @attrs.frozen
 class FileSizes:
-    """The number of UUIDs in a new file, uniform between two bounds.
+    """The number of UUIDs in a new file, uniformly distributed between two bounds.
 
     Attributes:
-        least: Fewest UUIDs.
-        most: Most UUIDs.
-        rng: Draws.
+        least: Minimum number of UUIDs.
+        most: Maximum number of UUIDs.
+        rng: The source of randomness.
     """
 
     least: int
@@ -34,7 +34,7 @@ class FileSizes:
 
     @classmethod
     def in_bytes(cls, least: int, most: int, rng: Random) -> "FileSizes":
-        """Bound the size in bytes, rounded to whole lines inside the bounds where one fits."""
+        """Bound the size in bytes instead, rounded to whole lines within the bounds if one fits."""
         lines = max(1, most // LINE_BYTES)
         return cls(min(lines, -(-least // LINE_BYTES)), lines, rng)
 
@@ -44,16 +44,16 @@ class FileSizes:
 
 
 class Planner:
-    """Turns "so many are due" into messages, keeping the inventory in step.
+    """Plans messages and keeps the inventory consistent with them.
 
     Args:
-        inventory: The known keys.
-        mix: The steady order of operations.
-        draw_uuids: Lines of one new file.
-        prefix: New keys begin with it.
-        sender: Unique among all processes that enqueue; message ids begin with it.
-        min_objects: Below it, objects are created.
-        max_objects: Above it, objects are deleted.
+        inventory: The known keys; also an attribute.
+        mix: Draws the operations of the steady mix.
+        draw_uuids: Draws the number of UUIDs of a new file.
+        prefix: Prefix of new keys.
+        sender: Prefix of message ids, unique among all processes that enqueue.
+        min_objects: Objects are created while there are fewer.
+        max_objects: Objects are deleted while there are more.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class Planner:
         min_objects: int,
         max_objects: int,
     ) -> None:
-        self._inventory = inventory
+        self.inventory = inventory
         self._mix = mix
         self._draw_uuids = draw_uuids
         self._prefix = prefix
@@ -79,22 +79,22 @@ class Planner:
 
     @property
     def met(self) -> bool:
-        """Whether the number of objects lies within the bounds now."""
-        inventory = self._inventory
+        """Whether the number of objects is within the bounds."""
+        inventory = self.inventory
         return self._min_objects <= inventory.objects and inventory.planned <= self._max_objects
 
     def refills(self, due: float, room: int) -> list[Message]:
         """Plan the messages that bring the number of objects back between the bounds.
 
         Args:
-            due: The time they are due, in Unix seconds.
-            room: At most so many.
+            due: When they are due, in Unix seconds.
+            room: Maximum number of messages.
 
         Returns:
             CREATEs, or DELETEs, or nothing.
         """
-        missing = self._min_objects - self._inventory.planned
-        surplus = self._inventory.planned - self._max_objects
+        missing = self._min_objects - self.inventory.planned
+        surplus = self.inventory.planned - self._max_objects
         operation = Operation.CREATE if missing > 0 else Operation.DELETE
         wanted = max(0, missing, surplus)
         drafts = (self._draft(operation, due, Phase.PRECONDITION) for _ in range(min(wanted, max(0, room))))
@@ -105,12 +105,12 @@ class Planner:
 
         Args:
             number: How many.
-            due: The time they are due, in Unix seconds.
+            due: When they are due, in Unix seconds.
 
         Returns:
-            Up to `number` messages. They end before an operation for which no object is known: it comes
-            first the next time. Were it left out, CREATEs would go on alone, past the nominal mix and the
-            bucket's bounds, for as long as an outage keeps all objects on the queue.
+            Up to `number` messages. Planning stops at an operation for which no object is available; that
+            operation comes first next time. If it were skipped, CREATEs would continue alone, beyond the
+            nominal mix and the bucket's bounds, for as long as an outage keeps all objects on the queue.
         """
         batch: list[Message] = []
         while len(batch) < number:
@@ -126,12 +126,12 @@ class Planner:
         params = {}
         if operation is Operation.CREATE:
             key: str | None = f"{self._prefix}{uuid4().hex}.txt"
-            self._inventory.expect(str(key))
+            self.inventory.expect(str(key))
             params = {"uuids": self._draw_uuids()}
         elif operation is Operation.DELETE:
-            key = self._inventory.take()
+            key = self.inventory.take()
         else:
-            key = self._inventory.choose()
+            key = self.inventory.choose()
         if key is None:
             return None
         return Message(f"{self._sender}-{next(self._numbers)}", operation, key, phase, due, params=params)

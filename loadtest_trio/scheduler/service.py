@@ -1,4 +1,4 @@
-"""SchedulerService: decides what is due and puts it on the queue."""
+"""SchedulerService: enqueues the messages that are due."""
 
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -14,20 +14,19 @@ from loadtest_trio.jobs.message import Message
 from loadtest_trio.metrics import logs
 from loadtest_trio.metrics.counters import Metrics
 from loadtest_trio.metrics.health_state import HealthState
-from loadtest_trio.scheduler.course import Course, Helm
 from loadtest_trio.scheduler.eligibility import usable_keys
-from loadtest_trio.scheduler.inventory import Inventory
 from loadtest_trio.scheduler.pacer import Pacer
 from loadtest_trio.scheduler.planner import Planner
+from loadtest_trio.scheduler.setpoint import Setpoint, SetpointControl
 from loadtest_trio.settings import SchedulerMode, Settings
 
-_BATCH = 1000  # elements a call: bounds the time that one script holds the Redis server
-_POLL_SECONDS = 0.1  # how often saturate mode and unmet preconditions look again
-_IDLE_SECONDS = 1.0  # how often a paused scheduler shows that it is not stuck
+_BATCH = 1000  # elements per call: bounds the time that one script blocks the Redis server
+_POLL_SECONDS = 0.1  # between two checks of the queue in saturate mode and during preconditions
+_IDLE_SECONDS = 1.0  # between two signs of life of a paused scheduler
 _LIST_RETRY_SECONDS = 1.0
-_SETTLING_SECONDS = 5.0  # in which this service surely hears of what it settled
-_LEAST_SECONDS = 5.0  # between two LISTs that are not due, however much is missing
-_LEAST_PAUSE = 20  # times as long as the LIST took
+_SETTLING_SECONDS = 5.0  # time within which the inventory receives the outcome of a settled message
+_MIN_LIST_PAUSE_SECONDS = 5.0  # between an early LIST and the one before it
+_MIN_LIST_PAUSE_FACTOR = 20  # the pause is at least this many times the duration of the LIST
 
 
 class _Queue(Protocol):
@@ -40,17 +39,19 @@ class _Bucket(Protocol):
 
 
 class SchedulerService:
-    """Fills the bucket to its floor, then keeps the schedule.
+    """Fills the bucket to its minimum, then enqueues the steady mix.
 
     Args:
         settings: Rate, interval, mode and limits.
-        queue: Where messages go.
-        bucket: What is listed to reconcile the inventory.
-        inventory: The known keys.
-        planner: Turns "so many are due" into messages.
-        metrics: Where it counts.
-        health_state: Where it shows that it makes progress.
+        queue: Receives the messages.
+        bucket: Is listed to reconcile the inventory.
+        planner: Plans the messages; its inventory is kept up to date.
+        metrics: Counts messages and errors.
+        health_state: Is told about progress.
         unix_clock: Unix seconds.
+
+    Attributes:
+        control: Changes mode, rate or pause while the scheduler runs.
     """
 
     def __init__(
@@ -59,7 +60,6 @@ class SchedulerService:
         settings: Settings,
         queue: _Queue,
         bucket: _Bucket,
-        inventory: Inventory,
         planner: Planner,
         metrics: Metrics,
         health_state: HealthState,
@@ -68,7 +68,7 @@ class SchedulerService:
         self._settings = settings
         self._queue = queue
         self._bucket = bucket
-        self._inventory = inventory
+        self._inventory = planner.inventory
         self._planner = planner
         self._metrics = metrics
         self._health_state = health_state
@@ -78,25 +78,27 @@ class SchedulerService:
         self._skip_reasons: set[str] = set()
         self._starving = trio.Event()
         self._met = False
-        self.helm = Helm(Course(settings.scheduler_mode, settings.scheduler_messages_per_second))
+        self.control = SetpointControl(
+            Setpoint(settings.scheduler_mode, settings.scheduler_messages_per_second)
+        )
 
     @property
     def phase(self) -> str:
         """``paused``, or ``precondition`` until the bucket holds enough objects, then ``steady``."""
-        if self.helm.course.paused:
+        if self.control.setpoint.paused:
             return "paused"
         return "steady" if self._met else "precondition"
 
     def lag(self) -> float:
-        """Return how late the next batch of rate mode is now, in seconds; it is while Redis is away."""
+        """Return by how many seconds the next batch of rate mode is late, as during an outage of Redis."""
         pacer = self._pacer
         return max(0.0, trio.current_time() - pacer.next_tick) if pacer else 0.0
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Schedule until cancelled; started once the objects were listed.
+        """Schedule until cancelled; reports started once the objects have been listed.
 
         Raises:
-            RedisRejectedError: Redis refuses the queue for good.
+            RedisRejectedError: Redis permanently refuses the queue.
         """
         async with trio.open_nursery() as nursery:
             await self._reconcile()
@@ -104,41 +106,41 @@ class SchedulerService:
             task_status.started()
             await self._meet_preconditions()
             while True:
-                await self._follow(self.helm.course)
+                await self._follow(self.control.setpoint)
 
-    async def _follow(self, course: Course) -> None:
-        """Follow a course until there is another."""
-        if course.paused:
-            await self._pause(course)
-        elif course.mode is SchedulerMode.RATE:
-            await self._keep_rate(course)
+    async def _follow(self, setpoint: Setpoint) -> None:
+        """Schedule as set until the setpoint changes."""
+        if setpoint.paused:
+            await self._pause(setpoint)
+        elif setpoint.mode is SchedulerMode.RATE:
+            await self._keep_rate(setpoint)
         else:
-            await self._keep_queue_filled(course)
+            await self._keep_queue_filled(setpoint)
 
-    async def _pause(self, course: Course) -> None:
+    async def _pause(self, setpoint: Setpoint) -> None:
         self._pacer = None
-        while await self.helm.keep(course, until=trio.current_time() + _IDLE_SECONDS):
+        while await self.control.hold(setpoint, until=trio.current_time() + _IDLE_SECONDS):
             self._health_state.beat("scheduler")
 
     async def _meet_preconditions(self) -> None:
         while not self._planner.met:
-            if self.helm.course.paused:
-                await self._pause(self.helm.course)
+            if self.control.setpoint.paused:
+                await self._pause(self.control.setpoint)
                 continue
             room = await self._room()
             if room <= 0:
-                self._say_full()
+                self._log_queue_full()
             await self._enqueue(self._planner.refills(self._unix_clock(), room))
             await trio.sleep(_POLL_SECONDS)
         self._met = True
         logs.event("precondition_met", objects=self._inventory.objects)
 
-    async def _keep_rate(self, course: Course) -> None:
-        # After another rate: what that one brought is enough until its next tick.
+    async def _keep_rate(self, setpoint: Setpoint) -> None:
+        # After a change of rate, start at the old schedule's next tick: messages up to there are enqueued.
         now, interval = trio.current_time(), self._settings.scheduler_interval_seconds
         start = max(now, self._pacer.next_tick) if self._pacer else now
-        pacer = self._pacer = Pacer(course.rate, interval, start)
-        while await self.helm.keep(course, until=pacer.next_tick):
+        pacer = self._pacer = Pacer(setpoint.rate, interval, start)
+        while await self.control.hold(setpoint, until=pacer.next_tick):
             room = await self._room()
             offset = self._unix_clock() - trio.current_time()
             for tick, number in pacer.due(trio.current_time()):
@@ -147,16 +149,16 @@ class SchedulerService:
                 self._metrics.peak("schedule_lag", trio.current_time() - tick)
                 await trio.lowlevel.checkpoint()
 
-    async def _keep_queue_filled(self, course: Course) -> None:
+    async def _keep_queue_filled(self, setpoint: Setpoint) -> None:
         pause = min(_POLL_SECONDS, self._settings.scheduler_interval_seconds)
         self._pacer = None
         while True:
             room = await self._room()
             wanted = self._settings.scheduler_target_queue_length - self._queued
             if wanted > room:
-                self._say_full()
+                self._log_queue_full()
             await self._enqueue(self._plan(max(0, min(wanted, room)), self._unix_clock(), room))
-            if not await self.helm.keep(course, until=trio.current_time() + pause):
+            if not await self.control.hold(setpoint, until=trio.current_time() + pause):
                 return
 
     def _plan(self, number: int, due: float, room: int) -> list[Message]:
@@ -170,22 +172,22 @@ class SchedulerService:
         admitted = max(0, min(number, room))
         if admitted < number:
             self._metrics.totals["withheld"] += number - admitted
-            self._say_full(withheld=number - admitted)
+            self._log_queue_full(withheld=number - admitted)
         return admitted
 
-    def _say_full(self, **fields: Any) -> None:
+    def _log_queue_full(self, **fields: Any) -> None:
         logs.failure(
             "messages_withheld", "withheld", max_queue_length=self._settings.max_queue_length, **fields
         )
 
     async def _room(self) -> int:
-        # All that Redis has to keep, or an S3 that fails for hours would fill it with dead letters.
+        # Dead and delayed messages count too; otherwise hours of S3 failures would fill Redis with them.
         snapshot = await self._queue.snapshot()
         self._health_state.beat("scheduler")
         self._queued = snapshot.queued
         if not snapshot.queued + snapshot.in_flight + snapshot.delayed:
-            # All that was enqueued has ended. What was not heard of here ended in another process.
-            self._inventory.conclude_plans(before=trio.current_time() - _SETTLING_SECONDS)
+            # Every message has ended. Those without an outcome here ended in another process.
+            self._inventory.assume_completed(before=trio.current_time() - _SETTLING_SECONDS)
         return self._settings.max_queue_length - snapshot.queued - snapshot.delayed - snapshot.dead
 
     async def _enqueue(self, messages: list[Message]) -> int:
@@ -200,17 +202,17 @@ class SchedulerService:
 
     async def _keep_reconciled(self) -> None:
         interval = self._settings.inventory_reconcile_seconds
-        least = shortest = min(interval, _LEAST_SECONDS)
+        pause = shortest = min(interval, _MIN_LIST_PAUSE_SECONDS)
         while True:
-            # Without an object to choose the bucket is looked at early: another service may have filled it.
-            with trio.move_on_after(max(interval, least)):
-                await trio.sleep(least)
+            # Without an available object, list early: another service may have filled the bucket.
+            with trio.move_on_after(max(interval, pause)):
+                await trio.sleep(pause)
                 await self._starving.wait()
             self._starving = trio.Event()
             began = trio.current_time()
             await self._reconcile()
-            # The LIST of a million keys takes some ten seconds of CPU: it may have a twentieth of the time.
-            least = max(shortest, _LEAST_PAUSE * (trio.current_time() - began))
+            # A LIST of a million keys takes about ten seconds of CPU, so limit it to a twentieth of the time.
+            pause = max(shortest, _MIN_LIST_PAUSE_FACTOR * (trio.current_time() - began))
 
     async def _reconcile(self) -> None:
         while True:
@@ -229,14 +231,14 @@ class SchedulerService:
         reserved = self._settings.s3_prefix + JOBS_FOLDER
         async for page in self._bucket.list():
             skipped.update(page.skipped)
-            found += reconciliation.see(
+            found += reconciliation.add_page(
                 usable_keys(page.objects, self._settings.max_object_bytes, reserved, skipped)
             )
         gone = reconciliation.finish()
         logs.event("inventory_reconciled", "DEBUG", objects=self._inventory.objects, found=found, gone=gone)
-        self._note_skipped(skipped)
+        self._log_skipped(skipped)
 
-    def _note_skipped(self, skipped: Counter[str]) -> None:
+    def _log_skipped(self, skipped: Counter[str]) -> None:
         """Count the objects that the load does not use, and log each reason once."""
         if self._inventory.set_aside:
             skipped["failed_for_good"] = self._inventory.set_aside

@@ -1,7 +1,10 @@
-"""Claim (`claimer`), run (`runner`), acknowledge (`acknowledger`, `recorder`); `service` owns them all."""
+"""Claims (`claimer`), runs (`runner`) and acknowledges (`acknowledger`, `recorder`) messages.
+
+`service` owns all of these tasks.
+"""
 
 from loadtest_trio.worker.limiter import ConcurrencyLimiter
 from loadtest_trio.worker.runner import Runner
-from loadtest_trio.worker.service import Queue, WorkerService
+from loadtest_trio.worker.service import Queue, WorkerOptions, WorkerService
 
-__all__ = ["ConcurrencyLimiter", "Queue", "Runner", "WorkerService"]
+__all__ = ["ConcurrencyLimiter", "Queue", "Runner", "WorkerOptions", "WorkerService"]

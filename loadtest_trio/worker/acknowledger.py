@@ -1,8 +1,8 @@
 """Acknowledges finished messages, many in one call.
 
-A worker hands over its completion and goes on; the acknowledger sends what has gathered after a few
-milliseconds. After a crash in between, finished work is done again: at least once, never less. How much
-can gather is bounded by what can be claimed, as nothing new is claimed while Redis is away.
+A worker hands over its completion and continues; the acknowledger sends the gathered completions after a few
+milliseconds. If the process crashes in between, finished work is done again (at-least-once delivery). The
+number of pending completions is bounded, because nothing new is claimed while Redis is unavailable.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,8 +13,8 @@ import trio
 from loadtest_trio.jobs.delivery import Settlement
 from loadtest_trio.worker.completion import Completion
 
-_MANY = 64  # go out without a pause
-_MOST = 256  # go out in one call; a busy event loop lets hundreds gather while a call is under way
+_FULL_BATCH = 64  # settled without a pause
+_MAX_BATCH = 256  # settled in one call; on a busy event loop hundreds gather during a call
 _LINGER_SECONDS = 0.03
 
 
@@ -26,8 +26,8 @@ class Acknowledger:
     """Collects completions and settles them in batches.
 
     Args:
-        queue: Where to settle.
-        on_settled: Called with each completion once Redis has it, and with False when it was stale because
+        queue: Settles deliveries.
+        on_settled: Called with each settled completion, and whether it counted: False if it was stale because
             another consumer had taken the message over.
     """
 
@@ -39,17 +39,16 @@ class Acknowledger:
         self._many = trio.Event()
 
     def put(self, completion: Completion) -> None:
-        """Hand over a completion; returns at once."""
+        """Add a completion to the next batch."""
         self._pending.append(completion)
         self._some.set()
-        if len(self._pending) >= _MANY:
+        if len(self._pending) >= _FULL_BATCH:
             self._many.set()
 
     async def run(self) -> None:
-        """Settle until cancelled. A batch whose call is cut short is pending again afterwards.
+        """Settle until cancelled; the batch of an interrupted call becomes pending again.
 
-        Each call is preceded by a pause: what a single call would leave behind is never worth a call
-        of its own, which costs as much as a whole batch.
+        A pause precedes each call, because settling a single completion costs as much as a whole batch.
         """
         while True:
             await self._some.wait()
@@ -61,17 +60,17 @@ class Acknowledger:
         """Settle everything that is pending.
 
         Raises:
-            RedisRejectedError: Redis refuses for good.
+            RedisRejectedError: Redis permanently refuses the queue.
         """
         while self._pending:
             await self._settle_batch()
 
     async def _settle_batch(self) -> None:
-        batch, self._pending = self._pending[:_MOST], self._pending[_MOST:]
+        batch, self._pending = self._pending[:_MAX_BATCH], self._pending[_MAX_BATCH:]
         self._some, self._many = trio.Event(), trio.Event()
         if self._pending:
             self._some.set()
-        if len(self._pending) >= _MANY:
+        if len(self._pending) >= _FULL_BATCH:
             self._many.set()
         try:
             results = await self._queue.settle([completion.settlement() for completion in batch])

@@ -1,11 +1,11 @@
 """Claims messages in batches and hands them to the workers one by one.
 
-The channel to the workers has no buffer: a message has been sent when a worker has taken it. So at most one
-batch is claimed and waits for a worker, and another waits for its keys; a shutdown releases exactly these.
-A claim costs the same for one message as for many; a claim for each worker would cost a call a message.
+The channel to the workers is unbuffered: a send completes when a worker takes the message. So at most one
+claimed batch waits for workers and another for its keys; a shutdown releases exactly these messages. A claim
+costs the same for one message as for many; a claim per worker would cost a call per message.
 
-What waits for its key must not stop the claims for other keys: if the batch that waits is behind work that
-takes long, because one object is slow or fails again and again, it returns to the queue for a while.
+Messages waiting for their key must not block claims for other keys. If a whole batch waits behind slow work,
+because an object is slow or fails repeatedly, those messages return to the queue for a while.
 """
 
 from collections import deque
@@ -24,7 +24,7 @@ from loadtest_trio.worker.key_order import KeyOrder
 from loadtest_trio.worker.runner import Claimed
 
 _BATCH = 64
-_SHORTEST_PAUSE, _LONGEST_PAUSE = 0.001, 0.05  # between two looks at an empty queue, in seconds
+_SHORTEST_PAUSE, _LONGEST_PAUSE = 0.001, 0.05  # seconds between two claims from an empty queue
 _LONG_SECONDS = 1.0
 
 
@@ -38,10 +38,10 @@ class _Refuse(Protocol):
 
 @attrs.frozen
 class GiveBack:
-    """What becomes of claimed messages that no worker gets.
+    """Callbacks for claimed messages that no worker gets.
 
     Attributes:
-        refuse: Called with an element that nobody can work on, and the reason.
+        refuse: Called with an element that no handler accepts, and the reason.
         defer: Called with messages that wait too long for their keys, in order.
     """
 
@@ -50,15 +50,15 @@ class GiveBack:
 
 
 class Claimer:
-    """The one task that claims.
+    """The only task that claims.
 
     Args:
-        queue: Where from.
+        queue: The queue to claim from.
         registry: Finds the handler of a message.
-        key_order: Keeps messages on one key apart and in order.
-        concurrency: The number of workers; a batch is never larger.
-        give_back: What becomes of messages that no worker gets.
-        health_state: Where it shows that it makes progress.
+        key_order: Runs messages with the same key one at a time and in order.
+        concurrency: Number of workers; also the maximum batch size.
+        give_back: Callbacks for messages that no worker gets.
+        health_state: Is told about progress.
     """
 
     def __init__(
@@ -83,10 +83,10 @@ class Claimer:
         self._batch = min(_BATCH, concurrency)
 
     async def run(self, workers: trio.MemorySendChannel[Claimed]) -> None:
-        """Claim and hand out until cancelled; what is then neither started nor done is `unstarted`.
+        """Claim and hand out until cancelled; `unstarted` then returns the messages not handed out.
 
         Args:
-            workers: The channel the workers receive from.
+            workers: The channel that the workers receive from.
         """
         pause = _SHORTEST_PAUSE
         while True:
@@ -106,7 +106,7 @@ class Claimer:
                 await trio.sleep(pause)
 
     def unstarted(self) -> list[str]:
-        """Give up what no worker has started, and return its tokens in the order of the claim."""
+        """Give up the messages that no worker has started; return their tokens in the order of the claim."""
         claimed = [*self._ready, *self._key_order.abandon()]
         self._ready.clear()
         return sorted(each.delivery.token for each in claimed)
@@ -126,6 +126,6 @@ class Claimer:
 
 async def _hand_over(workers: trio.MemorySendChannel[Claimed], claimed: Claimed) -> None:
     try:
-        workers.send_nowait(claimed)  # to all who wait, in one step of the event loop instead of one each
+        workers.send_nowait(claimed)  # serves all waiting workers in one step of the event loop
     except trio.WouldBlock:
         await workers.send(claimed)

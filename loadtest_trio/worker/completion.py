@@ -1,4 +1,4 @@
-"""The end of one delivery: what to tell Redis, and what to record once Redis knows."""
+"""The end of one delivery: its settlement in Redis and the facts to record afterwards."""
 
 import attrs
 
@@ -13,16 +13,16 @@ class Completion:
     """How one delivery of a message ended.
 
     Attributes:
-        delivery: What Redis handed out.
-        message: The message; None for an element that could not be read.
-        outcome: What becomes of it.
+        delivery: The delivery from Redis.
+        message: The message; None for an element that could not be decoded.
+        outcome: How it ended.
         at: When it ended, in Unix seconds.
-        attempts: How many attempts count, in this and earlier deliveries.
+        attempts: Attempts that count, in this and earlier deliveries.
         error: The last error, if any.
-        retries: How often it has been put back, this time included, for a retry.
-        delay: Seconds until it is due again, for a retry.
-        result: What the work returned, if anything.
-        result_ref: Where the result is kept instead, if it is too large for a job's record.
+        retries: For a retry: how often the message has been put back, including this time.
+        delay: For a retry: seconds until it is due again.
+        result: The result of the work, if any.
+        result_ref: Where the result is stored instead if it is too large for a job's record.
     """
 
     delivery: Delivery
@@ -37,7 +37,7 @@ class Completion:
     result_ref: str = ""
 
     def settlement(self) -> Settlement:
-        """Return what to tell Redis."""
+        """Return the settlement to send to Redis."""
         token = self.delivery.token
         match self.outcome:
             case Outcome.PROCESSED:

@@ -1,8 +1,8 @@
-"""Operations on one key never overlap, and keep the order in which they were claimed. Pure.
+"""Runs operations on one key one at a time, in the order in which they were claimed. Pure.
 
-A lane exists for each key that somebody works on. A second item for the same key waits in the lane,
-without occupying a worker, until the worker that has the key takes it over. The alternative, a lock
-a key taken by the worker, loses the order (Trio runs ready tasks in random order) and idles workers.
+Each busy key has a lane. A second item for the same key waits in the lane, without occupying a worker, until
+the worker that holds the key takes it. The alternative, a lock per key taken by the worker, would lose the
+order (Trio runs ready tasks in random order) and keep workers idle.
 """
 
 from collections import deque
@@ -16,11 +16,11 @@ T = TypeVar("T")
 
 @attrs.define
 class _Lane(Generic[T]):
-    """One busy key.
+    """The queue of one busy key.
 
     Attributes:
-        since: When the work on the present item began.
-        items: The items that wait.
+        since: When the work on the current item began.
+        items: The waiting items.
     """
 
     since: float
@@ -28,26 +28,26 @@ class _Lane(Generic[T]):
 
 
 class KeyOrder(Generic[T]):
-    """First come, first served, one at a time, for each key.
+    """First come, first served, one at a time, per key.
 
     Args:
         clock: Monotonic seconds.
 
     Attributes:
-        waiting: How many items wait behind another one of their key.
+        waiting: Number of items that wait behind another one of their key.
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._lanes: dict[str, _Lane[T]] = {}
-        self.waiting = 0  # counted along: asked at every claim, and there is a lane for each busy worker
+        self.waiting = 0  # kept as a counter because every claim reads it and there may be many lanes
 
     def enter(self, key: str, item: T) -> bool:
-        """Bring an item to its key's lane.
+        """Add an item to the lane of its key.
 
         Returns:
-            True when the key is free and the item may be worked on now; False when it waits and a
-            later `leave` will hand it out.
+            True if the key is free and the item can be processed now; False if the item waits until a later
+            `leave` returns it.
         """
         lane = self._lanes.get(key)
         if lane is None:
@@ -58,10 +58,10 @@ class KeyOrder(Generic[T]):
         return False
 
     def leave(self, key: str) -> T | None:
-        """End the work on a key's present item.
+        """End the work on a key's current item.
 
         Returns:
-            The next item of the same key, which may be worked on now, or None.
+            The next item of the same key, to be processed now, or None.
         """
         lane = self._lanes[key]
         if lane.items:
@@ -72,10 +72,10 @@ class KeyOrder(Generic[T]):
         return None
 
     def abandon(self, busy_seconds: float = 0.0) -> list[T]:
-        """Return items that were waiting, in order, and forget them; their keys remain busy.
+        """Remove waiting items and return them in order; their keys remain busy.
 
         Args:
-            busy_seconds: Only those behind an item that has been worked on for at least so long.
+            busy_seconds: Only those behind an item that has been in progress for at least this long.
         """
         now, items = self._clock(), list[T]()
         for lane in self._lanes.values():

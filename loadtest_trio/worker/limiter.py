@@ -1,34 +1,34 @@
-"""How many workers are worth having: `WORKER_CONCURRENCY=auto`. Pure.
+"""Chooses the number of workers for `WORKER_CONCURRENCY=auto`. Pure.
 
-By Little's law, of `limit` busy workers only ``limit * base / latency`` are being served, where `base` is
-the latency of work that waits for nothing; the rest queue for the CPU, the network or the backend. A few that
-queue keep the resource busy; more only make everything slower. So the limit grows while few queue and shrinks
-while many do (L. Brakmo and L. Peterson, "TCP Vegas", 1995; for services: Netflix, concurrency-limits).
+By Little's law, of `limit` busy workers only ``limit * base / latency`` are being served, where `base` is the
+latency of work that never waits; the rest queue for the CPU, the network or the backend. A few queued workers
+keep the resource busy; more only add latency. So the limit grows while few workers queue and shrinks while
+many do (L. Brakmo and L. Peterson, "TCP Vegas", 1995; for services: Netflix, concurrency-limits).
 
-`base` is not known and changes. It is the least latency seen, and is measured anew by halving the limit for
-one window now and then. Work that a backend throttles cuts the limit at once (additive increase,
-multiplicative decrease), and where workers stand idle there is nothing to learn.
+`base` is unknown and changes. The lowest latency seen estimates it, and it is measured again from time to
+time by halving the limit for one window. Throttling by a backend cuts the limit at once (additive increase,
+multiplicative decrease), and the limit does not grow while workers are idle.
 """
 
 from math import ceil, log10
 
 import attrs
 
-_FEWEST = 10  # pieces of work that make a window worth judging
-_IDLE_SHARE = 0.6  # below that share of busy workers their number limits nothing
-_STEP = 0.1  # of the limit, up or down
-_CUT = 0.7  # what throttling leaves of it
+_MIN_COMPLETED = 10  # completed messages needed to judge a window
+_IDLE_SHARE = 0.6  # below this share of busy workers, their number is not the limit
+_STEP = 0.1  # share of the limit by which it grows or shrinks
+_CUT = 0.7  # factor on the limit after throttling
 _PROBE_EVERY = 30  # windows
 
 
 @attrs.frozen
 class Window:
-    """What was seen for a while.
+    """Measurements of one period.
 
     Attributes:
-        seconds: How long it was.
-        completed: Pieces of work that ended.
-        busy_seconds: The sum of the times they took.
+        seconds: Its length.
+        completed: Number of messages completed.
+        busy_seconds: Sum of their durations.
         throttled: Requests that a backend refused because there were too many.
     """
 
@@ -39,7 +39,7 @@ class Window:
 
     @property
     def latency(self) -> float:
-        """The mean time that a piece of work took, in seconds."""
+        """Mean duration of a message in seconds."""
         return self.busy_seconds / self.completed
 
 
@@ -47,12 +47,12 @@ class ConcurrencyLimiter:
     """Chooses the number of workers, window by window.
 
     Args:
-        start: The first number.
-        least: Never fewer.
-        most: Never more.
+        start: Initial number.
+        least: Minimum number.
+        most: Maximum number.
 
     Attributes:
-        limit: The number of workers now.
+        limit: The current number of workers.
     """
 
     def __init__(self, start: int, *, least: int = 1, most: int = 512) -> None:
@@ -64,11 +64,11 @@ class ConcurrencyLimiter:
         self.limit = self._bounded(int(start))
 
     def observe(self, window: Window) -> int:
-        """Take a window in that ran with `limit` workers, and return the limit of the next one."""
+        """Evaluate a window that ran with `limit` workers, and return the limit for the next one."""
         if window.throttled:
             self._before_probe = None
             self.limit = self._bounded(int(self.limit * _CUT))
-        elif window.completed >= _FEWEST:
+        elif window.completed >= _MIN_COMPLETED:
             self._windows += 1
             self._learn(window)
         return self.limit

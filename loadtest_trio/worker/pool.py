@@ -11,12 +11,12 @@ T = TypeVar("T")
 class WorkerPool(Generic[T]):
     """Workers that take work from one channel.
 
-    A smaller pool loses its surplus workers one by one, each after the work it has in hand or takes next:
-    nothing that a worker has begun is cut short.
+    When the pool shrinks, each surplus worker ends after its current or next piece of work; no work is
+    interrupted.
 
     Args:
         handle: Does one piece of work.
-        size: Number of workers to begin with.
+        size: Initial number of workers.
     """
 
     def __init__(self, handle: Callable[[T], Awaitable[None]], size: int) -> None:
@@ -27,12 +27,12 @@ class WorkerPool(Generic[T]):
         self.size = size
 
     def open(self, nursery: trio.Nursery, work: trio.MemoryReceiveChannel[T]) -> None:
-        """Start the workers; each ends with the channel."""
+        """Start the workers; each ends when the channel closes."""
         self._nursery, self._work = nursery, work
         self.resize(self.size)
 
     def close(self) -> None:
-        """Start no worker any more."""
+        """Start no further workers."""
         self._nursery = self._work = None
 
     def resize(self, size: int) -> None:
@@ -49,5 +49,5 @@ class WorkerPool(Generic[T]):
             async for piece in work:
                 await self._handle(piece)
                 if self._running > self.size:
-                    self._running -= 1  # here, without a checkpoint: others end at the same moment
+                    self._running -= 1  # before any checkpoint, since other workers decide at the same time
                     return

@@ -1,4 +1,4 @@
-"""Records what ended, once Redis has taken its settlement: counters, and whoever subscribed."""
+"""Records settled deliveries in counters and passes them to the subscriber."""
 
 from collections.abc import Callable
 
@@ -14,8 +14,8 @@ class CompletionRecorder:
     """Counts settled deliveries and publishes them.
 
     Args:
-        metrics: Where it counts.
-        unix_clock: The time of day in Unix seconds, the same clock as that of `Completion.at`.
+        metrics: The counters.
+        unix_clock: Unix seconds; the clock of `Completion.at`.
         on_completed: Called with each message whose delivery is settled, its outcome and its error.
     """
 
@@ -34,7 +34,7 @@ class CompletionRecorder:
 
         Args:
             completion: How it ended.
-            counted: False when it was stale: another consumer had taken the message over and records it.
+            counted: False if it was stale: another consumer took the message over and records it.
         """
         message, outcome = completion.message, completion.outcome
         self._metrics.settle_wait.record(self._unix_clock() - completion.at)

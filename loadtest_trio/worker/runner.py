@@ -1,4 +1,4 @@
-"""Runs one message until it is done, hopeless, or should rather wait on the queue.
+"""Runs one message until it is done, has failed permanently, or has to wait on the queue.
 
     attempt ─► ok ─────────────────────────────────► processed
        ▲    ─► object missing ─────────────────────► missed
@@ -9,10 +9,10 @@
 
 Failures during an outage of a backend do not use up a message's attempts: an attempt is free when it began
 during the outage and failed with a symptom of one (`LoadtestError.outage_symptom`). The attempts that
-*reveal* an outage still count; otherwise a message whose every request breaks could retry for ever. Whether
-S3 is out, `backends.s3.outage_detector` decides, and never by the failures of one key. After many free
-attempts the message returns to the queue, at no cost, so that its worker can try others. A 500 or a 503 is an
-answer and always counts; the wait that it asks for is heeded.
+*reveal* an outage still count; otherwise a message whose every request breaks could retry for ever.
+`backends.s3.outage_detector` decides whether S3 is out, and never by the failures of a single key. After many
+free attempts the message returns to the queue without using up a retry, so that its worker can try others. A
+500 or 503 is an answer of S3 and always counts; its Retry-After is respected.
 """
 
 from collections.abc import Awaitable, Callable
@@ -36,9 +36,9 @@ class Claimed:
     """A claimed message.
 
     Attributes:
-        delivery: What Redis handed out; its token settles it.
-        message: The same, read.
-        handler: What does its work.
+        delivery: The delivery from Redis; its token settles it.
+        message: The decoded message.
+        handler: Does the work.
     """
 
     delivery: Delivery
@@ -47,7 +47,7 @@ class Claimed:
 
     @property
     def order_key(self) -> str:
-        """The key whose work must not overlap with this one's; "" when there is no order."""
+        """The key on which work must not overlap; "" for work without an order."""
         return self.message.key if self.handler.ordered else ""
 
 
@@ -62,12 +62,12 @@ class Runner:
     """Makes the attempts at one message.
 
     Attributes:
-        rng: Jitter.
-        out_since: Backend -> since when it answers nobody, in `clock`'s seconds; None while it answers.
+        rng: Draws the jitter of delays.
+        out_since: Backend -> start of its outage in `clock`'s seconds; None if it is available.
         on_failure: Called with every failed attempt: message, number of the attempt, error.
         unix_clock: Unix seconds.
-        finish_job: Stores what a job has achieved, before it is settled: message, result, start of the
-            attempt in Unix seconds. Returns where the result is, or "" for one that stays in the record.
+        finish_job: Stores a job's result or record before the settlement; called with message, result and
+            start of the attempt in Unix seconds. Returns the result's location, or "" if it stays in the record.
         sleep: Waits, in seconds.
         clock: Monotonic seconds.
     """
@@ -81,13 +81,13 @@ class Runner:
     clock: Callable[[], float] = trio.current_time
 
     async def run(self, claimed: Claimed) -> Completion:
-        """Work on a message until its delivery ends.
+        """Process a message until its delivery ends.
 
         Args:
             claimed: The message and its handler.
 
         Returns:
-            How it ended; errors of the work never leave here.
+            How it ended; errors of the work are part of it and are never raised.
         """
         message, policy = claimed.message, claimed.handler.retry
         attempt = counted = 0
@@ -131,7 +131,7 @@ class Runner:
             started_at = self.unix_clock()
             result = await handler.run(message)
             ref = await self.finish_job(message, result, started_at) if message.job else ""
-        except Exception as error:  # one message's surprise must not end the others' work
+        except Exception as error:  # an unexpected error of one message must not end the others' work
             cause = cause_of(error)
             return None, "", cause if isinstance(cause, LoadtestError) else LoadtestError(describe(cause))
         return (None if ref else result), ref, None

@@ -1,4 +1,4 @@
-"""WorkerService: takes messages off the queue and does their work.
+"""WorkerService: claims messages and does their work.
 
     upkeep nursery: acknowledger ───────────────────────────────── until everything is settled
       └─ membership nursery: heartbeat, reaper ─────────────────── outlive the workers
@@ -6,13 +6,14 @@
                             │                           │
                             └── unstarted: released     └── unfinished at the deadline: retired
 
-Invariant: a claimed message is in this consumer's in-flight record until a settlement, a release or a
-retirement takes it out. If this process dies in between, the reaper of another consumer finds it there.
+Invariant: a claimed message stays in this consumer's in-flight record until a settlement, a release or a
+retirement removes it. If this process dies in between, the reaper of another consumer finds it there.
 """
 
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+import attrs
 import trio
 
 from loadtest_trio.backends.redis import ReapResult
@@ -34,56 +35,68 @@ from loadtest_trio.worker.runner import Claimed, Runner
 
 _CLEANUP_SECONDS = 5.0
 _DEFERRED_SECONDS = 5.0
-_WINDOW_SECONDS = 1.0  # between two choices of the number of workers
+_WINDOW_SECONDS = 1.0  # between two adjustments of the number of workers
 _REVOCATION_SECONDS = 0.5
 
 
 class Queue(Protocol):
-    """What the worker needs of Redis; `loadtest_trio.backends.redis.RedisService` is one."""
+    """The worker's view of Redis; implemented by `loadtest_trio.backends.redis.RedisService`."""
 
     async def claim(self, limit: int) -> list[Delivery]:
-        """Take up to `limit` messages into this consumer's in-flight record."""
+        """Move up to `limit` messages into this consumer's in-flight record."""
         ...
 
     async def settle(self, settlements: Sequence[Settlement]) -> list[bool]:
-        """End deliveries; False for one that was taken away meanwhile."""
+        """End deliveries; returns False for those that another consumer has taken over."""
         ...
 
     async def release(self, tokens: Sequence[str]) -> int:
-        """Put claimed messages back that nobody started."""
+        """Put back claimed messages that were not started."""
         ...
 
     async def retire(self) -> None:
-        """Put everything back and sign off."""
+        """Put back all claimed messages and remove this consumer."""
         ...
 
     async def heartbeat(self) -> None:
-        """Show that this consumer lives."""
+        """Show that this consumer is alive."""
         ...
 
     async def reap(self) -> ReapResult:
-        """Put back what dead consumers had claimed."""
+        """Put back the messages that dead consumers had claimed."""
         ...
 
     async def revoked(self) -> set[str]:
-        """Return the tokens of claimed messages that were taken away: cancelled, or reaped."""
+        """Return the tokens of claimed messages that were cancelled or reaped."""
         ...
+
+
+@attrs.frozen
+class WorkerOptions:
+    """How many workers there are, and when a silent consumer counts as dead.
+
+    Attributes:
+        concurrency: Initial number of workers.
+        ttl: Seconds after which a silent consumer is reaped.
+        limiter: Adjusts the number of workers while they run; None keeps it.
+    """
+
+    concurrency: int
+    ttl: float
+    limiter: ConcurrencyLimiter | None = None
 
 
 class WorkerService:
     """A pool of workers on one queue.
 
     Args:
-        queue: Where messages come from and are settled.
+        queue: The queue to claim from and to settle in.
         registry: The kinds of work.
-        runner: Does a message's work, with its retries.
+        runner: Does a message's work, including retries.
         on_completed: Called with each message whose delivery is settled, its outcome and its error.
-        metrics: Where it counts.
-        health_state: Where it shows that it makes progress.
-        concurrency: Number of workers, to begin with.
-        limiter: Chooses the number while it runs; None keeps it.
-        ttl: Seconds after which a silent consumer is reaped.
-        unix_clock: Unix seconds.
+        metrics: Counts messages and errors.
+        health_state: Is told about progress.
+        options: Number of workers, and the consumer's time to live.
     """
 
     def __init__(
@@ -95,27 +108,31 @@ class WorkerService:
         on_completed: Callable[[Message, Outcome, LoadtestError | None], None],
         metrics: Metrics,
         health_state: HealthState,
-        concurrency: int,
-        limiter: ConcurrencyLimiter | None = None,
-        ttl: float,
-        unix_clock: Callable[[], float],
+        options: WorkerOptions,
     ) -> None:
         self._queue = queue
         self._runner = runner
         self._metrics = metrics
         self._health_state = health_state
-        self._pool: WorkerPool[Claimed] = WorkerPool(self._work_off, concurrency)
-        self._limiter = limiter
+        self._pool: WorkerPool[Claimed] = WorkerPool(self._work_off, options.concurrency)
+        self._limiter = options.limiter
         self._completed, self._busy_seconds = 0, 0.0
-        self._ttl = ttl
-        self._unix_clock = unix_clock
+        self._ttl = options.ttl
+        self._unix_clock = runner.unix_clock
         self._key_order: KeyOrder[Claimed] = KeyOrder(trio.current_time)
-        self._acknowledger = Acknowledger(queue, CompletionRecorder(metrics, unix_clock, on_completed).record)
-        give_back = GiveBack(self._refuse, self._defer)
-        self._claimer = Claimer(queue, registry, self._key_order, concurrency, give_back, health_state)
+        recorder = CompletionRecorder(metrics, runner.unix_clock, on_completed)
+        self._acknowledger = Acknowledger(queue, recorder.record)
+        self._claimer = Claimer(
+            queue,
+            registry,
+            self._key_order,
+            options.concurrency,
+            GiveBack(self._refuse, self._defer),
+            health_state,
+        )
         self._claimer_scope = trio.CancelScope()
         self._workers_scope = trio.CancelScope()
-        self._jobs: dict[str, trio.CancelScope] = {}  # token -> the scope of a job in work
+        self._jobs: dict[str, trio.CancelScope] = {}  # token -> the cancel scope of a running job
 
     @property
     def concurrency(self) -> int:
@@ -124,11 +141,11 @@ class WorkerService:
 
     @property
     def adapts(self) -> bool:
-        """Whether the number of workers follows throughput and latency."""
+        """Whether the number of workers is adjusted to throughput and latency."""
         return self._limiter is not None
 
     def resize(self, concurrency: int, limiter: ConcurrencyLimiter | None = None) -> None:
-        """Set the number of workers, and what chooses it from now on."""
+        """Set the number of workers, and the limiter that adjusts it from now on."""
         self._limiter = limiter
         self._set_concurrency(concurrency)
 
@@ -137,20 +154,20 @@ class WorkerService:
         self._claimer.resize(concurrency)
 
     def stop(self, grace: float) -> None:
-        """Begin to end `run`: claim no more, and give the work in hand `grace` seconds."""
+        """Stop claiming, and give the work in progress `grace` seconds to finish; `run` then returns."""
         self._claimer_scope.cancel()
         self._workers_scope.deadline = min(self._workers_scope.deadline, trio.current_time() + grace)
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Work until `stop` was called and the work in hand is done or out of time.
+        """Work until `stop` is called and the work in progress is done or out of time.
 
-        However it ends, results are settled and everything else is returned to the queue, if Redis
-        answers within a few seconds; if not, the reaper of another consumer does it later. After a crash
-        it is left to the reaper, which counts the delivery: one of these messages may be the cause, and
-        would crash every consumer in turn.
+        At the end, results are settled and all other messages return to the queue, if Redis answers within a
+        few seconds; otherwise the reaper of another consumer returns them later. After a crash they are left
+        to the reaper, which counts the delivery: one of these messages may be the cause, and would otherwise
+        crash every consumer in turn.
 
         Raises:
-            RedisRejectedError: Redis refuses the queue for good.
+            RedisRejectedError: Redis permanently refuses the queue.
         """
         async with trio.open_nursery() as upkeep:
             upkeep.start_soon(self._acknowledger.run, name="acknowledger")
@@ -169,7 +186,7 @@ class WorkerService:
                 upkeep.cancel_scope.cancel()
 
     async def _run_with_heartbeat(self, task_status: trio.TaskStatus[None]) -> None:
-        # Heartbeats have stopped before the consumer signs off: a late one would sign it on again.
+        # Heartbeats stop before the consumer retires: a late one would register it again.
         async with trio.open_nursery() as membership:
             membership.start_soon(self._beat, name="heartbeat")
             membership.start_soon(self._reap, name="reaper")
@@ -193,7 +210,7 @@ class WorkerService:
                     await self._queue.release(unstarted)
 
     async def _work_off(self, claimed: Claimed) -> None:
-        """Do one message's work, and then what waits for its key."""
+        """Process a message, and then the messages that wait for its key."""
         following: Claimed | None = claimed
         while following:
             await (self._handle_job if following.message.job else self._handle)(following)
@@ -201,7 +218,7 @@ class WorkerService:
             following = self._key_order.leave(key) if key else None
 
     async def _handle_job(self, claimed: Claimed) -> None:
-        """Work on a job, which can be cancelled meanwhile: then nobody waits for its completion."""
+        """Process a job in its own cancel scope; a cancelled job needs no completion."""
         token = claimed.delivery.token
         with trio.CancelScope() as scope:
             self._jobs[token] = scope
@@ -227,7 +244,7 @@ class WorkerService:
         self._acknowledger.put(completion)
 
     def _defer(self, late: list[Claimed]) -> None:
-        """Put messages back for a while, at no cost, because work on their keys takes long."""
+        """Put messages back for a while without using up a retry, because their keys are busy."""
         now = self._unix_clock()
         for place, claimed in enumerate(late):
             message = claimed.message
@@ -239,7 +256,7 @@ class WorkerService:
                     now,
                     message.attempts,
                     retries=message.retries,
-                    delay=_DEFERRED_SECONDS + place / 1000,  # they return in their order
+                    delay=_DEFERRED_SECONDS + place / 1000,  # keeps their order
                 )
             )
 
@@ -289,7 +306,7 @@ class WorkerService:
 
 
 def _is_crash(error: BaseException) -> bool:
-    """Return whether an exception that nobody foresaw ended the work, alone or among others."""
+    """Return whether an unexpected exception ended the work, alone or in a group."""
     if isinstance(error, BaseExceptionGroup):
         return any(map(_is_crash, error.exceptions))
     return isinstance(error, Exception) and not isinstance(error, LoadtestError)

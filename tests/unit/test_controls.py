@@ -1,4 +1,4 @@
-"""The controls steer the running parts: no restart, no lost message; every line says how things are set."""
+"""The controls change the running parts: no restart, no lost message; every line says how things are set."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

@@ -1,4 +1,4 @@
-"""The inventory against a model of sets, and its promises about time and chance."""
+"""The inventory against a model of sets, and its guarantees about time and randomness."""
 
 from collections import Counter
 from random import Random
@@ -32,7 +32,7 @@ def stocked(*keys: str, seed: int = 1, clock: Clock | None = None) -> Inventory:
 def found(inventory: Inventory, *pages: list[str]) -> tuple[int, int]:
     """Reconcile with a LIST and return how many keys were new and how many gone."""
     reconciliation = inventory.reconcile()
-    return sum(reconciliation.see(page) for page in pages), reconciliation.finish()
+    return sum(reconciliation.add_page(page) for page in pages), reconciliation.finish()
 
 
 class InventoryMachine(RuleBasedStateMachine):
@@ -117,7 +117,7 @@ class InventoryMachine(RuleBasedStateMachine):
     @rule()
     def redis_forgets(self) -> None:
         """The queue is lost."""
-        self.inventory.forget_plans()
+        self.inventory.cancel_plans()
         self.touched |= {*self.expected, *self.leaving}
         self.available |= self.leaving.keys()
         self.expected.clear()
@@ -127,7 +127,7 @@ class InventoryMachine(RuleBasedStateMachine):
     def queue_is_empty(self, age: float) -> None:
         """Nothing is queued any more: old plans were carried out by somebody else."""
         before = self.clock.now - age
-        self.inventory.conclude_plans(before)
+        self.inventory.assume_completed(before)
         done = {key for key, at in self.expected.items() if at < before}
         self.expected = {key: at for key, at in self.expected.items() if key not in done}
         self.available |= done - self.leaving.keys()
@@ -187,7 +187,7 @@ class InventoryMachine(RuleBasedStateMachine):
     def _page(self, page: set[str]) -> None:
         assert self.listing is not None
         new = {key for key in page - self.touched if key not in self.available | self.leaving.keys()}
-        assert self.listing.see(page) == len(new)
+        assert self.listing.add_page(page) == len(new)
         self.available |= new
         for key in new:
             self.expected.pop(key, None)
@@ -205,8 +205,8 @@ InventoryMachine.TestCase.settings = settings(max_examples=150, stateful_step_co
 TestInventory = InventoryMachine.TestCase
 
 
-def test_a_list_does_not_undo_what_is_in_flight() -> None:
-    """A LIST that began before a CREATE, a DELETE's taking and a DELETE's end changes none of their keys."""
+def test_list_does_not_undo_operations_in_flight() -> None:
+    """A LIST that began before a CREATE, a planned DELETE or a finished DELETE does not change their keys."""
     inventory = stocked("old", "taken")
     reconciliation = inventory.reconcile()
     inventory.expect("coming")
@@ -214,20 +214,20 @@ def test_a_list_does_not_undo_what_is_in_flight() -> None:
     inventory.deleted("old")
     while inventory.take() != "taken":
         inventory.not_deleted("new")
-    reconciliation.see(["old", "taken", "coming"])
+    reconciliation.add_page(["old", "taken", "coming"])
     assert reconciliation.finish() == 0
     assert (inventory.objects, inventory.planned) == (2, 2)  # new, taken; new, coming
 
 
-def test_strangers_are_found_and_missed() -> None:
-    """What others put there is found by the next LIST, and what they removed is forgotten."""
+def test_list_finds_foreign_objects_and_removals() -> None:
+    """The next LIST adds objects that others created, and removes those that others deleted."""
     inventory = stocked("kept", "removed")
     assert found(inventory, ["kept"], ["put"]) == (1, 1)
     assert {inventory.choose() for _ in range(50)} == {"kept", "put"}
 
 
-def test_an_expectation_ends() -> None:
-    """A CREATE that neither succeeded nor failed for twenty minutes is expected no more."""
+def test_create_without_result_is_given_up() -> None:
+    """A CREATE without a result for twenty minutes is no longer expected."""
     clock = Clock()
     inventory = stocked(clock=clock)
     inventory.expect("a")
@@ -239,8 +239,8 @@ def test_an_expectation_ends() -> None:
     assert inventory.planned == 0
 
 
-def test_a_delete_that_nobody_carries_out_ends() -> None:
-    """A key whose DELETE is not heard of for twenty minutes, and which is still there, can be chosen."""
+def test_delete_without_result_is_given_up() -> None:
+    """A key whose DELETE has no result for twenty minutes, and which still exists, is available again."""
     clock = Clock()
     inventory = stocked("a", clock=clock)
     assert inventory.take() == "a"
@@ -252,14 +252,14 @@ def test_a_delete_that_nobody_carries_out_ends() -> None:
     assert (inventory.choose(), inventory.planned) == ("a", 1)
 
 
-def test_an_empty_inventory_offers_nothing() -> None:
-    """Without keys there is nothing to choose or take."""
+def test_empty_inventory_returns_no_key() -> None:
+    """Without keys, `choose` and `take` return None."""
     assert stocked().choose() is None
     assert stocked().take() is None
 
 
-def test_the_choice_is_uniform() -> None:
-    """After many comings and goings each key is as likely: chi-square with 99 degrees of freedom."""
+def test_choice_is_uniform() -> None:
+    """After many additions and removals each key is equally likely: chi-square, 99 degrees of freedom."""
     inventory = stocked(*(f"k{i}" for i in range(300)))
     for i in range(0, 300, 3):
         inventory.deleted(f"k{i}")
@@ -294,8 +294,8 @@ class CountingList(list[str]):
         raise AssertionError("scanned")
 
 
-def test_a_million_keys_are_not_scanned() -> None:
-    """At 1,000,000 keys a choice looks at one place, and a take at three at most."""
+def test_choice_is_constant_time() -> None:
+    """At 1,000,000 keys a choice reads one element, and a take three at most."""
     inventory = stocked(*(f"k{i}" for i in range(1_000_000)))
     inventory._keys = counting = CountingList(inventory._keys)
     for _ in range(1000):

@@ -1,4 +1,4 @@
-"""The mix: exact in the long run, unpredictable in the short."""
+"""The mix: exact in the long run, unpredictable in the short run."""
 
 from collections import Counter
 from itertools import islice
@@ -29,19 +29,19 @@ def furthest(weights: dict[Operation, float], seed: int, draws: int) -> float:
 
 
 def test_100_000_draws_stay_within_5() -> None:
-    """At the nominal weights no running total is ever 5 messages off, over 100,000 draws."""
+    """At the nominal weights no running total ever deviates by 5 messages, over 100,000 draws."""
     assert furthest(NOMINAL, 1, 100_000) < 5
 
 
 @settings(max_examples=60, deadline=None)
 @given(weightings, st.integers(0, 2**32))
 def test_any_weights_stay_within_5(weights: dict[Operation, float], seed: int) -> None:
-    """Whatever the weights, no running total ever strays 5 messages from nominal."""
+    """For any weights, no running total ever deviates by 5 messages from nominal."""
     assert furthest(weights, seed, 2_000) < 5
 
 
 @pytest.mark.parametrize("weights", [(1, 1, 1, 1), (97, 1, 1, 1), (1e6, 1, 0, 0), (1, 3, 0, 0), (0, 0, 0, 1)])
-def test_chosen_weights_over_100_000(weights: tuple[float, ...]) -> None:
+def test_extreme_weights_stay_within_5(weights: tuple[float, ...]) -> None:
     """Even, lopsided and degenerate mixes hold for 100,000 draws as well."""
     assert furthest(dict(zip(Operation, weights, strict=True)), 2, 100_000) < 5
 
@@ -53,20 +53,20 @@ def draws(seed: int, number: int) -> list[Operation]:
 
 
 def test_order_depends_on_the_seed() -> None:
-    """The same seed repeats the order and another one does not."""
+    """The same seed repeats the order; another seed does not."""
     assert draws(1, 200) == draws(1, 200) != draws(2, 200)
 
 
 def test_order_has_no_period() -> None:
-    """The order is no repeating pattern of any length up to 1,000."""
+    """The order does not repeat with any period up to 1,000."""
     order = draws(3, 4000)
     for period in range(1, 1001):
         agreement = sum(a == b for a, b in zip(order, islice(order, period, None), strict=False))
         assert agreement / (len(order) - period) < 0.5
 
 
-def test_the_next_draw_cannot_be_guessed() -> None:
-    """The last four operations tell hardly more about the next one than that READ is half of all."""
+def test_next_draw_is_unpredictable() -> None:
+    """The last four operations predict the next one hardly better than its share does."""
     order = draws(4, 40_000)
     followers: dict[tuple[Operation, ...], Counter[Operation]] = {}
     for at in range(20_000):

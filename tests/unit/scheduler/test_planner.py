@@ -1,4 +1,4 @@
-"""The planner: the bounds are met without overshoot, the mix is exact, keys are sound."""
+"""The planner: bounds are met without overshoot, the mix is exact, keys are valid."""
 
 from collections import Counter
 from random import Random
@@ -45,8 +45,8 @@ def carry_out(messages: list[Message], inventory: Inventory) -> None:
             inventory.deleted(message.key)
 
 
-def test_refills_make_up_what_is_missing() -> None:
-    """An empty bucket needs as many CREATEs as its floor: refills with a due time and a size."""
+def test_refills_fill_empty_bucket_to_minimum() -> None:
+    """An empty bucket gets as many CREATEs as its minimum, marked as refills, with due time and size."""
     plan, _ = planner()
     messages = plan.refills(7.5, room=10_000)
     assert len(messages) == 100
@@ -62,7 +62,7 @@ def test_refills_make_up_what_is_missing() -> None:
 
 
 def test_refills_do_not_overshoot() -> None:
-    """What is on the queue already counts: asked again before anything is done, nothing more is planned."""
+    """Messages already on the queue count: before they are done, no further refills are planned."""
     plan, inventory = planner(40)
     first = plan.refills(0, room=1000)
     assert (len(first), plan.refills(0, room=1000)) == (60, [])
@@ -73,16 +73,16 @@ def test_refills_do_not_overshoot() -> None:
     assert plan.met
 
 
-def test_refills_stay_within_the_room() -> None:
-    """A queue with little room gets as much as fits, and the rest later."""
+def test_refills_respect_queue_room() -> None:
+    """A nearly full queue gets as many refills as fit, and the rest later."""
     plan, _ = planner()
     assert len(plan.refills(0, room=30)) == 30
     assert plan.refills(0, room=0) == plan.refills(0, room=-5) == []
     assert len(plan.refills(0, room=1000)) == 70
 
 
-def test_a_surplus_is_deleted() -> None:
-    """Above the ceiling objects are deleted, each once, down to it."""
+def test_surplus_is_deleted_down_to_maximum() -> None:
+    """Above the maximum, objects are deleted, each once, down to it."""
     plan, inventory = planner(120, most=100)
     assert not plan.met
     messages = plan.refills(0, room=1000)
@@ -94,8 +94,8 @@ def test_a_surplus_is_deleted() -> None:
     assert plan.met
 
 
-def test_a_dead_create_is_planned_again() -> None:
-    """A CREATE that failed for good is missing again."""
+def test_dead_create_is_replaced() -> None:
+    """A CREATE that failed permanently is planned again."""
     plan, inventory = planner(99)
     (message,) = plan.refills(0, room=10)
     inventory.not_created(message.key)
@@ -121,8 +121,8 @@ def test_steady_messages_follow_the_mix() -> None:
     assert all(abs(counts[operation] - 100 * share) < 5 for operation, share in WEIGHTS.items())
 
 
-def test_a_key_is_deleted_once_and_then_left_alone() -> None:
-    """Once its DELETE is planned, no later message names the key."""
+def test_key_of_planned_delete_is_not_used_again() -> None:
+    """Once its DELETE is planned, no later message uses the key."""
     plan, _ = planner(500)
     gone: set[str] = set()
     for message in plan.steady(2000, 0):
@@ -131,8 +131,8 @@ def test_a_key_is_deleted_once_and_then_left_alone() -> None:
             gone.add(message.key)
 
 
-def test_without_objects_the_mix_waits() -> None:
-    """Where no object can be chosen nothing overtakes: CREATEs are bounded, and the mix does not shift."""
+def test_mix_waits_for_available_objects() -> None:
+    """Without an available object no operation overtakes: CREATEs stay bounded and the mix does not shift."""
     plan, inventory = planner()
     messages = [message for tick in range(100) for message in plan.steady(100, tick)]
     assert {message.operation for message in messages} <= {Operation.CREATE}
@@ -147,8 +147,8 @@ def test_without_objects_the_mix_waits() -> None:
     )
 
 
-def test_met_is_about_what_exists_and_what_will() -> None:
-    """The floor counts objects that exist; the ceiling counts those that will."""
+def test_met_compares_existing_with_minimum_and_planned_with_maximum() -> None:
+    """The minimum applies to objects that exist; the maximum to those that will exist."""
     assert planner(100)[0].met
     assert not planner(99)[0].met
     assert planner(1000)[0].met
@@ -156,8 +156,8 @@ def test_met_is_about_what_exists_and_what_will() -> None:
 
 
 @given(st.integers(37, 37_000_000), st.integers(0, 1_000_000), st.integers(0))
-def test_sizes_in_bytes(least: int, spread: int, seed: int) -> None:
-    """Sizes in bytes are whole lines within the bounds, where a line fits between them."""
+def test_byte_bounds_give_whole_lines(least: int, spread: int, seed: int) -> None:
+    """Sizes in bytes become whole lines within the bounds, if a line fits between them."""
     most = least + spread
     size = FileSizes.in_bytes(least, most, Random(seed)).draw() * LINE_BYTES
     assert size <= most
@@ -165,7 +165,7 @@ def test_sizes_in_bytes(least: int, spread: int, seed: int) -> None:
 
 
 def test_sizes_are_uniform() -> None:
-    """Every number of lines between the bounds, both included, is as likely: chi-square, 9 degrees."""
+    """Every number of lines between the bounds is equally likely: chi-square, 9 degrees of freedom."""
     sizes = FileSizes(1, 10, Random(3))
     counts = Counter(sizes.draw() for _ in range(10_000))
     assert set(counts) == set(range(1, 11))
@@ -173,6 +173,6 @@ def test_sizes_are_uniform() -> None:
 
 
 @pytest.mark.parametrize("number", [0, 1, 1000])
-def test_numbers(number: int) -> None:
-    """As many messages as are due are planned while there are objects."""
+def test_all_due_messages_are_planned(number: int) -> None:
+    """While there are objects, as many messages are planned as are due."""
     assert len(planner(1000)[0].steady(number, 0)) == number

@@ -1,4 +1,4 @@
-"""The scheduler at work, on the backends in memory and in virtual time."""
+"""The scheduler service with in-memory backends, in virtual time."""
 
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -43,10 +43,8 @@ def queued(service: InMemory) -> list[Message]:
 
 
 @pytest.mark.parametrize("present", [0, 60, 99])
-async def test_the_bucket_is_filled_to_its_floor_and_no_further(
-    autojump_clock: MockClock, present: int
-) -> None:
-    """What is missing is enqueued once, however long nobody works it off, and no steady mix begins."""
+async def test_bucket_is_filled_exactly_to_minimum(autojump_clock: MockClock, present: int) -> None:
+    """Missing objects are enqueued once, even if no worker runs, and the steady mix does not begin."""
     async with scheduling(stocked(present)) as service:
         await trio.sleep(60)
         messages = queued(service)
@@ -55,8 +53,8 @@ async def test_the_bucket_is_filled_to_its_floor_and_no_further(
         assert service.service.scheduler.phase == "precondition"
 
 
-async def test_a_surplus_is_deleted_first(autojump_clock: MockClock) -> None:
-    """Above the ceiling objects are deleted before the mix begins, none of them outside the prefix."""
+async def test_surplus_is_deleted_before_mix(autojump_clock: MockClock) -> None:
+    """Above the maximum, objects under the prefix are deleted before the mix begins."""
     # At so many a tick the mix, which strays by a few messages, surely deletes more than it creates.
     async with scheduling(stocked(1010), SCHEDULER_MESSAGES_PER_SECOND=1000) as service:
         await trio.sleep(6)
@@ -67,8 +65,8 @@ async def test_a_surplus_is_deleted_first(autojump_clock: MockClock) -> None:
         assert {each.operation for each in later if each.phase is Phase.PRECONDITION} <= {Operation.CREATE}
 
 
-async def test_preconditions_then_the_mix(autojump_clock: MockClock, log_lines: LogLines) -> None:
-    """Once the floor is met it says so, once, and the steady mix begins."""
+async def test_mix_begins_once_preconditions_are_met(autojump_clock: MockClock, log_lines: LogLines) -> None:
+    """Once the minimum is reached, one line says so and the steady mix begins."""
     async with scheduling(stocked(0), workers=True) as service:
         await trio.sleep(5.05)
         assert service.service.scheduler.phase == "steady"
@@ -78,8 +76,8 @@ async def test_preconditions_then_the_mix(autojump_clock: MockClock, log_lines: 
         assert steady in (400, 500)
 
 
-async def test_the_bucket_stays_within_its_bounds(autojump_clock: MockClock) -> None:
-    """Under a mix that shrinks the bucket, refills keep it at its floor and hardly above."""
+async def test_refills_keep_bucket_within_bounds(autojump_clock: MockClock) -> None:
+    """Under a mix that shrinks the bucket, refills keep it at its minimum and hardly above."""
     async with scheduling(stocked(0), workers=True) as service:
         await trio.sleep(5)
         sizes = []
@@ -92,7 +90,7 @@ async def test_the_bucket_stays_within_its_bounds(autojump_clock: MockClock) -> 
         assert created.created - created.steady > 300  # 100 at first, then 5 a second
 
 
-async def test_the_schedule_is_exact(autojump_clock: MockClock) -> None:
+async def test_every_tick_has_its_messages(autojump_clock: MockClock) -> None:
     """In rate mode every tick has its messages, stamped with the tick's own time."""
     async with scheduling(stocked(1000), SCHEDULER_MESSAGES_PER_SECOND=7.5) as service:
         await trio.sleep(40.5)
@@ -100,8 +98,8 @@ async def test_the_schedule_is_exact(autojump_clock: MockClock) -> None:
         assert due == {float(tick): 7 + (tick % 2 == 1) for tick in range(41)}
 
 
-async def test_falling_behind_is_made_good_and_told(autojump_clock: MockClock) -> None:
-    """After an outage all that was due is enqueued under the time it was due, and the lag is reported."""
+async def test_scheduler_catches_up_after_outage(autojump_clock: MockClock) -> None:
+    """After an outage all due messages are enqueued with their due times, and the lag is reported."""
     async with scheduling(
         stocked(1000), SCHEDULER_MESSAGES_PER_SECOND=10, STEADY_STATE_DISTRIBUTION="READ:1"
     ) as service:
@@ -117,8 +115,8 @@ async def test_falling_behind_is_made_good_and_told(autojump_clock: MockClock) -
         assert 29_000 < service.service.metrics.collect_peak_ms("schedule_lag") < 31_000
 
 
-async def test_a_full_queue_gets_no_more(autojump_clock: MockClock, log_lines: LogLines) -> None:
-    """At MAX_QUEUE_LENGTH messages are withheld, counted and mentioned; the queue is never longer."""
+async def test_full_queue_withholds_messages(autojump_clock: MockClock, log_lines: LogLines) -> None:
+    """At MAX_QUEUE_LENGTH messages are withheld, counted and logged; the queue never grows longer."""
     async with scheduling(stocked(500), MAX_QUEUE_LENGTH=150, SCHEDULER_MESSAGES_PER_SECOND=100) as service:
         await trio.sleep(10.5)
         assert len(service.redis.queue) == 150
@@ -131,16 +129,16 @@ async def test_a_full_queue_gets_no_more(autojump_clock: MockClock, log_lines: L
         assert len(service.redis.queue) == 150
 
 
-async def test_preconditions_respect_a_full_queue(autojump_clock: MockClock, log_lines: LogLines) -> None:
-    """Refills too stop at MAX_QUEUE_LENGTH, and it is said."""
+async def test_full_queue_stops_refills(autojump_clock: MockClock, log_lines: LogLines) -> None:
+    """Refills too stop at MAX_QUEUE_LENGTH, with a log line."""
     async with scheduling(stocked(0), MAX_QUEUE_LENGTH=40) as service:
         await trio.sleep(10)
         assert len(service.redis.queue) == 40
     assert log_lines.of("messages_withheld")[0]["max_queue_length"] == 40
 
 
-async def test_delayed_and_dead_messages_take_up_room(autojump_clock: MockClock) -> None:
-    """Whatever Redis has to keep counts: an S3 that fails for hours does not fill it with dead letters."""
+async def test_delayed_and_dead_messages_count_towards_limit(autojump_clock: MockClock) -> None:
+    """Delayed and dead messages count, so that hours of S3 failures do not fill Redis."""
     async with scheduling(stocked(500), MAX_QUEUE_LENGTH=150) as service:
         for _ in range(60):
             service.redis.dead.append(b"dead")
@@ -149,8 +147,8 @@ async def test_delayed_and_dead_messages_take_up_room(autojump_clock: MockClock)
         assert len(service.redis.queue) == 30
 
 
-async def test_saturate_mode_keeps_the_queue_filled(autojump_clock: MockClock) -> None:
-    """The queue is brought to its target, kept there, never above; nothing of it is withheld."""
+async def test_saturate_mode_keeps_queue_at_target(autojump_clock: MockClock) -> None:
+    """The queue is filled to its target and never above; no message counts as withheld."""
     async with scheduling(
         stocked(500), SCHEDULER_MODE="saturate", SCHEDULER_TARGET_QUEUE_LENGTH=50
     ) as service:
@@ -163,8 +161,10 @@ async def test_saturate_mode_keeps_the_queue_filled(autojump_clock: MockClock) -
             assert len(service.redis.queue) == 50
 
 
-async def test_saturate_mode_stays_below_the_limit(autojump_clock: MockClock, log_lines: LogLines) -> None:
-    """A target above MAX_QUEUE_LENGTH is not reached, and it is said."""
+async def test_saturate_mode_respects_max_queue_length(
+    autojump_clock: MockClock, log_lines: LogLines
+) -> None:
+    """A target above MAX_QUEUE_LENGTH is not reached, and a log line says so."""
     async with scheduling(
         stocked(500), SCHEDULER_MODE="saturate", SCHEDULER_TARGET_QUEUE_LENGTH=500, MAX_QUEUE_LENGTH=70
     ) as service:
@@ -173,8 +173,8 @@ async def test_saturate_mode_stays_below_the_limit(autojump_clock: MockClock, lo
     assert log_lines.of("messages_withheld")[0]["max_queue_length"] == 70
 
 
-async def test_it_waits_for_the_first_list(autojump_clock: MockClock, log_lines: LogLines) -> None:
-    """Nothing is scheduled before the bucket could be listed; each failure is told and tried again."""
+async def test_scheduler_waits_for_first_list(autojump_clock: MockClock, log_lines: LogLines) -> None:
+    """Nothing is scheduled before the first successful LIST; each failure is logged and retried."""
     bucket = stocked(150)
     bucket.break_down(Fault.UNREACHABLE, affects=lambda kind, _: kind == "LIST")
     async with scheduling(bucket) as service:
@@ -188,8 +188,8 @@ async def test_it_waits_for_the_first_list(autojump_clock: MockClock, log_lines:
         assert service.service.scheduler.phase == "steady"
 
 
-async def test_a_failing_list_does_not_stop_the_schedule(autojump_clock: MockClock) -> None:
-    """While later LISTs fail the schedule goes on, and the inventory is reconciled when they work again."""
+async def test_failing_list_does_not_stop_schedule(autojump_clock: MockClock) -> None:
+    """While later LISTs fail, scheduling continues; the inventory is reconciled once they work again."""
     bucket = stocked(500)
     async with scheduling(
         bucket, SCHEDULER_MESSAGES_PER_SECOND=10, STEADY_STATE_DISTRIBUTION="READ:1"
@@ -205,8 +205,8 @@ async def test_a_failing_list_does_not_stop_the_schedule(autojump_clock: MockClo
         assert service.service.inventory.objects == 501
 
 
-async def test_a_long_list_may_have_a_twentieth_of_the_time(autojump_clock: MockClock) -> None:
-    """Where a LIST takes 20 s, the next one begins 400 s later, not INVENTORY_RECONCILE_SECONDS."""
+async def test_slow_list_takes_at_most_a_twentieth_of_the_time(autojump_clock: MockClock) -> None:
+    """If a LIST takes 20 s, the next one begins 400 s later, not INVENTORY_RECONCILE_SECONDS."""
     async with scheduling(
         stocked(100), INVENTORY_RECONCILE_SECONDS=60, STEADY_STATE_DISTRIBUTION="READ:1"
     ) as service:
@@ -219,8 +219,8 @@ async def test_a_long_list_may_have_a_twentieth_of_the_time(autojump_clock: Mock
         assert service.bucket.requests["LIST"] == before + 2
 
 
-async def test_the_inventory_is_reconciled_periodically(autojump_clock: MockClock) -> None:
-    """What strangers put or removed is known after the next LIST."""
+async def test_inventory_is_reconciled_periodically(autojump_clock: MockClock) -> None:
+    """Objects that others added or removed are known after the next LIST."""
     bucket = stocked(200)
     async with scheduling(bucket, STEADY_STATE_DISTRIBUTION="READ:1") as service:
         await trio.sleep(30)
@@ -231,8 +231,8 @@ async def test_the_inventory_is_reconciled_periodically(autojump_clock: MockCloc
         assert service.service.inventory.objects == 151
 
 
-async def test_the_bucket_is_looked_at_when_nothing_is_left(autojump_clock: MockClock) -> None:
-    """Without an object to choose a LIST comes early, though not at once again and again."""
+async def test_empty_inventory_triggers_early_list(autojump_clock: MockClock) -> None:
+    """Without an available object a LIST comes early, but not again and again."""
     bucket = stocked(100)
     async with scheduling(
         bucket, STEADY_STATE_DISTRIBUTION="DELETE:1", PRECONDITION_MIN_OBJECTS=1
@@ -248,8 +248,8 @@ async def test_the_bucket_is_looked_at_when_nothing_is_left(autojump_clock: Mock
         assert bucket.requests["LIST"] <= 13
 
 
-async def test_plans_end_with_the_queue(autojump_clock: MockClock) -> None:
-    """What another process worked off is known to be done a few seconds after nothing is queued any more."""
+async def test_drained_queue_completes_pending_operations(autojump_clock: MockClock) -> None:
+    """A few seconds after the queue has drained, messages of another process count as completed."""
     async with scheduling(
         stocked(0), PRECONDITION_MIN_OBJECTS=20, SCHEDULER_MESSAGES_PER_SECOND=1
     ) as service:
@@ -263,8 +263,8 @@ async def test_plans_end_with_the_queue(autojump_clock: MockClock) -> None:
         assert service.service.scheduler.phase == "steady"
 
 
-async def test_a_large_batch_goes_in_parts(autojump_clock: MockClock) -> None:
-    """A tick of 2,500 messages is three calls of at most 1,000 elements."""
+async def test_large_batch_is_split(autojump_clock: MockClock) -> None:
+    """A tick of 2,500 messages takes three calls of at most 1,000 elements."""
     async with scheduling(stocked(1000), SCHEDULER_MESSAGES_PER_SECOND=2500) as service:
         await trio.sleep(0.5)
         enqueued = service.service.metrics.redis["enqueue"]
@@ -273,7 +273,7 @@ async def test_a_large_batch_goes_in_parts(autojump_clock: MockClock) -> None:
         assert 3 <= enqueued.count <= 5
 
 
-async def test_started_means_listed(autojump_clock: MockClock) -> None:
+async def test_start_returns_after_first_list(autojump_clock: MockClock) -> None:
     """`nursery.start` returns once the objects are known."""
     service = await build_in_memory(settings(), bucket=stocked(120))
     async with trio.open_nursery() as nursery:
@@ -282,8 +282,8 @@ async def test_started_means_listed(autojump_clock: MockClock) -> None:
         nursery.cancel_scope.cancel()
 
 
-async def test_results_of_jobs_are_not_load_objects(autojump_clock: MockClock) -> None:
-    """What the job service keeps under the prefix is neither read, changed nor deleted by the load."""
+async def test_job_results_are_not_load_objects(autojump_clock: MockClock) -> None:
+    """The load neither reads, changes nor deletes the job service's objects under the prefix."""
     bucket = stocked(120)
     bucket.objects |= {f"loadtest/jobs/{name}": b"00" for name in ("results/1", "archive/2")}
     service = await build_in_memory(settings(), bucket=bucket)

@@ -1,4 +1,4 @@
-"""The acknowledger: completions reach Redis in batches, each once, and none is forgotten on the way."""
+"""The acknowledger: completions reach Redis in batches, each once, and none is lost."""
 
 from collections.abc import Sequence
 
@@ -14,7 +14,7 @@ from loadtest_trio.worker.completion import Completion
 
 @attrs.define
 class Queue:
-    """Takes settlements, as slowly as told, and holds some for stale."""
+    """Accepts settlements after a configured delay, and reports some as stale."""
 
     seconds: float = 0.0
     stale: set[str] = attrs.field(factory=set)
@@ -46,8 +46,8 @@ class Told:
         self.results.append((end.delivery.token, counted))
 
 
-async def test_results_are_gathered(autojump_clock: MockClock) -> None:
-    """What comes in within a few milliseconds goes out in one call, in order."""
+async def test_completions_are_batched(autojump_clock: MockClock) -> None:
+    """Completions within a few milliseconds are settled in one call, in order."""
     queue, told = Queue(), Told()
     acknowledger = Acknowledger(queue, told)
     async with trio.open_nursery() as nursery:
@@ -61,8 +61,8 @@ async def test_results_are_gathered(autojump_clock: MockClock) -> None:
         nursery.cancel_scope.cancel()
 
 
-async def test_many_results_do_not_wait(autojump_clock: MockClock) -> None:
-    """A full batch goes out at once; a batch is bounded."""
+async def test_full_batch_is_settled_at_once(autojump_clock: MockClock) -> None:
+    """A full batch is settled without a pause; its size is bounded."""
     queue = Queue()
     acknowledger = Acknowledger(queue, Told())
     async with trio.open_nursery() as nursery:
@@ -79,8 +79,8 @@ async def test_many_results_do_not_wait(autojump_clock: MockClock) -> None:
         nursery.cancel_scope.cancel()
 
 
-async def test_what_comes_during_a_call_goes_with_the_next(autojump_clock: MockClock) -> None:
-    """While a call is under way results gather, and nothing is settled twice."""
+async def test_completions_during_a_call_join_next_batch(autojump_clock: MockClock) -> None:
+    """During a call completions gather, and nothing is settled twice."""
     queue, told = Queue(seconds=5), Told()
     acknowledger = Acknowledger(queue, told)
     async with trio.open_nursery() as nursery:
@@ -94,8 +94,8 @@ async def test_what_comes_during_a_call_goes_with_the_next(autojump_clock: MockC
         nursery.cancel_scope.cancel()
 
 
-async def test_it_keeps_up_with_slow_calls(autojump_clock: MockClock) -> None:
-    """Where a call takes as long as 100 results do, calls grow, and what is pending does not."""
+async def test_batches_grow_with_slow_calls(autojump_clock: MockClock) -> None:
+    """If a call takes as long as 100 completions, batches grow instead of the backlog."""
     queue, waiting = Queue(seconds=0.1), list[int]()
     acknowledger = Acknowledger(queue, Told())
     async with trio.open_nursery() as nursery:
@@ -108,8 +108,8 @@ async def test_it_keeps_up_with_slow_calls(autojump_clock: MockClock) -> None:
     assert max(waiting) < 300
 
 
-async def test_stale_ones_are_told() -> None:
-    """The caller hears of each result whether it counted."""
+async def test_stale_settlements_are_reported() -> None:
+    """The callback learns for each completion whether it counted."""
     told = Told()
     acknowledger = Acknowledger(Queue(stale={"1"}), told)
     for number in range(3):
@@ -119,8 +119,8 @@ async def test_stale_ones_are_told() -> None:
 
 
 @pytest.mark.parametrize("cut_off_at", [0.005, 0.5, 2.0])
-async def test_a_call_that_is_cut_off_is_made_up_for(autojump_clock: MockClock, cut_off_at: float) -> None:
-    """Whenever the task is cancelled, a flush afterwards settles what was not told of, in order, once."""
+async def test_flush_settles_batch_of_cancelled_call(autojump_clock: MockClock, cut_off_at: float) -> None:
+    """Whenever the task is cancelled, a later flush settles the rest, in order, once."""
     queue, told = Queue(seconds=1), Told()
     acknowledger = Acknowledger(queue, told)
     with trio.move_on_after(cut_off_at):
@@ -138,8 +138,8 @@ async def test_a_call_that_is_cut_off_is_made_up_for(autojump_clock: MockClock, 
     assert told.results == [(str(number), True) for number in range(4)]
 
 
-async def test_a_failing_call_loses_nothing() -> None:
-    """When Redis refuses, the error comes out and the results are still pending."""
+async def test_failing_call_keeps_completions_pending() -> None:
+    """If Redis refuses, the error is raised and the completions stay pending."""
     queue, told = Queue(error=RuntimeError("no")), Told()
     acknowledger = Acknowledger(queue, told)
     acknowledger.put(finished(0))

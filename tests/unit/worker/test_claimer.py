@@ -1,4 +1,4 @@
-"""The claimer: claims no more than is free, hands out in order, and knows what nobody started."""
+"""The claimer: claims no more than the workers need, keeps order, and returns what was not started."""
 
 import attrs
 import orjson
@@ -22,7 +22,7 @@ async def _nothing(message: Message) -> None:
 
 @attrs.define
 class Bench:
-    """A claimer, what it claims from, and the worker's end of its channel."""
+    """A claimer with its queue and the worker's end of its channel."""
 
     concurrency: int
     redis: MemoryRedis = attrs.field(factory=MemoryRedis)
@@ -63,8 +63,8 @@ def ids(taken: list[Claimed]) -> list[str]:
     return [each.message.id for each in taken]
 
 
-async def test_it_claims_no_more_than_it_may(autojump_clock: MockClock) -> None:
-    """With nobody free, at most one batch is claimed, and a batch is no larger than the number of workers."""
+async def test_idle_claims_are_bounded_by_one_batch(autojump_clock: MockClock) -> None:
+    """Without free workers at most one batch is claimed, no larger than the number of workers."""
     bench = Bench(concurrency=4)
     bench.push(*(f"k{i}" for i in range(20)))
     send, receive = trio.open_memory_channel[Claimed](0)
@@ -76,7 +76,7 @@ async def test_it_claims_no_more_than_it_may(autojump_clock: MockClock) -> None:
 
 
 async def test_messages_go_out_in_order(autojump_clock: MockClock) -> None:
-    """Free workers get the messages in the order of the queue."""
+    """Free workers get the messages in queue order."""
     bench, taken = Bench(concurrency=3), list[Claimed]()
     bench.push(*(f"k{i}" for i in range(50)))
     send, receive = trio.open_memory_channel[Claimed](0)
@@ -89,8 +89,8 @@ async def test_messages_go_out_in_order(autojump_clock: MockClock) -> None:
     assert bench.claimer.unstarted() == []
 
 
-async def test_all_who_wait_are_served_in_one_step(autojump_clock: MockClock) -> None:
-    """When the first of the waiting workers runs, every one of them has its message."""
+async def test_all_waiting_workers_are_served_in_one_step(autojump_clock: MockClock) -> None:
+    """When the first waiting worker runs, every waiting worker has its message."""
     bench, taken, left = Bench(concurrency=4), list[Claimed](), list[str]()
     bench.push("a", "b", "c", "d")
     send, receive = trio.open_memory_channel[Claimed](0)
@@ -110,8 +110,8 @@ async def test_all_who_wait_are_served_in_one_step(autojump_clock: MockClock) ->
     assert left == []
 
 
-async def test_what_nobody_started_is_known(autojump_clock: MockClock) -> None:
-    """Cancelled, it names what is claimed and not taken; released, it waits in its old order."""
+async def test_unstarted_messages_are_returned_in_order(autojump_clock: MockClock) -> None:
+    """After cancellation the claimer names the messages not taken; released, they keep their order."""
     bench = Bench(concurrency=5)
     bench.push("a", "b", "a", "c", "a", "d")
     send, receive = trio.open_memory_channel[Claimed](0)
@@ -129,8 +129,8 @@ async def test_what_nobody_started_is_known(autojump_clock: MockClock) -> None:
     assert bench.claimer.unstarted() == []
 
 
-async def test_waiting_behind_a_key_takes_room(autojump_clock: MockClock) -> None:
-    """While a batch waits for a busy key nothing is claimed, so two batches at most are not started."""
+async def test_batch_waiting_for_key_stops_claims(autojump_clock: MockClock) -> None:
+    """While a batch waits for a busy key nothing is claimed, so at most two batches are not started."""
     bench = Bench(concurrency=4)
     bench.push(*["hot"] * 30)
     send, receive = trio.open_memory_channel[Claimed](0)
@@ -144,8 +144,8 @@ async def test_waiting_behind_a_key_takes_room(autojump_clock: MockClock) -> Non
         nursery.cancel_scope.cancel()
 
 
-async def test_busy_key_does_not_stop_the_claims_for_others(autojump_clock: MockClock) -> None:
-    """What waits long behind one key is handed back in order, and the others' messages are claimed."""
+async def test_slow_key_does_not_stop_claims_for_others(autojump_clock: MockClock) -> None:
+    """Messages that wait long behind one key are handed back in order, and others are claimed."""
     bench, taken = Bench(concurrency=4), list[Claimed]()
     bench.push(*["hot"] * 30, "other")
     send, receive = trio.open_memory_channel[Claimed](0)
@@ -160,8 +160,8 @@ async def test_busy_key_does_not_stop_the_claims_for_others(autojump_clock: Mock
     assert bench.key_order.waiting + len(bench.deferred) == 29
 
 
-async def test_garbage_is_refused_and_passed_over(autojump_clock: MockClock) -> None:
-    """An element that is no message is handed to `refuse` with its reason, and stops nobody."""
+async def test_malformed_element_is_refused_and_skipped(autojump_clock: MockClock) -> None:
+    """A malformed element is passed to `refuse` with the reason, and blocks nothing."""
     bench = Bench(concurrency=10)
     bench.push("a")
     for garbage in (b"", b"\xff", b"{}", b'{"id": 1}'):
@@ -176,8 +176,8 @@ async def test_garbage_is_refused_and_passed_over(autojump_clock: MockClock) -> 
     assert all(reason.startswith("not a message: ") for _, reason in bench.refused)
 
 
-async def test_an_empty_queue_is_not_hammered(autojump_clock: MockClock) -> None:
-    """On an empty queue it looks about 20 times a second, and a message is seen within a twentieth of one."""
+async def test_empty_queue_is_polled_twenty_times_a_second(autojump_clock: MockClock) -> None:
+    """An empty queue is polled about 20 times per second, so a message is seen within 50 ms."""
     seen: list[str] = []
     bench = Bench(concurrency=10)
     bench.queue = MemoryQueue(bench.redis, observe=lambda kind, *_: seen.append(kind))
@@ -196,7 +196,7 @@ async def test_an_empty_queue_is_not_hammered(autojump_clock: MockClock) -> None
 
 
 async def test_unknown_operation_is_refused_with_the_reason(autojump_clock: MockClock) -> None:
-    """A message that no handler takes, or that lacks the key it needs, is refused and named."""
+    """A message that no handler accepts, or without a required key, is refused with the reason."""
     bench = Bench(concurrency=10)
     bench.redis.push(orjson.dumps({"id": "1", "operation": "FLY", "key": "k"}))
     bench.redis.push(orjson.dumps({"id": "2", "operation": "READ"}))

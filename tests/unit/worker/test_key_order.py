@@ -1,4 +1,4 @@
-"""KeyOrder: one at a time for each key, in order, nothing kept for keys that are free."""
+"""KeyOrder: one item at a time per key, in order; nothing is kept for free keys."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 from loadtest_trio.worker.key_order import KeyOrder
 
 
-def test_a_free_key_is_entered_at_once() -> None:
-    """The first item of a key may be worked on; the next one waits, whatever other keys do."""
+def test_free_key_is_entered_at_once() -> None:
+    """The first item of a key can be processed at once; the next one waits, regardless of other keys."""
     lanes = KeyOrder[int](lambda: 0.0)
     assert lanes.enter("a", 1)
     assert lanes.enter("b", 2)
@@ -18,8 +18,8 @@ def test_a_free_key_is_entered_at_once() -> None:
     assert lanes.enter("a", 4)
 
 
-def test_abandon_returns_who_waits() -> None:
-    """Abandoned are those who waited; those at work still leave, and their lane closes behind them."""
+def test_abandon_returns_waiting_items() -> None:
+    """Waiting items are abandoned; current items still leave, and their lanes are removed."""
     lanes = KeyOrder[int](lambda: 0.0)
     for item in (1, 2, 3):
         lanes.enter("a", item)
@@ -31,8 +31,8 @@ def test_abandon_returns_who_waits() -> None:
     assert lanes.enter("a", 5)
 
 
-def test_only_what_waits_behind_long_work_is_abandoned() -> None:
-    """The time of a key's present item counts, not that of those before it."""
+def test_abandon_considers_only_the_current_item() -> None:
+    """The duration of a key's current item counts, not that of earlier ones."""
     now = 0.0
     lanes = KeyOrder[int](lambda: now)
     for key, item in (("slow", 1), ("slow", 2), ("quick", 3), ("quick", 4), ("quick", 5)):
@@ -47,8 +47,8 @@ def test_only_what_waits_behind_long_work_is_abandoned() -> None:
 
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.booleans()), max_size=60))
-def test_any_history(steps: list[tuple[str, bool]]) -> None:
-    """In any history items of a key are handed out singly, in order, and each once."""
+def test_items_of_a_key_are_handed_out_once_and_in_order(steps: list[tuple[str, bool]]) -> None:
+    """In any history the items of a key are handed out one at a time, in order, each once."""
     lanes, entered, left = (
         KeyOrder[int](lambda: 0.0),
         {key: [0] * 0 for key in "abc"},

@@ -1,4 +1,4 @@
-"""The limiter finds the knee of a service whose behaviour is known, and follows it when it moves."""
+"""The limiter finds the knee of a simulated service and follows it when it moves."""
 
 from random import Random
 
@@ -48,8 +48,8 @@ def settled(limiter: ConcurrencyLimiter, resource: Resource, windows: int = 200)
 
 @pytest.mark.parametrize("start", [1, 10, 400])
 @pytest.mark.parametrize("noise", [0.0, 0.15])
-def test_it_finds_the_knee(start: int, noise: float) -> None:
-    """From below and from above: nearly all that can be done, without a crowd that only waits."""
+def test_limiter_finds_the_knee(start: int, noise: float) -> None:
+    """From below and from above it reaches nearly full throughput without many queued workers."""
     resource = Resource(base=0.04, capacity=500, noise=noise)
     limits = settled(ConcurrencyLimiter(start), resource)
     typical = sorted(limits)[len(limits) // 2]
@@ -57,8 +57,8 @@ def test_it_finds_the_knee(start: int, noise: float) -> None:
     assert typical <= 2.2 * resource.knee
 
 
-def test_it_follows_a_knee_that_moves() -> None:
-    """A backend that becomes slower needs more workers, one that loses capacity needs fewer."""
+def test_limiter_follows_a_moving_knee() -> None:
+    """A slower backend needs more workers; one that loses capacity needs fewer."""
     limiter = ConcurrencyLimiter(10)
     quick, slow, weak = Resource(0.04, 500), Resource(0.16, 500), Resource(0.04, 100)
     settled(limiter, quick)
@@ -68,20 +68,20 @@ def test_it_follows_a_knee_that_moves() -> None:
     assert sorted(weaker)[30] <= 4 * weak.knee + 10
 
 
-def test_idle_workers_teach_nothing() -> None:
-    """Where less is offered than workers could do, their number does not grow."""
+def test_limit_does_not_grow_with_idle_workers() -> None:
+    """If less is offered than the workers could do, their number does not grow."""
     assert max(settled(ConcurrencyLimiter(20), Resource(0.04, 500, offered=50))) <= 20
 
 
-def test_a_pause_is_not_judged() -> None:
-    """A window with hardly any work, or none, changes nothing."""
+def test_nearly_empty_window_changes_nothing() -> None:
+    """A window with little or no work leaves the limit unchanged."""
     limiter = ConcurrencyLimiter(20)
     for window in (Window(1, 0, 0), Window(1, 3, 30)):
         assert limiter.observe(window) == 20
 
 
-def test_throttling_cuts_at_once() -> None:
-    """A backend that says "too many" is believed, again and again, down to the least."""
+def test_throttling_cuts_limit_at_once() -> None:
+    """Each window with throttling cuts the limit, down to the minimum."""
     limiter = ConcurrencyLimiter(100, least=2)
     assert limiter.observe(Window(1, 500, 50, throttled=1)) == 70
     for _ in range(30):
@@ -89,7 +89,7 @@ def test_throttling_cuts_at_once() -> None:
     assert limiter.limit == 2
 
 
-def test_the_bounds_hold() -> None:
-    """However much there is to gain, never more than the most."""
+def test_limit_never_exceeds_maximum() -> None:
+    """However much throughput there is to gain, the limit stays at its maximum."""
     limits = settled(ConcurrencyLimiter(10, most=30), Resource(1.0, 10_000))
     assert max(limits) == 30

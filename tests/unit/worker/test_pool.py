@@ -1,4 +1,4 @@
-"""The pool: its size changes while it runs, and no work is cut short or lost for it."""
+"""The pool: its size changes while it runs, without interrupting or losing work."""
 
 import trio
 from trio.testing import MockClock
@@ -22,8 +22,8 @@ class Desk:
         self.done.append(number)
 
 
-async def test_it_grows_and_shrinks_under_load(autojump_clock: MockClock) -> None:
-    """More workers take part at once; fewer, after what the others have in hand; nothing is lost."""
+async def test_pool_resizes_under_load_without_loss(autojump_clock: MockClock) -> None:
+    """New workers start at once; surplus ones end after their current work; nothing is lost."""
     desk = Desk()
     pool = WorkerPool(desk.handle, 2)
     send, receive = trio.open_memory_channel[int](1000)
@@ -46,8 +46,8 @@ async def test_it_grows_and_shrinks_under_load(autojump_clock: MockClock) -> Non
     assert sorted(desk.done) == list(range(100))
 
 
-async def test_a_size_set_before_and_after_is_kept(autojump_clock: MockClock) -> None:
-    """Before it opens a size is remembered; after it closed no worker starts."""
+async def test_resize_before_open_and_after_close(autojump_clock: MockClock) -> None:
+    """A size set before `open` is used; after `close` no worker starts."""
     desk = Desk()
     pool = WorkerPool(desk.handle, 1)
     pool.resize(4)

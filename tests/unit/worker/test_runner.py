@@ -1,4 +1,4 @@
-"""One message's attempts: what is done, missed, retried, given up, and what is nobody's fault."""
+"""The attempts at one message: processed, missed, retried, dead, or excused by an outage."""
 
 from collections.abc import Callable
 from random import Random
@@ -76,16 +76,16 @@ class Script:
         return await self.runner().run(claimed(message, self.handle, max_retries))
 
 
-async def test_done_at_once() -> None:
-    """Without a failure there is one attempt, nothing to tell and nothing to wait for."""
+async def test_success_needs_one_attempt() -> None:
+    """Without a failure there is one attempt, no report and no wait."""
     script = Script([])
     result = await script.run(MESSAGE)
     assert (result.outcome, result.attempts, result.error) == (Outcome.PROCESSED, 1, None)
     assert (script.told, script.slept) == ([], [])
 
 
-async def test_a_miss_is_no_failure() -> None:
-    """An object that is gone is missed, at once, and nobody is told of a failure."""
+async def test_missing_object_is_not_a_failure() -> None:
+    """A missing object ends the message as missed at once, without a failure report."""
     script = Script([ObjectMissingError("gone")])
     result = await script.run(MESSAGE)
     assert (result.outcome, result.attempts, script.told) == (Outcome.MISSED, 1, [])
@@ -102,8 +102,8 @@ TRANSIENT = [
 
 
 @pytest.mark.parametrize("error", TRANSIENT, ids=lambda error: type(error).__name__)
-async def test_a_transient_fault_is_tried_again(error: LoadtestError) -> None:
-    """After transient faults the same worker tries again, having told of each and waited a little."""
+async def test_transient_error_is_retried_in_place(error: LoadtestError) -> None:
+    """After a transient error the same worker reports it, waits briefly and tries again."""
     script = Script([error] * 3)
     result = await script.run(MESSAGE)
     assert (result.outcome, script.calls) == (Outcome.PROCESSED, 4)
@@ -113,8 +113,8 @@ async def test_a_transient_fault_is_tried_again(error: LoadtestError) -> None:
 
 
 @pytest.mark.parametrize("error", TRANSIENT[:5], ids=lambda error: type(error).__name__)
-async def test_a_fault_that_stays_goes_back_to_the_queue(error: LoadtestError) -> None:
-    """After four attempts the message waits on the queue, longer each time it does so."""
+async def test_persistent_error_returns_message_to_queue(error: LoadtestError) -> None:
+    """After four attempts the message waits on the queue, longer each time."""
     for retries in range(3):
         script = Script([error] * 10)
         message = attrs.evolve(MESSAGE, retries=retries, attempts=4 * retries)
@@ -125,8 +125,8 @@ async def test_a_fault_that_stays_goes_back_to_the_queue(error: LoadtestError) -
         assert 0 <= result.delay <= PUT_BACK.ceiling(retries + 1)
 
 
-async def test_retries_end() -> None:
-    """A message that was put back as often as is allowed is dead after its next four attempts."""
+async def test_message_out_of_retries_is_dead() -> None:
+    """After the maximum number of retries, the next four failed attempts make a message dead."""
     script = Script([S3ServerError("x")] * 10)
     result = await script.run(attrs.evolve(MESSAGE, retries=2, attempts=8), max_retries=2)
     assert (result.outcome, result.attempts) == (Outcome.DEAD, 12)
@@ -139,8 +139,8 @@ async def test_retries_end() -> None:
     [ObjectTooLargeError("x"), S3RejectedError("x"), MalformedMessageError("x"), LoadtestError("x")],
     ids=repr,
 )
-async def test_a_permanent_fault_is_not_tried_again(error: LoadtestError) -> None:
-    """What will not change is given up after one attempt."""
+async def test_permanent_error_is_not_retried(error: LoadtestError) -> None:
+    """A permanent error ends the message after one attempt."""
     script = Script([error])
     result = await script.run(MESSAGE)
     assert (result.outcome, result.attempts, result.error) == (Outcome.DEAD, 1, error)
@@ -150,23 +150,23 @@ async def test_a_permanent_fault_is_not_tried_again(error: LoadtestError) -> Non
 @pytest.mark.parametrize(
     "surprise", [RuntimeError("boom"), ValueError("bad key"), KeyError("k"), RecursionError()]
 )
-async def test_a_surprise_ends_one_message_only(surprise: Exception) -> None:
-    """Any other exception of the work becomes the end of its message, with its name in the reason."""
+async def test_unexpected_exception_ends_only_its_message(surprise: Exception) -> None:
+    """Any other exception of a handler ends its message, with its name in the reason."""
     result = await Script([surprise]).run(MESSAGE)
     assert result.outcome is Outcome.DEAD
     assert type(surprise).__name__ in str(result.error)
 
 
-async def test_an_outage_is_not_the_messages_fault() -> None:
-    """While S3 answers nobody attempts are free: the message is not dead, whatever its retries."""
+async def test_attempts_during_outage_are_free() -> None:
+    """During an S3 outage attempts are free: the message does not die, whatever its retries."""
     script = Script([S3UnreachableError("x")] * 50, out_since=lambda: -1.0)
     result = await script.run(MESSAGE, max_retries=0)
     assert (result.outcome, result.attempts, script.calls) == (Outcome.PROCESSED, 1, 51)
     assert max(script.slept) <= IN_PLACE.cap
 
 
-async def test_a_long_outage_lets_others_be_tried() -> None:
-    """After many free attempts the message waits on the queue, at no cost; so it goes on for ever."""
+async def test_long_outage_returns_message_to_queue_for_free() -> None:
+    """After many free attempts the message returns to the queue without using up a retry, indefinitely."""
     script = Script([S3UnreachableError("x")] * 500, out_since=lambda: -1.0)
     result = await script.run(attrs.evolve(MESSAGE, attempts=2), max_retries=0)
     assert (result.outcome, script.calls) == (Outcome.RETRY, MOST_IN_PLACE)
@@ -178,23 +178,23 @@ async def test_a_long_outage_lets_others_be_tried() -> None:
     [S3BrokenResponseError("x"), S3DeniedError("x"), S3CredentialsError("x"), BucketMissingError("x")],
     ids=repr,
 )
-async def test_every_condition_of_s3_as_a_whole_excuses(error: LoadtestError) -> None:
-    """Denials and broken responses are free as well while they concern everything."""
+async def test_every_outage_symptom_is_free(error: LoadtestError) -> None:
+    """Denials and broken responses are free too while they affect the whole of S3."""
     script = Script([error] * 50, out_since=lambda: -1.0)
     result = await script.run(MESSAGE, max_retries=0)
     assert (result.outcome, result.attempts, script.calls) == (Outcome.PROCESSED, 1, 51)
 
 
 @pytest.mark.parametrize("error", [S3BrokenResponseError("x"), S3DeniedError("x")], ids=repr)
-async def test_fault_of_one_object_ends_on_the_dead_list(error: LoadtestError) -> None:
-    """While S3 serves others, a message whose requests are denied or break off uses up its attempts."""
+async def test_error_of_a_single_object_is_not_free(error: LoadtestError) -> None:
+    """While S3 serves other objects, denied or broken requests use up the message's attempts."""
     script = Script([error] * 50)
     result = await script.run(attrs.evolve(MESSAGE, retries=1, attempts=4), max_retries=1)
     assert (result.outcome, result.attempts, result.error) == (Outcome.DEAD, 8, error)
 
 
 async def test_short_retry_after_is_waited_for_in_place() -> None:
-    """S3 is not asked again before the time that it names."""
+    """The next request waits at least as long as S3 asks."""
     error = S3ThrottledError("x")
     error.retry_after = 3.0
     script = Script([error] * 2)
@@ -203,8 +203,8 @@ async def test_short_retry_after_is_waited_for_in_place() -> None:
     assert all(3.0 <= seconds <= 3.0 + IN_PLACE.cap for seconds in script.slept)
 
 
-async def test_long_retry_after_does_not_hold_the_worker() -> None:
-    """A message that has to wait long does so on the queue, and at least as long as S3 asks."""
+async def test_long_retry_after_waits_on_queue() -> None:
+    """A message that has to wait long does so on the queue, at least as long as S3 asks."""
     error = S3ThrottledError("x")
     error.retry_after = 120.0
     script = Script([error] * 9)
@@ -213,16 +213,16 @@ async def test_long_retry_after_does_not_hold_the_worker() -> None:
     assert result.delay >= 120.0
 
 
-async def test_the_attempt_that_makes_an_outage_known_counts() -> None:
-    """It may be the message itself that breaks its requests; only what follows is excused."""
+async def test_attempt_that_reveals_outage_counts() -> None:
+    """The message itself may break its requests; only later attempts are free."""
     script = Script([S3UnreachableError("x")] * 500)
     script.out_since = lambda: 0.0
     result = await script.run(MESSAGE, max_retries=0)
     assert (result.outcome, result.retries, result.attempts) == (Outcome.RETRY, 0, 1)
 
 
-async def test_a_message_that_breaks_every_request_ends() -> None:
-    """S3 answers the others all the while, so each failure begins an outage anew, and each one counts."""
+async def test_poison_message_ends_while_s3_serves_others() -> None:
+    """S3 serves others meanwhile, so each failure begins a new outage and each attempt counts."""
     script = Script([S3UnreachableError("x")] * 500)
     script.out_since = lambda: script.now
     deliveries, message = 0, MESSAGE
@@ -232,8 +232,8 @@ async def test_a_message_that_breaks_every_request_ends() -> None:
     assert (result.outcome, deliveries, result.attempts, script.calls) == (Outcome.DEAD, 2, 12, 12)
 
 
-async def test_alone_too_it_ends() -> None:
-    """Where nobody else is there whom S3 could answer, each delivery costs one attempt: it ends later."""
+async def test_poison_message_ends_without_other_traffic() -> None:
+    """Without other traffic each delivery costs one attempt, so the message ends later."""
     deliveries, message = 0, MESSAGE
     while True:
         script = Script([S3UnreachableError("x")] * 500, out_since=lambda: 0.0)
@@ -245,20 +245,20 @@ async def test_alone_too_it_ends() -> None:
     assert deliveries == 2 * ATTEMPTS_IN_PLACE
 
 
-async def test_credentials_that_cannot_be_renewed_are_an_outage() -> None:
-    """Missing credentials are nobody's fault either."""
+async def test_missing_credentials_are_free() -> None:
+    """Attempts without valid credentials are free, as during an outage."""
     result = await Script([CredentialsError("x")] * 50).run(MESSAGE, max_retries=0)
     assert result.outcome is Outcome.PROCESSED
 
 
-async def test_an_answer_counts_even_in_an_outage() -> None:
-    """A 500 is an answer: a message that makes S3 fail cannot hold its worker for ever."""
+async def test_server_error_counts_during_outage() -> None:
+    """A 500 is an answer: a message that makes S3 fail cannot occupy its worker for ever."""
     script = Script([S3ServerError("x")] * 500, out_since=lambda: -1.0)
     assert (await script.run(MESSAGE)).attempts == 4
 
 
-async def test_free_attempts_do_not_use_up_the_others() -> None:
-    """What failed during the outage does not count after it."""
+async def test_free_attempts_do_not_count_after_outage() -> None:
+    """Failures during the outage do not count after it."""
     script = Script([S3UnreachableError("x")] * 6)
     script.out_since = lambda: -1.0 if script.calls <= 3 else None
     result = await script.run(MESSAGE)
@@ -266,7 +266,7 @@ async def test_free_attempts_do_not_use_up_the_others() -> None:
 
 
 async def test_cancellation_passes_through(autojump_clock: Any) -> None:
-    """Being cancelled is no failure of the message: it is not swallowed and nobody is told."""
+    """Cancellation is neither swallowed nor reported as a failure."""
     script = Script([])
 
     async def forever(message: Message) -> None:
@@ -278,8 +278,8 @@ async def test_cancellation_passes_through(autojump_clock: Any) -> None:
     assert script.told == []
 
 
-async def test_result_of_the_work_is_in_the_completion() -> None:
-    """What the handler returns ends up beside the outcome and the time."""
+async def test_completion_carries_handler_result() -> None:
+    """The completion contains the handler's result beside outcome and time."""
 
     async def answer(message: Message) -> bytes:
         return b"42"
@@ -288,8 +288,8 @@ async def test_result_of_the_work_is_in_the_completion() -> None:
     assert (completion.outcome, completion.result, completion.at) == (Outcome.PROCESSED, b"42", 1000.0)
 
 
-async def test_outage_of_another_backend_excuses_nothing() -> None:
-    """Only an outage of the backend that the error speaks of makes an attempt free."""
+async def test_outage_of_another_backend_is_not_free() -> None:
+    """Attempts are free only during an outage of the backend that the error belongs to."""
     script = Script([RedisUnavailableError("x")] * 50, out_since=lambda: -1.0)
     completion = await script.run(MESSAGE)
     assert (completion.outcome, completion.attempts) == (Outcome.RETRY, 4)

@@ -1,4 +1,4 @@
-"""The workers: everything that is claimed ends somewhere, in order for each key, however they are stopped."""
+"""The worker service: every claimed message ends somewhere, in order per key, however the service stops."""
 
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable
@@ -24,7 +24,7 @@ from loadtest_trio.jobs.message import Message, Operation
 from loadtest_trio.metrics.counters import Metrics
 from loadtest_trio.metrics.health_state import HealthState
 from loadtest_trio.scheduler.inventory import Inventory
-from loadtest_trio.worker import Runner, WorkerService
+from loadtest_trio.worker import Runner, WorkerOptions, WorkerService
 from tests.support.handlers import Work, registry_of
 from tests.support.in_memory import UNIX_EPOCH, unix_clock
 from tests.support.log_lines import LogLines
@@ -35,7 +35,7 @@ pytestmark = pytest.mark.usefixtures("log_lines")
 
 @attrs.define
 class Bench:
-    """A worker service on a queue in memory, with handlers that do as told."""
+    """A worker service on an in-memory queue, with handlers for the test."""
 
     work: Work
     concurrency: int = 10
@@ -64,9 +64,7 @@ class Bench:
             on_completed=self.inventory.completed,
             metrics=self.metrics,
             health_state=self.health_state,
-            concurrency=self.concurrency,
-            ttl=self.ttl,
-            unix_clock=unix_clock,
+            options=WorkerOptions(self.concurrency, self.ttl),
         )
 
     @asynccontextmanager
@@ -106,8 +104,8 @@ async def slowly(message: Message) -> None:
     await trio.sleep(1)
 
 
-async def test_everything_is_processed(autojump_clock: MockClock) -> None:
-    """A thousand messages are done, settled, counted and measured; then the consumer signs off."""
+async def test_all_messages_are_processed(autojump_clock: MockClock) -> None:
+    """A thousand messages are processed, settled, counted and measured; then the consumer retires."""
     bench = Bench(slowly)
     await bench.enqueue(read(number) for number in range(1000))
     async with bench.running():
@@ -120,7 +118,7 @@ async def test_everything_is_processed(autojump_clock: MockClock) -> None:
 
 
 async def test_concurrency_is_used_and_not_exceeded(autojump_clock: MockClock) -> None:
-    """With enough to do all workers work at the same time, and never more."""
+    """With enough messages all workers work at the same time, and never more."""
     at_work, most = 0, 0
 
     async def handle(message: Message) -> None:
@@ -140,7 +138,7 @@ async def test_concurrency_is_used_and_not_exceeded(autojump_clock: MockClock) -
 
 @pytest.mark.parametrize("seed", range(5))
 async def test_one_key_at_a_time_and_in_order(autojump_clock: MockClock, seed: int) -> None:
-    """Under 20 workers of random speed, operations on one key never overlap and keep the queue's order."""
+    """With 20 workers of random speed, operations on one key never overlap and keep the queue's order."""
     rng, busy, order = Random(seed), set[str](), defaultdict[str, list[int]](list)
 
     async def handle(message: Message) -> None:
@@ -158,8 +156,8 @@ async def test_one_key_at_a_time_and_in_order(autojump_clock: MockClock, seed: i
     assert all(numbers == sorted(numbers) for numbers in order.values())
 
 
-async def test_a_busy_key_does_not_idle_the_workers(autojump_clock: MockClock) -> None:
-    """Messages that wait for a key occupy no worker: others are done meanwhile."""
+async def test_busy_key_does_not_occupy_workers(autojump_clock: MockClock) -> None:
+    """Messages that wait for a key occupy no worker: others are processed meanwhile."""
     bench = Bench(slowly, concurrency=4)
     hot = [read(number, "hot") for number in range(3)]
     await bench.enqueue([*hot, *(read(number) for number in range(10, 13))])
@@ -171,11 +169,11 @@ async def test_a_busy_key_does_not_idle_the_workers(autojump_clock: MockClock) -
 
 
 class PoisonError(Exception):
-    """What nobody foresaw: not an error of the work, which a handler may raise, but of the worker itself."""
+    """An unexpected error of the worker itself, not an error that a handler may raise."""
 
 
-async def test_message_that_crashes_the_worker_ends_dead(autojump_clock: MockClock) -> None:
-    """Each crash counts as a delivery: after five the reaper gives the message up; the others are done."""
+async def test_message_that_crashes_workers_ends_dead(autojump_clock: MockClock) -> None:
+    """Each crash counts as a delivery: after five, the message is dead; the others are processed."""
     redis = MemoryRedis()
     await Bench(instantly, redis=redis).enqueue([read(1), read(2, "poison"), read(3)])
     crashes = 0
@@ -201,7 +199,7 @@ async def test_message_that_crashes_the_worker_ends_dead(autojump_clock: MockClo
 
 
 @pytest.mark.parametrize("error", [RedisRejectedError("no permission"), KeyboardInterrupt()])
-async def test_end_that_no_message_caused_is_no_delivery(
+async def test_end_without_crash_does_not_count_as_delivery(
     autojump_clock: MockClock, error: BaseException
 ) -> None:
     """If Redis refuses or the user interrupts, messages return to the queue uncounted."""
@@ -218,8 +216,8 @@ async def test_end_that_no_message_caused_is_no_delivery(
     assert bench.redis.deliveries == {}
 
 
-async def test_one_stuck_key_does_not_stop_the_others(autojump_clock: MockClock) -> None:
-    """The backlog of a key whose work takes a minute returns to the queue at no cost; others go on."""
+async def test_stuck_key_does_not_block_others(autojump_clock: MockClock) -> None:
+    """The backlog of a key whose work takes a minute returns to the queue for free; others continue."""
 
     async def handle(message: Message) -> None:
         await trio.sleep(60 if message.key == "stuck" else 0.01)
@@ -237,8 +235,8 @@ async def test_one_stuck_key_does_not_stop_the_others(autojump_clock: MockClock)
     assert bench.places() == {"processed": 120}
 
 
-async def test_every_end_is_booked(autojump_clock: MockClock) -> None:
-    """Processed, missed, retried and dead messages each end in their place, with their counters."""
+async def test_every_outcome_is_counted(autojump_clock: MockClock) -> None:
+    """Processed, missed, retried and dead messages end in their places, with their counters."""
 
     async def handle(message: Message) -> None:
         await trio.lowlevel.checkpoint()
@@ -262,8 +260,8 @@ async def test_every_end_is_booked(autojump_clock: MockClock) -> None:
     assert len(bench.failures) == 1 + 3 * 4  # one denied; three deliveries of four attempts
 
 
-async def test_retries_grow_up_to_the_dead_list(autojump_clock: MockClock) -> None:
-    """A message that never works is put back twice, then dead with its number of attempts and last error."""
+async def test_failing_message_is_retried_then_dead(autojump_clock: MockClock) -> None:
+    """A message that always fails is put back twice, then dead with its attempts and last error."""
 
     async def handle(message: Message) -> None:
         await trio.lowlevel.checkpoint()
@@ -285,8 +283,8 @@ async def test_retries_grow_up_to_the_dead_list(autojump_clock: MockClock) -> No
 GARBAGE = [b"", b"\xff\xfe", b"[]", b'{"id":"1"}', b"null", b'{"id":"x","operation":"ERASE","key":"k"}']
 
 
-async def test_garbage_ends_on_the_dead_list(autojump_clock: MockClock, log_lines: LogLines) -> None:
-    """Elements that are no messages go to the dead list with the reason, and what follows is done."""
+async def test_malformed_elements_end_on_dead_list(autojump_clock: MockClock, log_lines: LogLines) -> None:
+    """Malformed elements go to the dead list with the reason, and later messages are processed."""
     bench = Bench(instantly)
     await bench.queue.enqueue(GARBAGE)
     await bench.enqueue([read(1)])
@@ -300,8 +298,8 @@ async def test_garbage_ends_on_the_dead_list(autojump_clock: MockClock, log_line
     assert log_lines.of("message_malformed")
 
 
-async def test_a_surprise_ends_one_message(autojump_clock: MockClock) -> None:
-    """A handler that breaks in an unforeseen way costs its message and nobody else's."""
+async def test_unexpected_exception_ends_one_message(autojump_clock: MockClock) -> None:
+    """An unexpected exception in a handler ends only its own message."""
 
     async def handle(message: Message) -> None:
         await trio.lowlevel.checkpoint()
@@ -316,8 +314,8 @@ async def test_a_surprise_ends_one_message(autojump_clock: MockClock) -> None:
     assert DeadLetter.parse(bench.redis.dead[0]).error == "ZeroDivisionError: oops"
 
 
-async def test_the_inventory_hears_of_comings_and_goings(autojump_clock: MockClock) -> None:
-    """Created and deleted keys change the inventory once Redis has the result; failures undo the plan."""
+async def test_inventory_follows_settled_operations(autojump_clock: MockClock) -> None:
+    """Settled CREATEs and DELETEs change the inventory; failures undo the plan."""
 
     async def handle(message: Message) -> None:
         await trio.lowlevel.checkpoint()
@@ -338,8 +336,8 @@ async def test_the_inventory_hears_of_comings_and_goings(autojump_clock: MockClo
     assert (bench.inventory.objects, bench.inventory.planned, bench.inventory.set_aside) == (1, 1, 1)
 
 
-async def test_stop_returns_what_nobody_started(autojump_clock: MockClock) -> None:
-    """Stopped, it finishes the work in hand and pushes the rest back in its old order."""
+async def test_stop_releases_unstarted_messages(autojump_clock: MockClock) -> None:
+    """On stop, work in progress finishes and the rest returns to the queue in its old order."""
     bench = Bench(slowly, concurrency=3)
     await bench.enqueue(read(number) for number in range(20))
     async with trio.open_nursery() as nursery:
@@ -355,8 +353,8 @@ async def test_stop_returns_what_nobody_started(autojump_clock: MockClock) -> No
     ]
 
 
-async def test_the_grace_period_ends(autojump_clock: MockClock) -> None:
-    """What is not done in time is given back, not lost; nothing of the service is left."""
+async def test_unfinished_work_returns_after_grace_period(autojump_clock: MockClock) -> None:
+    """Work that is not done in time returns to the queue, and no task is left."""
 
     async def handle(message: Message) -> None:
         await trio.sleep(1 if message.id == "0" else 3600)
@@ -372,8 +370,8 @@ async def test_the_grace_period_ends(autojump_clock: MockClock) -> None:
     assert bench.places() == {"processed": 1, "queued": 9}
 
 
-async def test_a_second_stop_does_not_wait(autojump_clock: MockClock) -> None:
-    """Asked again with less grace, it takes the shorter one; asked with more, it keeps it."""
+async def test_second_stop_can_shorten_grace_period(autojump_clock: MockClock) -> None:
+    """A second stop with less grace shortens the period; one with more does not extend it."""
 
     async def handle(message: Message) -> None:
         await trio.sleep_forever()
@@ -392,7 +390,7 @@ async def test_a_second_stop_does_not_wait(autojump_clock: MockClock) -> None:
     assert bench.places() == {"queued": 1}
 
 
-async def test_stopping_while_redis_is_away_is_bounded(autojump_clock: MockClock) -> None:
+async def test_stop_without_redis_is_bounded(autojump_clock: MockClock) -> None:
     """Without Redis a stop ends within the grace period and a few seconds; the record keeps the messages."""
     bench = Bench(slowly, concurrency=2)
     await bench.enqueue(read(number) for number in range(4))
@@ -408,8 +406,8 @@ async def test_stopping_while_redis_is_away_is_bounded(autojump_clock: MockClock
     assert bench.places() == {"in_flight": 4, "consumers": 1}
 
 
-async def test_an_outage_of_redis_loses_nothing(autojump_clock: MockClock) -> None:
-    """What was finished while Redis was away is settled when it is back, and the work goes on."""
+async def test_redis_outage_loses_nothing(autojump_clock: MockClock) -> None:
+    """Work finished during a Redis outage is settled afterwards, and work continues."""
     bench = Bench(slowly)
     await bench.enqueue(read(number) for number in range(100))
     async with bench.running():
@@ -425,8 +423,8 @@ async def test_an_outage_of_redis_loses_nothing(autojump_clock: MockClock) -> No
         assert bench.metrics.totals["stale"] == 0
 
 
-async def test_a_late_result_is_stale(autojump_clock: MockClock, log_lines: LogLines) -> None:
-    """A consumer taken for dead finds its results stale: told of, and never counted as success."""
+async def test_result_of_reaped_consumer_is_stale(autojump_clock: MockClock, log_lines: LogLines) -> None:
+    """Results of a reaped consumer are stale: logged, and never counted as success."""
     bench = Bench(slowly)
     await bench.enqueue([read(1)])
     async with bench.running():
@@ -441,8 +439,8 @@ async def test_a_late_result_is_stale(autojump_clock: MockClock, log_lines: LogL
         assert log_lines.of("settlement_stale")[0]["id"] == "1"
 
 
-async def test_the_dead_are_reaped(autojump_clock: MockClock, log_lines: LogLines) -> None:
-    """A live service takes over what a consumer that fell silent had claimed, and says so."""
+async def test_silent_consumer_is_reaped(autojump_clock: MockClock, log_lines: LogLines) -> None:
+    """A live service takes over the messages of a silent consumer and logs it."""
     bench = Bench(instantly, ttl=5)
     dead = MemoryQueue(bench.redis, "dead", heartbeat_ttl=5)
     await bench.enqueue(read(number) for number in range(3))
@@ -454,8 +452,8 @@ async def test_the_dead_are_reaped(autojump_clock: MockClock, log_lines: LogLine
     assert (line["consumers"], line["requeued"], line["dead"]) == (1, 3, 0)
 
 
-async def test_a_slow_handler_does_not_silence_the_heart(autojump_clock: MockClock) -> None:
-    """While every worker is busy for minutes the consumer still counts as alive to a reaper."""
+async def test_slow_handlers_do_not_stop_heartbeats(autojump_clock: MockClock) -> None:
+    """While every worker is busy for minutes, the consumer still counts as alive."""
 
     async def handle(message: Message) -> None:
         await trio.sleep(300)
@@ -470,7 +468,7 @@ async def test_a_slow_handler_does_not_silence_the_heart(autojump_clock: MockClo
 
 
 async def test_two_services_share_one_queue(autojump_clock: MockClock) -> None:
-    """Two services on one queue do every message once between them."""
+    """Two services on one queue process every message once between them."""
     done: list[str] = []
 
     async def handle(message: Message) -> None:
@@ -488,7 +486,7 @@ async def test_two_services_share_one_queue(autojump_clock: MockClock) -> None:
 
 
 class RefusingQueue(MemoryQueue):
-    """Refuses one kind of call for good, once there is a reason."""
+    """Permanently refuses one kind of call, once a reason is set."""
 
     refused = ""
 
@@ -509,8 +507,8 @@ async def run_until_refused(bench: Bench, queue: RefusingQueue, kind: str) -> No
 
 
 @pytest.mark.parametrize("kind", ["claim", "settle", "heartbeat", "reap"])
-async def test_a_refusal_for_good_ends_the_service(autojump_clock: MockClock, kind: str) -> None:
-    """When Redis says no and will again, the service ends with that error and gives back what it can."""
+async def test_permanent_refusal_ends_service(autojump_clock: MockClock, kind: str) -> None:
+    """If Redis refuses permanently, the service ends with that error and returns what it can."""
     redis = MemoryRedis()
     bench = Bench(slowly, redis=redis, ttl=3)
     queue = RefusingQueue(redis, "a", heartbeat_ttl=3)
@@ -522,9 +520,7 @@ async def test_a_refusal_for_good_ends_the_service(autojump_clock: MockClock, ki
         on_completed=bench.inventory.completed,
         metrics=bench.metrics,
         health_state=bench.health_state,
-        concurrency=2,
-        ttl=3,
-        unix_clock=unix_clock,
+        options=WorkerOptions(concurrency=2, ttl=3),
     )
     await bench.enqueue(read(number) for number in range(50))
     with pytest.raises(BaseExceptionGroup) as caught:
@@ -536,8 +532,8 @@ async def test_a_refusal_for_good_ends_the_service(autojump_clock: MockClock, ki
     assert kind == "settle" or snapshot.in_flight == 0
 
 
-async def test_vitals_follow_the_work(autojump_clock: MockClock) -> None:
-    """The worker shows progress on an empty queue too, and nobody misses it once it has ended."""
+async def test_worker_progress_is_reported(autojump_clock: MockClock) -> None:
+    """The worker reports progress on an empty queue too, and is not missed after it has ended."""
     bench = Bench(instantly)
     async with bench.running():
         for _ in range(20):
@@ -547,8 +543,8 @@ async def test_vitals_follow_the_work(autojump_clock: MockClock) -> None:
     assert bench.health_state.read().alive
 
 
-async def test_debug_tells_of_every_operation(autojump_clock: MockClock, debug_lines: LogLines) -> None:
-    """At DEBUG the start and the end of each operation are lines with operation, key and id."""
+async def test_debug_logs_every_operation(autojump_clock: MockClock, debug_lines: LogLines) -> None:
+    """At DEBUG the start and the end of each operation are logged with operation, key and id."""
     bench = Bench(instantly)
     await bench.enqueue([read(1, "k")])
     async with bench.running():
