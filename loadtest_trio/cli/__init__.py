@@ -1,4 +1,4 @@
-"""One module a command: its options, and what it does with settings and environment.
+"""The commands, one module each: options and execution.
 
-A command raises this package's exceptions; `main.py` turns them into a line and an exit code.
+A command raises this package's exceptions; `main.py` turns them into a message and an exit code.
 """

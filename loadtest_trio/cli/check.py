@@ -1,7 +1,7 @@
 """``check``: the container's health check.
 
-It runs again and again on the very CPU that is being measured, so it imports next to nothing: no
-settings, no Trio, no HTTP library. tests/unit/cli/test_main.py holds that, and compares the defaults.
+It runs repeatedly on the CPU that is being measured, so it imports as little as possible: no settings, no
+Trio, no HTTP library. tests/unit/cli/test_main.py checks this, and that the defaults agree.
 """
 
 import argparse
@@ -13,18 +13,18 @@ from pathlib import Path
 from loadtest_trio.cli.exits import BAD_CONFIGURATION, FAILED, OK, complain
 from loadtest_trio.http.address import authority
 
-MEANING = "Ask the health endpoint of the service on this host; exit 0 when it is healthy."
+MEANING = "Ask the health endpoint of the service on this host; exit 0 if it is healthy."
 DEFAULTS = {"HEALTH_HOST": "127.0.0.1", "HEALTH_PORT": "8080", "HEALTH_ENDPOINT_PATH": "/health"}
 _TIMEOUT_SECONDS = 3.0
-_ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - where one listens is not where one asks
+_ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - nothing listens here
 
 
 def add_options(_: argparse.ArgumentParser) -> None:
-    """There are none."""
+    """Add no options."""
 
 
 def execute(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
-    """Ask once; backends are not needed for it, and so neither are their settings."""
+    """Send one request; the backends' settings are not needed."""
     try:
         table: Mapping[str, object] = {} if options.config is None else _read(options.config)
         host, port, path = (_setting(name, environ, table) for name in DEFAULTS)
@@ -47,11 +47,11 @@ def execute(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
 
 
 def _read(file: Path) -> Mapping[str, object]:
-    import tomllib  # a fifth of what a check costs, and hardly ever needed
+    import tomllib  # a fifth of the cost of a check, and rarely needed
 
     return tomllib.loads(file.read_text(encoding="utf-8"))
 
 
 def _setting(name: str, environ: Mapping[str, str], table: Mapping[str, object]) -> str:
-    """Return a setting as `settings.load` would find it: environment, file, default; empty is not set."""
+    """Return a setting as `settings.load` finds it: environment, file, default; empty counts as unset."""
     return environ.get(name, "").strip() or str(table.get(name.lower(), DEFAULTS[name])).strip()

@@ -1,4 +1,4 @@
-"""``compare``: were runs faster or slower than run A?"""
+"""``compare``: tells whether runs were faster or slower than run A."""
 
 import argparse
 import sys
@@ -10,19 +10,21 @@ from loadtest_trio.cli.exits import OK
 from loadtest_trio.report import compare
 from loadtest_trio.report.interactive import write_comparison
 
-MEANING = "Compare two runs: faster, slower, or no difference shown."
+MEANING = "Compare runs with run A: faster, slower, or no significant difference."
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add this command's own options."""
     parser.add_argument("a", type=Path, metavar="A", help="a file or folder of log lines")
-    parser.add_argument("b", type=Path, metavar="B", help="another one")
-    parser.add_argument("more", nargs="*", type=Path, metavar="MORE", help="and more, each against A")
-    parser.add_argument("--html", type=Path, metavar="FILE", help="write them side by side into one page")
+    parser.add_argument("b", type=Path, metavar="B", help="another file or folder")
+    parser.add_argument(
+        "more", nargs="*", type=Path, metavar="MORE", help="further runs, each compared with A"
+    )
+    parser.add_argument("--html", type=Path, metavar="FILE", help="write one page with all runs side by side")
 
 
 def execute(options: argparse.Namespace, _: Mapping[str, str]) -> int:
-    """Print the comparison as Markdown, or write the page and say where it is."""
+    """Print the comparison as Markdown, or write the page and print its path."""
     others = [options.b, *options.more]
     if options.html:
         with busy("comparing, writing the page"):

@@ -1,4 +1,4 @@
-"""``config``: every setting, with its history."""
+"""``config``: shows every setting and where its value comes from."""
 
 import argparse
 import sys
@@ -17,11 +17,11 @@ _WIDTH_IN_A_PIPE = 220
 
 
 def add_options(_: argparse.ArgumentParser) -> None:
-    """There are none."""
+    """Add no options."""
 
 
 def execute(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
-    """Print the table, secrets masked, whatever can be used and whatever cannot."""
+    """Print all settings with secrets masked, including those with faults."""
     survey = look(environ, options.config)
     faulty = {fault.name for fault in survey.faults}
     table = Table("setting", "value", "source", "default", "meaning", box=None, pad_edge=False)

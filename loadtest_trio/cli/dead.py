@@ -1,4 +1,4 @@
-"""``dead``: look at the messages that were given up, and put them back or delete them."""
+"""``dead``: lists and shows dead letters, puts them back on the queue or deletes them."""
 
 import argparse
 import json
@@ -20,15 +20,15 @@ MEANING = "List, show, requeue or purge dead letters."
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the four actions."""
     actions = parser.add_subparsers(required=True, dest="action", metavar="list|show|requeue|purge")
-    listing = actions.add_parser("list", help="the newest first, one a line")
-    listing.add_argument("--limit", type=_at_least_one, default=20, metavar="N", help="at most N (20)")
-    showing = actions.add_parser("show", help="one whole, as JSON")
+    listing = actions.add_parser("list", help="list dead letters, newest first, one per line")
+    listing.add_argument("--limit", type=_at_least_one, default=20, metavar="N", help="show at most N (20)")
+    showing = actions.add_parser("show", help="show one dead letter as JSON")
     showing.add_argument("id")
-    requeuing = actions.add_parser("requeue", help="put one or all back on the queue")
+    requeuing = actions.add_parser("requeue", help="put one or all of them back on the queue")
     which = requeuing.add_mutually_exclusive_group(required=True)
     which.add_argument("id", nargs="?")
     which.add_argument("--all", action="store_true")
-    actions.add_parser("purge", help="delete them all for good")
+    actions.add_parser("purge", help="delete all of them permanently")
 
 
 def _at_least_one(text: str) -> int:
@@ -39,7 +39,7 @@ def _at_least_one(text: str) -> int:
 
 
 def execute(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
-    """Do one action; S3 is not needed for it, and so neither is its bucket."""
+    """Carry out one action; the settings of S3 are not needed."""
     settings = load({"S3_BUCKET": "not-asked", **environ}, options.config).settings
 
     async def act() -> int:
@@ -98,7 +98,7 @@ async def _purge(letters: DeadLetters, _: argparse.Namespace) -> int:
 
 
 def _printable(text: str) -> str:
-    """Return a text that no terminal takes for commands, whoever put it on the list."""
+    """Return the text without control sequences, since anybody may have written to the list."""
     return text if text.isprintable() else ascii(text)
 
 

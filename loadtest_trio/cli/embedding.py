@@ -1,4 +1,4 @@
-"""``--embedded``: local servers for whatever the user does not bring."""
+"""``--embedded``: starts local servers for backends that the environment does not name."""
 
 import argparse
 import sys
@@ -16,17 +16,17 @@ _OF_OTHER_KEYS = ("AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN")
 def configured(
     options: argparse.Namespace, environ: Mapping[str, str]
 ) -> Iterator[tuple[Loaded, Mapping[str, str]]]:
-    """Load the settings, with embedded servers under them when ``--embedded`` asks for that.
+    """Load the settings, and with ``--embedded`` start local servers and use their addresses.
 
-    A server is started for each backend whose address is not in the environment, so that a machine
-    without SeaweedFS can bring its own S3. Bad settings are reported before anything is started.
+    A server is started for each backend whose address is not in the environment, so a machine without
+    SeaweedFS can use another S3. Bad settings are reported before any server starts.
 
     Args:
-        options: Of the command line: `config` and `embedded`.
+        options: The command line options `config` and `embedded`.
         environ: The environment.
 
     Yields:
-        The settings, and the environment in which AWS credentials are found.
+        The settings, and the environment that AWS credentials come from.
 
     Raises:
         ConfigurationError: The settings cannot be used.
@@ -45,7 +45,7 @@ def configured(
     with ExitStack() as servers:
         with busy("starting a private Redis and S3"):
             dictated = _start(servers, own_redis, own_s3) | shown
-        # Our S3 knows no session, and a token beside its keys would make it refuse them.
+        # The embedded S3 knows no sessions and refuses requests with a session token.
         kept = environ if own_s3 else {k: v for k, v in environ.items() if k not in _OF_OTHER_KEYS}
         yield load(environ, options.config, dictated), {**kept, **dictated}
 

@@ -1,4 +1,4 @@
-"""``jobs``: the job service, that is the daemon with ``ROLES=api,worker``."""
+"""``jobs``: runs the job service, which is the daemon with ``ROLES=api,worker``."""
 
 import argparse
 from collections.abc import Mapping

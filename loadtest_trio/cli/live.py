@@ -1,7 +1,7 @@
-"""The live view on a terminal: how the run is in a sentence, its figures with their courses, events above.
+"""The live view on a terminal: the state of the run, its figures with sparklines, and events above them.
 
-The same lines and the same words as in the dashboard. Rich draws in a thread of its own, twice a second; the
-service only hands lines over.
+It uses the same lines and wording as the dashboard. Rich draws in a separate thread twice a second; the
+service only passes the lines on.
 """
 
 from collections import deque
@@ -21,12 +21,12 @@ from loadtest_trio.web.dashboard.situation import Watch
 
 Line = Mapping[str, Any]
 
-_REFRESHES = 2  # a second
+_REFRESHES_PER_SECOND = 2
 _BARS = " ▁▂▃▄▅▆▇█"
-_COURSE = 60  # lines that a sparkline can hold
+_HISTORY = 60  # lines that a sparkline can show
 _COLOURS = {Level.GOOD: "green", Level.BUSY: "yellow", Level.BAD: "bold red"}
 _SILENT = frozenset({"metrics", "details"})
-_MOST_FIELDS = 4  # of an event above the view
+_MAX_FIELDS = 4  # shown of an event
 
 
 class LiveView:
@@ -39,14 +39,16 @@ class LiveView:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._watch = Watch()
-        self._lines: deque[Line] = deque(maxlen=_COURSE)
+        self._lines: deque[Line] = deque(maxlen=_HISTORY)
         self._ended: Line = {}
         self._where = ""
-        self._live = Live(console=console, get_renderable=self.shown, refresh_per_second=_REFRESHES)
+        self._live = Live(
+            console=console, get_renderable=self.shown, refresh_per_second=_REFRESHES_PER_SECOND
+        )
 
     @contextmanager
     def watching(self) -> Iterator[None]:
-        """Show every log line meanwhile, and a summary at the end."""
+        """Show log lines during the block, and a summary at its end."""
         end = logs.subscribe(self.take)
         try:
             with self._live:
@@ -56,7 +58,7 @@ class LiveView:
             self._console.print(self.summary())
 
     def take(self, line: Line) -> None:
-        """Take one log line in."""
+        """Show one log line."""
         self._watch.see(line)
         if line["event"] == "metrics":
             self._lines.append(line)
@@ -69,7 +71,7 @@ class LiveView:
             self._console.print(_event(line), highlight=False, no_wrap=True, overflow="ellipsis")
 
     def shown(self) -> RenderableType:
-        """Return the view as it is now."""
+        """Return the current view."""
         situation = self._watch.situation
         colour = _COLOURS.get(situation.level, "cyan")
         parts: list[RenderableType] = [Text(f"● {situation.headline}", style=colour)]
@@ -101,7 +103,7 @@ class LiveView:
         return text.append(sparkline(course[-room:] if room > 0 else ()), style="blue")
 
     def summary(self) -> RenderableType:
-        """Return what came of the run; it fits one screen."""
+        """Return the summary of the run, at most one screen."""
         if not self._ended:
             return Text("")
         ledger = self._ended.get("ledger") or {}
@@ -150,4 +152,4 @@ def _event(line: Line) -> Text:
     told = [f"{name}={value}" for name, value in plain.items() if name not in ("timestamp", "level", "event")]
     when = str(line["timestamp"])[11:19]
     words = str(line["event"]).replace("_", " ")
-    return Text.assemble((f"{when} ", "dim"), (words, colour or "bold"), " ", " ".join(told[:_MOST_FIELDS]))
+    return Text.assemble((f"{when} ", "dim"), (words, colour or "bold"), " ", " ".join(told[:_MAX_FIELDS]))

@@ -1,4 +1,4 @@
-"""The log of a command that serves: lines on standard output, or a live view where a person looks."""
+"""The log of a service command: lines on standard output, or a live view on a terminal."""
 
 import sys
 from collections.abc import Iterator
@@ -14,10 +14,10 @@ from loadtest_trio.settings import LogFormat, Settings
 
 @contextmanager
 def log_to_stdout(settings: Settings) -> Iterator[None]:
-    """Write the log to standard output meanwhile, in the form that the settings ask for; see `logs.writing`.
+    """Write the log to standard output during the block, in the configured format; see `logs.writing`.
 
     Raises:
-        ConfigurationError: Standard output is closed. Its descriptor may soon be a socket's, so nothing must
+        ConfigurationError: Standard output is closed. A socket may get its descriptor later, so nothing must
             be written to it.
     """
     if sys.stdout is None:

@@ -1,4 +1,4 @@
-"""The commands and their exit codes: the only place where an error becomes a line and a number."""
+"""Parses the command line, runs the command, and turns errors into a message and an exit code."""
 
 import argparse
 import io
@@ -21,16 +21,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command.
 
     Args:
-        argv: The arguments; those of the process when None. Without a command, `run`.
+        argv: The arguments; None for those of the process. Without a command, `run`.
 
     Returns:
-        The exit code: 0 ended on purpose, 1 crash or a "no", 2 bad configuration, 3 no backend.
+        The exit code; see `exits.MEANINGS`.
     """
     _use_utf8()
     arguments = list(sys.argv[1:] if argv is None else argv)
     if not arguments or (arguments[0].startswith("-") and arguments[0] not in _OWN_OPTIONS):
         arguments.insert(0, "run")
-    # Only the chosen command's module is imported: the health check must not pay for the service.
+    # Import only the chosen command's module, so that the health check stays cheap.
     try:
         options = _parser(arguments[:1] if arguments[0] in _COMMANDS else _COMMANDS).parse_args(arguments)
         ended = int(options.execute(options, _environ()))
@@ -52,14 +52,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _use_utf8() -> None:
-    """Write UTF-8 whatever the locale says: keys hold any character, and none may end a command."""
+    """Write UTF-8 regardless of the locale: keys contain any character, and none may crash a command."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
 
 
 def _environ() -> dict[str, str]:
-    """Return the environment, read as UTF-8 whatever the locale says."""
+    """Return the environment, decoded as UTF-8 regardless of the locale."""
     return {
         name.decode(errors="surrogateescape"): value.decode(errors="surrogateescape")
         for name, value in os.environb.items()
@@ -67,19 +67,19 @@ def _environ() -> dict[str, str]:
 
 
 def _interrupted(error: BaseException) -> bool:
-    """Tell whether an interrupt, and nothing else, came through nurseries."""
+    """Tell whether a group of exceptions contains only interrupts."""
     return isinstance(error, BaseExceptionGroup) and error.split(KeyboardInterrupt)[1] is None
 
 
 def _has_no_reader(error: BaseException) -> bool:
-    """Tell whether the output's reader has seen enough (`compare … | head`); rich raises SystemExit then."""
+    """Tell whether the reader closed the pipe (`compare … | head`); rich raises SystemExit in that case."""
     return isinstance(error, BrokenPipeError) or (
         isinstance(error, SystemExit) and isinstance(error.__context__, BrokenPipeError)
     )
 
 
 def _explain(error: BaseException) -> tuple[int | None, Iterable[str]]:
-    """Return an error's exit code and its lines; None for an error that nobody raised on purpose: a crash."""
+    """Return an error's exit code and message; the code is None for an unexpected error, a crash."""
     from loadtest_trio import errors
     from loadtest_trio.backends.embedded.errors import EmbeddedUnavailableError
 
@@ -108,7 +108,12 @@ def _parser(names: Iterable[str]) -> argparse.ArgumentParser:
     for name in names:
         module = import_module(f"loadtest_trio.cli.{name}")
         sub = commands.add_parser(name, help=module.MEANING, description=module.MEANING)
-        sub.add_argument("--config", type=Path, metavar="FILE.toml", help="settings under the environment's")
+        sub.add_argument(
+            "--config",
+            type=Path,
+            metavar="FILE.toml",
+            help="a file of settings; the environment overrides it",
+        )
         sub.set_defaults(execute=module.execute)
         module.add_options(sub)
     return parser

@@ -1,4 +1,4 @@
-"""``report``: REPORT.md and its pictures, a page, or a replay in the dashboard, from log lines."""
+"""``report``: turns log lines into REPORT.md with pictures, an HTML page, or a replay in the dashboard."""
 
 import argparse
 import sys
@@ -27,16 +27,16 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
 
     parser.add_argument(
-        "--html", action="store_true", help="write REPORT.html too: one page with charts to point at"
+        "--html", action="store_true", help="also write REPORT.html: one page with interactive charts"
     )
-    parser.add_argument("--open", action="store_true", help="write the page and show it in a browser")
+    parser.add_argument("--open", action="store_true", help="write that page and open it in a browser")
     parser.add_argument(
         "--serve", action="store_true", help="write nothing; replay the latest run in the dashboard"
     )
 
 
 def execute(options: argparse.Namespace, _: Mapping[str, str]) -> int:
-    """Write the report and say where it is, or serve the replay until interrupted."""
+    """Write the report and print its path, or serve the replay until interrupted."""
     if options.serve:
         return _serve(options.runs)
     what = ", ".join(place.name for place in options.runs)
@@ -48,7 +48,7 @@ def execute(options: argparse.Namespace, _: Mapping[str, str]) -> int:
             page = write_interactive(options.runs, report, options.output / "REPORT.html")
         sys.stdout.write(f"{page}\n")
         if options.open and not webbrowser.open(page.resolve().as_uri()):
-            sys.stderr.write("no browser was found: open the page yourself\n")
+            sys.stderr.write("no browser found: open the page yourself\n")
     return OK
 
 

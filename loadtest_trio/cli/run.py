@@ -1,4 +1,4 @@
-"""``run``: the service."""
+"""``run``: runs the service."""
 
 import argparse
 import signal
@@ -19,7 +19,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--embedded",
         action="store_true",
-        help="on private local servers, except for a backend whose address is in the environment",
+        help="start private local servers, except for a backend whose address is in the environment",
     )
 
 

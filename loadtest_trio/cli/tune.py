@@ -1,4 +1,4 @@
-"""``tune``: find the saturation point, name the bottleneck, write the report."""
+"""``tune``: finds the saturation point, names the bottleneck, and writes the report."""
 
 import argparse
 import sys
@@ -26,22 +26,20 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--embedded",
         action="store_true",
-        help="on private local servers, except for a backend whose address is in the environment",
+        help="start private local servers, except for a backend whose address is in the environment",
     )
     add_users_options(parser.add_argument_group("tune --users: of a job API under simulated users"))
     parser.add_argument(
-        "--objective-p99-ms", type=float, default=1000.0, metavar="MS", help="end-to-end p99 (1000)"
+        "--objective-p99-ms", type=float, default=1000.0, metavar="MS", help="maximum end-to-end p99 (1000)"
     )
-    parser.add_argument(
-        "--seconds", type=float, default=210.0, help="about how long to measure at most (210)"
-    )
+    parser.add_argument("--seconds", type=float, default=210.0, help="approximate maximum duration (210)")
     parser.add_argument(
         "--output", type=Path, default=Path("tune-report"), metavar="DIR", help="where to write (tune-report)"
     )
 
 
 def execute(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
-    """Search, then write the report from the lines, also when interrupted."""
+    """Search, then write the report from the log lines, even if interrupted."""
     if options.users:
         return tune_users(options, environ)
     options.output.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Work that can be watched in a browser while it goes on."""
+"""Runs work with a dashboard beside it."""
 
 from collections.abc import Awaitable, Callable
 from typing import NoReturn, TypeVar
@@ -11,14 +11,14 @@ T = TypeVar("T")
 
 
 async def watched(board: Board | None, work: Callable[[], Awaitable[T]]) -> T:
-    """Do the work, with a dashboard of its log lines beside it.
+    """Do the work, and serve a dashboard of its log lines meanwhile.
 
     Args:
-        board: The dashboard; None for none.
-        work: What is done.
+        board: The dashboard, or None.
+        work: The work.
 
     Returns:
-        What the work returns.
+        The result of the work.
     """
     if board is None:
         return await work()
@@ -27,7 +27,7 @@ async def watched(board: Board | None, work: Callable[[], Awaitable[T]]) -> T:
         await nursery.start(board.run)
         try:
             done = _returned(await work())
-        except Exception as error:  # raised below, outside of the nursery, which would wrap it
+        except Exception as error:  # raised after the nursery, which would wrap it in a group
             done = _raised(error)
         finally:
             board.stop()

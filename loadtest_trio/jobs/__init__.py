@@ -1,1 +1,1 @@
-"""What travels on the queue: pure data and the rules about it."""
+"""Messages and jobs: pure data and the rules about it."""

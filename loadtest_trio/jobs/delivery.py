@@ -1,20 +1,20 @@
-"""One delivery of a message: how it is handed out, and how it ends."""
+"""One delivery of a message, and how it ends."""
 
 from enum import StrEnum
 
 import attrs
 
 LONGEST_ERROR = 1000
-"""Characters of an error that are kept."""
+"""Errors are cut to this many characters."""
 
 
 @attrs.frozen
 class Delivery:
-    """One message as handed to this consumer.
+    """One message as delivered to this consumer.
 
     Attributes:
-        token: Names this delivery of the message; settle or release it under this name.
-        element: The list element, whatever bytes somebody enqueued.
+        token: Identifies this delivery; used to settle or release it.
+        element: The list element: arbitrary bytes, since anybody can enqueue.
     """
 
     token: str
@@ -35,11 +35,11 @@ class Settlement:
     """The end of one delivery; the class methods build each kind.
 
     Attributes:
-        token: Of the delivery.
-        outcome: What became of it.
+        token: Token of the delivery.
+        outcome: How it ended.
         payload: RETRY: the element to deliver later. DEAD: the dead record.
-        delay: RETRY: how long it waits, in seconds.
-        note: What a job's record says from now on: a letter and bytes, as jobs.lua reads them.
+        delay: RETRY: delay in seconds.
+        note: The new body of a job's record: a letter and bytes, as jobs.lua reads them.
     """
 
     token: str
@@ -53,21 +53,21 @@ class Settlement:
         """The work is done.
 
         Args:
-            token: Of the delivery.
+            token: Token of the delivery.
             result: A job's result, for its record.
-            result_ref: Where a job's result is kept instead, because it is too large for the record.
+            result_ref: Location of a job's result that is too large for the record.
         """
         note = b"" if result is None else b"v" + result
         return cls(token, Outcome.PROCESSED, note=b"f" + result_ref.encode() if result_ref else note)
 
     @classmethod
     def missed(cls, token: str) -> "Settlement":
-        """There was nothing to do any more: the object was already gone."""
+        """The object no longer existed, so there was nothing to do."""
         return cls(token, Outcome.MISSED)
 
     @classmethod
     def retry(cls, token: str, element: bytes, delay: float, error: str = "") -> "Settlement":
-        """Deliver `element` in its place, `delay` seconds from now or later; a job's record keeps `error`."""
+        """Deliver `element` instead, after `delay` seconds; a job's record keeps `error`."""
         note = b"e" + error.encode(errors="replace")[:LONGEST_ERROR] if error else b""
         return cls(token, Outcome.RETRY, element, delay, note)
 
@@ -77,7 +77,7 @@ class Settlement:
         return cls(token, Outcome.DEAD, record)
 
     def action(self, job: str = "") -> bytes:
-        """Return the outcome as settle.lua reads it; `job` is the id where the message is a job."""
+        """Return the outcome in settle.lua's format; `job` is the id if the message is a job."""
         action = self._action()
         return b"J%b\n%d\n%b%b" % (job.encode(), len(self.note), self.note, action) if job else action
 

@@ -1,4 +1,4 @@
-"""A job: a message with a record of how it stands.
+"""A job: a message with a record of its state.
 
        submit                   claim                settle
     ──────────► queued ───────────────────► running ─────────► succeeded
@@ -9,7 +9,7 @@
                  ├──── cancel, from every state that has not ended ──► cancelled
                  └◄──────────────────────── retry (by hand) ───────────┘
 
-A job that waits in its client's lane, behind an earlier one, is shown as queued.
+A job that waits in its client's lane behind an earlier one counts as queued.
 """
 
 import secrets
@@ -19,11 +19,11 @@ from typing import Any
 import attrs
 
 LARGEST_NUMERIC_ID = 2**53 - 1
-"""What every JSON reader takes as an exact integer."""
+"""The largest integer that every JSON reader represents exactly."""
 
 
 class Status(StrEnum):
-    """How a job stands."""
+    """The state of a job."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -42,36 +42,36 @@ _ENDED = frozenset([Status.SUCCEEDED, Status.DEAD, Status.CANCELLED])
 
 
 def new_id() -> str:
-    """Return a job id that nobody can guess: 80 random bits in hexadecimal digits."""
+    """Return an unguessable job id: 80 random bits in hexadecimal digits."""
     return secrets.token_hex(10)
 
 
 def new_numeric_id() -> str:
     """Return a job id of decimal digits, exact in every JSON reader: 53 random bits.
 
-    With a million jobs in Redis one submission in nine thousand million meets a taken id, and fails.
+    With a million jobs in Redis, one submission in nine billion gets an id that is taken, and fails.
     """
     return str(secrets.randbelow(LARGEST_NUMERIC_ID) + 1)
 
 
 @attrs.frozen
 class Job:
-    """A job as its record says. Times are Unix seconds of the Redis server's clock.
+    """The content of a job's record. Times are Unix seconds of the Redis server's clock.
 
     Attributes:
         id: Unique over all instances and restarts.
-        type: The operation that does it.
-        client: Who submitted it.
-        status: How it stands.
-        ordered: Whether it waits for the same client's earlier ordered jobs.
+        type: Name of the operation.
+        client: Name of the client that submitted it.
+        status: The state.
+        ordered: Whether it waits for the client's earlier ordered jobs.
         submitted_at: When it was accepted.
         started_at: When its latest attempt started.
         ended_at: When it reached its final status.
-        due_at: RETRYING: when it becomes due for its next attempt.
-        attempts: How often it was handed to a worker that started it.
-        error: The last attempt's error, or "".
-        result: SUCCEEDED: the result, unless it is kept elsewhere.
-        result_ref: SUCCEEDED: where a result is kept that was too large for the record, or "".
+        due_at: RETRYING: when the next attempt is due.
+        attempts: Number of attempts that a worker started.
+        error: Error of the last attempt, or "".
+        result: SUCCEEDED: the result, unless it is stored elsewhere.
+        result_ref: SUCCEEDED: location of a result too large for the record, or "".
     """
 
     id: str
@@ -90,11 +90,11 @@ class Job:
 
     @property
     def version(self) -> str:
-        """Return a short text that changes with every change of the record: an entity tag."""
+        """Return an entity tag: a short text that changes with every change of the record."""
         return f"{self.status[:3]}{self.attempts}-{(self.ended_at or self.started_at or 0) * 1000:.0f}"
 
     def view(self) -> dict[str, Any]:
-        """Return the one JSON view of a job; each API puts its own word for the status into it."""
+        """Return the JSON view of a job; each API replaces the status by its own word."""
         return {
             "id": self.id,
             "type": self.type,

@@ -19,15 +19,15 @@ class Books:
 
     @classmethod
     def parse(cls, reply: list[bytes | None]) -> "Books":
-        """Read what ``books()`` of common.lua returns."""
+        """Parse the reply of ``books()`` in common.lua."""
         epoch, *counters = reply
         return cls(epoch or b"", *(int(counter or 0) for counter in counters))
 
     def newer_than(self, other: "Books") -> bool:
         """Whether this was read later; within one epoch all counters but `lost` only grow.
 
-        When the server is back with an older past, claims and settlements still say the old epoch until
-        something begins the new one. `created` has not grown then, and what is remembered is kept.
+        After the server has returned with older data, claims and settlements still report the old epoch until
+        a new one begins. `created` is not larger then, so the remembered counters are kept.
         """
         return self.created >= other.created and self._moves >= other._moves
 
@@ -36,7 +36,7 @@ class Books:
         return self.created + self.processed + self.missed + self.purged + self.cancelled
 
     def fields(self) -> tuple[bytes | int, ...]:
-        """Return the fields in the order in which repair.lua wants them."""
+        """Return the fields in the order that repair.lua expects."""
         return attrs.astuple(self)
 
 
@@ -45,22 +45,22 @@ _PLACES = ("queued", "in_flight", "delayed", "dead", "consumers", "waiting")
 
 @attrs.frozen
 class QueueSnapshot:
-    """Where all messages are, at one instant of the Redis server.
+    """Where all messages are, at one moment.
 
     Attributes:
-        queued: Waiting on the queue.
+        queued: On the queue.
         in_flight: Claimed and not settled, by all consumers.
         delayed: Waiting for their retry.
         dead: On the dead list.
-        consumers: Consumers registered.
-        epoch: Names this life of the server; it changes with every restart and failover.
-        created: Messages enqueued, those included that Redis itself forgot.
+        consumers: Registered consumers.
+        epoch: Identifies this lifetime of the server; changes with every restart and failover.
+        created: Messages enqueued, including those that Redis lost.
         processed: Messages settled as processed.
         missed: Messages settled as missed.
-        purged: Messages deleted from the dead list for good.
-        lost: Messages that Redis itself forgot.
-        cancelled: Jobs cancelled.
-        waiting: Jobs behind an earlier one of their client.
+        purged: Messages deleted from the dead list.
+        lost: Messages that Redis lost.
+        cancelled: Cancelled jobs.
+        waiting: Jobs that wait behind an earlier one of their client.
     """
 
     queued: int
@@ -79,7 +79,7 @@ class QueueSnapshot:
 
     @classmethod
     def parse(cls, reply: list[Any]) -> "QueueSnapshot":
-        """Read what snapshot.lua returns."""
+        """Parse the reply of snapshot.lua."""
         books = Books.parse(reply[0])
         places = dict(zip(_PLACES, reply[1:], strict=True))
         counters = attrs.asdict(books) | {"epoch": books.epoch.decode()}
@@ -87,6 +87,6 @@ class QueueSnapshot:
 
     @property
     def surplus(self) -> int:
-        """Messages beyond those created: 0, or what others pushed onto the list by themselves."""
+        """Messages not counted as created: 0, or those that others pushed onto the list directly."""
         ended = self.processed + self.missed + self.dead + self.purged + self.lost + self.cancelled
         return ended + self.queued + self.waiting + self.delayed + self.in_flight - self.created

@@ -1,4 +1,4 @@
-"""The message: what travels on the Redis list, one JSON object an element."""
+"""The message: one element of the Redis list, a JSON object."""
 
 import re
 from enum import StrEnum
@@ -12,7 +12,7 @@ from loadtest_trio.errors import MalformedMessageError
 
 
 class Operation(StrEnum):
-    """The four operations of the S3 load; other kinds of work have names of their own."""
+    """The four operations of the S3 load; other kinds of work have their own names."""
 
     READ = "READ"
     UPDATE = "UPDATE"
@@ -34,15 +34,15 @@ class Message:
     Attributes:
         id: Unique over all instances and restarts.
         operation: What to do: the name of a handler.
-        key: What to do it to, such as an S3 key; "" when the operation has none. Messages with one key are
-            worked on one at a time and in order, where the handler asks for that.
+        key: The object of the work, such as an S3 key; "" if the operation has none. If the handler asks for
+            it, messages with the same key are processed one at a time and in order.
         phase: Why it was scheduled.
-        created_at: When it was *due*, in Unix seconds; 0 when somebody else enqueued it without saying.
+        created_at: When it was *due*, in Unix seconds; 0 if a foreign producer left it out.
         retries: How often it has been put back after a transient failure.
-        attempts: How often the work has failed in earlier deliveries, outages of S3 left out.
-        params: What the operation needs besides the key; CREATE: ``{"uuids": n}``.
+        attempts: Failed attempts in earlier deliveries, without those during outages.
+        params: Parameters of the operation besides the key; CREATE: ``{"uuids": n}``.
         job: Whether it is a job: a message with a record under its id.
-        client: Who submitted the job.
+        client: The client that submitted the job.
     """
 
     id: str
@@ -70,14 +70,14 @@ class Message:
         }
         if not self.key:
             del fields["key"]
-        if self.job:  # at the very beginning: the scripts look for it there (see jobs.lua)
+        if self.job:  # first, because the scripts look for it there (see jobs.lua)
             fields = {"job": True, **fields}
         if self.client:
             fields["client"] = self.client
         return orjson.dumps(fields)
 
     def put_back(self, *, retries: int, attempts: int) -> "Message":
-        """Return the same message with another account of what was tried."""
+        """Return the message with updated counts of retries and attempts."""
         return attrs.evolve(self, retries=retries, attempts=attempts)
 
 
@@ -85,15 +85,15 @@ _JOB = re.compile(rb'{"job":true,"id":"([^"\\]+)"')
 
 
 def job_id(text: bytes) -> str:
-    """Return the id of the job that an element or a dead record is of; "" for any other message."""
+    """Return the job id in an element or a dead record; "" for other messages."""
     if text[2:3] != b"j":
         return ""
     found = _JOB.match(text)
     return found[1].decode(errors="replace") if found else ""
 
 
-_LONGEST_DETAIL = 300  # it may quote the element, which may be of any size
-_LARGEST = 2**53  # what counts on from here still fits into JSON, and into the dead record
+_MAX_DETAIL = 300  # the detail may quote the element, which can have any size
+_MAX_NUMBER = 2**53  # larger counts might not survive JSON and the dead record
 
 
 def _text(value: object, _: object) -> str:
@@ -105,7 +105,7 @@ def _text(value: object, _: object) -> str:
 def _number(value: object, target: type[float]) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise TypeError("a number is needed")
-    if not 0 <= value <= _LARGEST:
+    if not 0 <= value <= _MAX_NUMBER:
         raise ValueError("a number from 0 to 2**53 is needed")
     return target(value)
 
@@ -132,13 +132,13 @@ _converter.register_structure_hook(Phase, lambda value, _: Phase(value))
 
 
 def decode(element: bytes) -> Message:
-    """Read one queue element.
+    """Decode one queue element.
 
-    Only `id` and `operation` are required here, and what the operation's handler declares besides;
-    unknown fields are ignored.
+    Only `id` and `operation` are required here; the operation's handler may require more. Unknown fields are
+    ignored.
 
     Args:
-        element: The bytes of one list element, from us or from anybody.
+        element: The bytes of one list element, from any producer.
 
     Returns:
         The message.
@@ -152,4 +152,4 @@ def decode(element: bytes) -> Message:
         return _converter.structure(_object(fields, None), Message)
     except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
         detail = f"field {error} is missing" if isinstance(error, KeyError) else str(error)
-        raise MalformedMessageError(f"not a message: {detail[:_LONGEST_DETAIL]}") from error
+        raise MalformedMessageError(f"not a message: {detail[:_MAX_DETAIL]}") from error

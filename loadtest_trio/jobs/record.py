@@ -1,4 +1,7 @@
-"""A job's record as `backends/redis/jobs.lua` writes it: eleven lines, the last of any bytes."""
+"""Reads and writes a job's record in the format of `backends/redis/jobs.lua`.
+
+A record has eleven lines; the last one may contain any bytes.
+"""
 
 import orjson
 
@@ -20,15 +23,15 @@ _LAST = 10  # the line of the body, from 0
 _ORDERED, _UNORDERED = b"o", b"u"
 
 
-def parse(id: str, record: bytes | None) -> Job | None:  # noqa: A002  # what a job calls it
-    """Read a record.
+def parse(id: str, record: bytes | None) -> Job | None:  # noqa: A002  # the name of the field
+    """Parse a record.
 
     Args:
-        id: The job's.
-        record: What Redis holds under its key.
+        id: The job's id.
+        record: The value of its Redis key.
 
     Returns:
-        The job; None when there is no record, or something else in its place.
+        The job; None if there is no record, or the value is not a record.
     """
     if record is None:
         return None
@@ -100,7 +103,7 @@ def _body(body: bytes) -> tuple[bytes | None, str, str]:
 
 
 def dead_record(record: bytes) -> bytes | None:
-    """Return the dead record that a dead job's record holds; None when it is not dead."""
+    """Return the dead record in a dead job's record; None if the job is not dead."""
     lines = record.split(b"\n", _LAST)
     dead = len(lines) == _LAST + 1 and lines[0] == b"d" and lines[_LAST][:1] == b"d"
     return lines[_LAST][1:] if dead else None

@@ -1,7 +1,7 @@
-"""When to try again: pure arithmetic; the loops that sleep live with whoever owns the work.
+"""Backoff and retry policies. Pure: the loops that sleep belong to the owners of the work.
 
-Why no retry library: on the hot path tenacity's `AsyncRetrying` costs more than a whole Redis message
-even when the first attempt succeeds, and what is left without its loop is this one formula.
+Why no retry library: on the hot path, tenacity's `AsyncRetrying` costs more than a whole Redis message even
+if the first attempt succeeds, and without its loop only this one formula is left.
 """
 
 from random import Random
@@ -16,15 +16,15 @@ class Backoff:
     Source: M. Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015.
 
     Attributes:
-        base: The first attempt's longest delay, in seconds.
-        cap: No delay is longer, in seconds.
+        base: Maximum delay after the first attempt, in seconds.
+        cap: Maximum delay after any attempt, in seconds.
     """
 
     base: float
     cap: float
 
     def ceiling(self, attempt: int) -> float:
-        """Return the longest delay after the given failed attempt (1 is the first), in seconds."""
+        """Return the maximum delay after the given failed attempt (the first is 1), in seconds."""
         return min(self.cap, self.base * 2.0 ** min(attempt - 1, 63))
 
     def delay(self, attempt: int, rng: Random) -> float:
@@ -47,13 +47,12 @@ RECONNECT = Backoff(base=0.05, cap=1.0)
 
 @attrs.frozen
 class RetryPolicy:
-    """How often a kind of work is tried, and when.
+    """How often and when a kind of work is retried.
 
     Attributes:
-        max_retries: How often a message is put back before it is dead.
-        attempts_in_place: How many attempts count before a worker puts the message back.
-        most_in_place: How many attempts, with those that an outage excuses, before a worker turns to
-            another message.
+        max_retries: How often a message is put back before it becomes dead.
+        attempts_in_place: Attempts that count before a worker puts the message back.
+        most_in_place: Attempts, including free ones during an outage, before a worker puts the message back.
         in_place: Delays between attempts while the worker waits.
         put_back: Delays between deliveries, while the message waits in the retry set.
     """

@@ -1,4 +1,4 @@
-"""Settings: what can be configured, where values come from, what is allowed."""
+"""The settings: their types, defaults, limits and sources."""
 
 from loadtest_trio.settings.load import Loaded, Survey, load, look
 from loadtest_trio.settings.model import MOST_WORKERS, SETTINGS, SettingInfo, Settings

@@ -1,4 +1,4 @@
-"""`HTTP_FETCH_ALLOW`: the exceptions from "http-fetch reaches public addresses only". Pure."""
+"""`HTTP_FETCH_ALLOW`: exceptions to the rule that http-fetch connects to public addresses only. Pure."""
 
 import re
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
@@ -17,9 +17,9 @@ class AllowRule:
     """One exception.
 
     Attributes:
-        text: As the user wrote it.
-        allowed: A host name in lower case, which allows whatever addresses it has, or a network.
-        port: The only port that it opens; None: all.
+        text: The entry as the user wrote it.
+        allowed: A network, or a host name in lower case, which allows all addresses of that host.
+        port: The only allowed port; None for all ports.
     """
 
     text: str
@@ -27,7 +27,7 @@ class AllowRule:
     port: int | None
 
     def admits(self, host: str, port: int, address: Address) -> bool:
-        """Tell whether the rule opens a port of an address that was found under a host name."""
+        """Return whether the rule allows this port of an address that the host name resolved to."""
         if self.port not in (None, port):
             return False
         return address in self.allowed if not isinstance(self.allowed, str) else host == self.allowed
@@ -38,13 +38,13 @@ class AllowList:
     """All exceptions.
 
     Attributes:
-        rules: One is enough.
+        rules: An address is allowed if any rule admits it.
     """
 
     rules: tuple[AllowRule, ...] = ()
 
     def admits(self, host: str, port: int, address: Address) -> bool:
-        """Tell whether any rule opens a port of an address that was found under a host name."""
+        """Return whether any rule allows this port of an address that the host name resolved to."""
         return any(rule.admits(host.lower().rstrip("."), port, address) for rule in self.rules)
 
     def __str__(self) -> str:
@@ -58,7 +58,7 @@ def parse_allow_list(raw: object, _: object = None) -> AllowList:
         The exceptions.
 
     Raises:
-        ValueError: An entry is no address, network or host name with an optional port.
+        ValueError: An entry is not an address, network or host name with an optional port.
     """
     entries = raw if isinstance(raw, list) else str(raw).split(",")
     return AllowList(tuple(_rule(str(entry).strip()) for entry in entries if str(entry).strip()))
@@ -70,7 +70,7 @@ def _rule(entry: str) -> AllowRule:
 
 
 def _split(entry: str) -> tuple[str, str | None]:
-    """Return host and port; an IPv6 address with a port stands in brackets, as in a URL."""
+    """Return host and port; an IPv6 address with a port is in brackets, as in a URL."""
     if entry.startswith("["):
         host, bracket, rest = entry[1:].partition("]")
         if not bracket or (rest and not rest.startswith(":")):

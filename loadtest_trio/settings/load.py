@@ -1,8 +1,8 @@
-"""From an environment and an optional TOML file to `Settings`, with every fault reported at once.
+"""Loads `Settings` from the environment and an optional TOML file; reports every fault at once.
 
-Why not a settings library: typed-settings and environ-config stop at the first failing validator,
-read `os.environ` themselves, and put the raw value, which may hold a password, into the error. What
-is left to write over attrs and cattrs is this page.
+Why not a settings library: typed-settings and environ-config stop at the first failing validator, read
+`os.environ` themselves, and put the raw value, possibly with a password, into the error. Beyond attrs and
+cattrs, this module is all that is needed.
 """
 
 import tomllib
@@ -27,11 +27,11 @@ _CONVERTER = make_converter()
 
 @attrs.frozen
 class Loaded:
-    """Settings with their history.
+    """Settings and where they come from.
 
     Attributes:
         settings: The configuration.
-        sources: Variable name -> where its value came from.
+        sources: Setting -> source of its value.
         warnings: Sentences about variables that look like typing errors.
     """
 
@@ -42,12 +42,12 @@ class Loaded:
 
 @attrs.frozen
 class Survey:
-    """What was found, good and bad.
+    """Valid settings and faults together.
 
     Attributes:
-        values: Field name -> value, of what can be used and is not a default.
-        sources: Variable name -> where its value came from.
-        faults: What cannot be used.
+        values: Field name -> value, of valid settings that are not defaults.
+        sources: Setting -> source of its value.
+        faults: The invalid settings.
         warnings: Sentences about variables that look like typing errors.
     """
 
@@ -60,15 +60,15 @@ class Survey:
 def load(
     environ: Mapping[str, str], file: Path | None = None, embedded: Mapping[str, str] | None = None
 ) -> Loaded:
-    """Gather, structure and check every setting.
+    """Collect, convert and check every setting.
 
-    Precedence: the embedded backends' own addresses, the environment, the file, the default. An
-    empty variable counts as not set.
+    Precedence: values of the embedded backends, the environment, the file, the default. An empty variable
+    counts as unset.
 
     Args:
         environ: The environment variables.
         file: A TOML file with the settings' names in lower case at its top level.
-        embedded: Values that the embedded backends dictate.
+        embedded: Values set by the embedded backends.
 
     Returns:
         The settings, their sources and warnings about likely typing errors.
@@ -85,7 +85,7 @@ def load(
 def look(
     environ: Mapping[str, str], file: Path | None = None, embedded: Mapping[str, str] | None = None
 ) -> Survey:
-    """Gather, structure and check every setting, as `load` does, and return also what cannot be used."""
+    """Collect, convert and check every setting like `load`, but return faults instead of raising."""
     table, faults = _read_file(file)
     values: dict[str, Any] = {}
     sources: dict[str, str] = {}
@@ -136,7 +136,7 @@ def _read_file(file: Path | None) -> tuple[dict[str, Any], list[SettingFault]]:
         table = tomllib.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
         return {}, [SettingFault("--config", str(file), f"a readable file: {error.strerror}", "command line")]
-    except (ValueError, RecursionError) as error:  # what is no TOML, no text, or too much of it
+    except (ValueError, RecursionError) as error:  # not TOML, not text, or nested too deeply
         return {}, [SettingFault("--config", str(file), f"a TOML file: {error}", "command line")]
     known = [info.name.lower() for info in SETTINGS]
     unknown = [name for name in table if name not in known]
@@ -165,7 +165,7 @@ def _conflicts(values: Mapping[str, Any], sources: Mapping[str, str]) -> Iterabl
 def _likely_typos(environ: Mapping[str, str]) -> Iterable[str]:
     known = [name for info in SETTINGS for name in (info.name, *info.aliases)]
     for name in sorted(environ):
-        aws_own = name.startswith("AWS_ENDPOINT_URL_")  # one for each service of AWS
+        aws_own = name.startswith("AWS_ENDPOINT_URL_")  # AWS has one per service
         close = [] if name in known or aws_own else get_close_matches(name, known, n=1, cutoff=0.85)
         if close:
             yield f"unknown variable {name}: did you mean {close[0]}?"

@@ -1,4 +1,4 @@
-"""Every setting, once: its type, default, limits and meaning. `docs/settings.md` is made from it."""
+"""The settings: type, default, limits and meaning of each. `docs/settings.md` is generated from it."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -40,16 +40,16 @@ def option(
     secret: bool = False,
     mask: Callable[[Any], str] = mask_url,
 ) -> T:
-    """Declare one setting as an attrs field whose metadata `config`, the docs and errors are made from.
+    """Declare one setting as an attrs field; `config`, the docs and errors use its metadata.
 
     Args:
-        default: The value when nobody says otherwise; `REQUIRED` when somebody must.
+        default: The default value, or `REQUIRED`.
         meaning: One sentence for the user.
-        allowed: What is accepted, continuing "must be …".
-        check: An attrs validator for what the type alone does not exclude.
-        aliases: Other variables that are looked at, after the first name.
-        secret: Whether the value may carry a password.
-        mask: How a secret value is shown; an address without its secrets unless said otherwise.
+        allowed: The accepted values, as a continuation of "must be …".
+        check: An attrs validator for limits beyond the type.
+        aliases: Other variables, used in this order if the first is unset.
+        secret: Whether the value may contain a password.
+        mask: Returns a secret value in a form that is safe to print; by default a URL without its secrets.
     """
     metadata = {"meaning": meaning, "allowed": allowed, "aliases": aliases, "secret": secret, "mask": mask}
     display: Callable[[Any], str] | bool = mask if secret else True
@@ -76,7 +76,7 @@ def choice(default: T, meaning: str) -> T:
 
 
 def token(meaning: str) -> str:
-    """Declare a secret text that visitors must bring; empty: none is needed."""
+    """Declare a secret that clients must present; if empty, none is needed."""
     return option(
         "",
         meaning,
@@ -101,13 +101,13 @@ class Settings:
     )
     s3_bucket: str = option(
         REQUIRED,
-        "The bucket to work in.",
+        "The bucket that holds the objects.",
         allowed="a bucket name: 3-63 of a-z, 0-9, dot and hyphen",
         check=v.matches_re(r"[a-z0-9][a-z0-9.\-]{1,61}[a-z0-9]"),
     )
     s3_prefix: str = option(
         "loadtest/",
-        "The prefix of all keys; nothing outside it is listed, changed or deleted.",
+        "The prefix of all keys; objects outside it are never listed, changed or deleted.",
         allowed="a prefix of 1-200 characters that does not start with a slash",
         check=v.matches_re(r"[^/\s].{0,199}"),
     )
@@ -119,18 +119,20 @@ class Settings:
         aliases=("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"),
         secret=True,
     )
-    s3_create_bucket: bool = option(False, "Create the bucket when it is missing.", allowed="true or false")
+    s3_create_bucket: bool = option(False, "Create the bucket if it is missing.", allowed="true or false")
     s3_transport: Transport = choice(
-        Transport.LEAN, "The HTTP transport: lean is our own, httpx the stock one."
+        Transport.LEAN, "The HTTP transport for S3: lean (built in) or httpx (the stock one)."
     )
     aws_region: str = option(
         "us-east-1",
-        "The bucket's region; requests are signed for it.",
+        "The bucket's region, used to sign requests.",
         allowed="a region name such as eu-central-1",
         check=v.matches_re(r"[a-z0-9\-]{2,40}"),
         aliases=("AWS_DEFAULT_REGION",),
     )
-    startup_timeout_seconds: float = seconds(30.0, "How long to wait for Redis and S3 at start.", least=0.1)
+    startup_timeout_seconds: float = seconds(
+        30.0, "How long to wait for Redis and S3 at start, in seconds.", least=0.1
+    )
 
     # Load
     steady_state_distribution: Distribution = option(
@@ -139,11 +141,11 @@ class Settings:
         allowed="OPERATION:WEIGHT pairs such as READ:50,UPDATE:25,CREATE:10,DELETE:15",
     )
     scheduler_mode: SchedulerMode = choice(
-        SchedulerMode.RATE, "rate: an open-loop schedule; saturate: keep the queue filled."
+        SchedulerMode.RATE, "rate: enqueue on a fixed open-loop schedule; saturate: keep the queue filled."
     )
     scheduler_messages_per_second: float = option(
         100.0,
-        "Messages of the steady mix per second in rate mode; refills come on top.",
+        "Messages of the steady mix per second in rate mode; refills are added to them.",
         allowed="a number above 0",
         check=v.gt(0),
     )
@@ -166,7 +168,7 @@ class Settings:
     )
     inventory_reconcile_seconds: float = seconds(
         60.0,
-        "Interval between two LISTs that reconcile the known keys, in seconds; shorter while no key can be chosen.",
+        "Interval between two LISTs that reconcile the known keys, in seconds; shorter while no key is available.",
         least=1,
     )
     min_file_uuids: int = whole(1000, "Minimum number of UUIDs in a created file.", least=1, most=1_000_000)
@@ -185,12 +187,12 @@ class Settings:
     )
     max_object_bytes: int = whole(
         64 * 1024 * 1024,
-        "Maximum size of an object that is downloaded, in bytes; larger ones are left alone.",
+        "Maximum size of an object to download, in bytes; larger objects are ignored.",
         least=1,
         most=2**40,
     )
     random_seed: int | None = whole(
-        None, "Seed of the order of operations and the sizes of new files; unset for a new one each run."
+        None, "Seed of the order of operations and the sizes of new files; unset: a new one for each run."
     )
 
     # Work
@@ -201,99 +203,108 @@ class Settings:
     )
     queue_name: str = option(
         "loadtest",
-        "Names the Redis keys: {NAME}:queue and so on.",
+        "The prefix of all Redis keys: {NAME}:queue and so on.",
         allowed="1-100 characters of letters, digits, '.', '_' and '-'",
         check=v.matches_re(r"[A-Za-z0-9._\-]{1,100}"),
     )
     worker_concurrency: Workers = option(
         Workers(10),
-        "Workers: messages handled at the same time; auto: as many as throughput and latency say.",
+        "Number of messages handled at the same time; auto adjusts it to throughput and latency.",
         allowed=f"a whole number from 1 to {MOST_WORKERS}, or auto",
         check=v.and_(v.ge(1), v.le(MOST_WORKERS)),
     )
     max_retries: int = whole(
-        3, "How often a message is put back after transient failures before it is dead.", most=100
+        3, "How often a message is put back after transient failures before it becomes dead.", most=100
     )
     max_deliveries: int = whole(
-        5, "How often a message is delivered to consumers that crash before it is dead.", least=1, most=100
+        5,
+        "How often a message is delivered to consumers that crash before it becomes dead.",
+        least=1,
+        most=100,
     )
     consumer_ttl_seconds: float = seconds(
         15.0,
-        "A consumer without a heartbeat for this many seconds loses its messages to the others.",
+        "After this many seconds without a heartbeat, a consumer's messages go back to the queue.",
         least=1,
     )
 
     # Jobs
     job_max_seconds: float = seconds(
         60.0,
-        "The longest computation or sleep of a job; a longer computation is ended.",
+        "Maximum duration of a job's computation or sleep, in seconds; a longer computation is stopped.",
         least=0.1,
     )
     compute_processes: int | None = whole(
-        None, "Worker processes for long computations; unset: as many as there are CPUs.", least=1, most=256
+        None, "Worker processes for long computations; unset: one per CPU.", least=1, most=256
     )
-    factorial_max_n: int = whole(100_000, "The largest n of a factorial job.", least=1, most=1_000_000)
+    factorial_max_n: int = whole(100_000, "Maximum n of a factorial job.", least=1, most=1_000_000)
     sha512_max_iterations: int = whole(
-        100_000_000, "The most iterations of a sha512 job.", least=1, most=10_000_000_000
+        100_000_000, "Maximum iterations of a sha512 job.", least=1, most=10_000_000_000
     )
     http_fetch_allow: AllowList = option(
         AllowList(),
-        "What http-fetch may reach besides public addresses: addresses, networks, hosts, with a port or not.",
+        "Non-public addresses, networks or hosts that http-fetch may connect to, optionally with a port.",
         allowed="a list such as 127.0.0.1:8000,10.0.0.0/8,[::1]:80,intranet.example",
     )
     http_fetch_max_bytes: int = whole(
-        5_242_880, "The largest body of an http-fetch job; a longer one is cut off.", most=64 * 1024 * 1024
+        5_242_880,
+        "Maximum body of an http-fetch job, in bytes; a longer one is truncated.",
+        most=64 * 1024 * 1024,
     )
     http_fetch_timeout_seconds: float = seconds(
-        10.0, "The longest that an http-fetch job may take, redirects included.", least=0.1
+        10.0, "Maximum duration of an http-fetch job including redirects, in seconds.", least=0.1
     )
-    http_fetch_max_redirects: int = whole(5, "The most redirects of an http-fetch job.", most=50)
+    http_fetch_max_redirects: int = whole(5, "Maximum redirects of an http-fetch job.", most=50)
 
     # Jobs over HTTP
     api_host: str = option(
         "127.0.0.1",
-        "The address the job API listens on (ROLES with api).",
+        "The address that the job API listens on.",
         allowed="an address",
         check=v.min_len(1),
     )
-    api_port: int = whole(8000, "The port of the job API; 0: any free one.", most=65_535)
-    api_server: ApiServer = choice(ApiServer.LEAN, "What serves the job API: our own server, or Hypercorn.")
-    api_token: str = token("The bearer token that requests to the job API need; empty: none.")
-    api_max_connections: int = whole(10_000, "Connections of the job API at the same time.", least=1)
-    api_max_body_bytes: int = whole(1_048_576, "The largest body of a request, in bytes.", least=1024)
-    job_rate_limit_per_minute: int = whole(100, "Jobs that one client may submit a minute; 0: no limit.")
+    api_port: int = whole(8000, "The port of the job API; 0: any free port.", most=65_535)
+    api_server: ApiServer = choice(ApiServer.LEAN, "The server of the job API: lean (built in) or hypercorn.")
+    api_token: str = token("The bearer token that the job API requires; empty: none.")
+    api_max_connections: int = whole(
+        10_000, "Maximum number of concurrent connections to the job API.", least=1
+    )
+    api_max_body_bytes: int = whole(1_048_576, "Maximum size of a request body, in bytes.", least=1024)
+    job_rate_limit_per_minute: int = whole(100, "Jobs that one client may submit per minute; 0: no limit.")
     job_ttl_seconds: float = seconds(
-        86_400.0, "How long a job's record is kept after its end, and an idempotency key.", least=1
+        86_400.0,
+        "How long the record of a finished job and an idempotency key are kept, in seconds.",
+        least=1,
     )
     job_archive: ArchiveMode = choice(
         ArchiveMode.NONE,
-        "s3: finished jobs are kept under S3_PREFIX and found there after they expire.",
+        "s3: finished jobs are also stored under S3_PREFIX and remain readable after their records expire.",
     )
     job_inline_result_bytes: int = whole(
-        16_384, "Results of at most this size stay in Redis; larger ones go to S3.", most=1_048_576
+        16_384, "Maximum size of a result stored in Redis, in bytes; larger ones go to S3.", most=1_048_576
     )
     job_wait_replicas: int = whole(
-        0, "Redis replicas that must have a job before it is answered 202 (WAIT).", most=10
+        0, "Redis replicas that must have received a job before the answer 202 (WAIT).", most=10
     )
 
     # Life
     run_duration_seconds: float = seconds(86_400.0, "The service ends after this many seconds; 0 for no end.")
     max_cost_usd: float | None = option(
         None,
-        "preflight refuses a run that is predicted to cost more.",
+        "preflight fails if the predicted cost of the run exceeds this amount, or is unknown.",
         allowed="an amount of 0 or more",
         check=v.optional(v.ge(0)),
     )
     shutdown_grace_seconds: float = seconds(
-        30.0, "How long work in hand may take after the first signal, in seconds."
+        30.0, "Time for work in progress to finish after the first signal, in seconds."
     )
     health_host: str = option(
         "127.0.0.1",
-        "The address the health endpoint listens on; `::` for IPv4 and IPv6.",
+        "The address that the health endpoint listens on; `::` for IPv4 and IPv6.",
         allowed="an address",
         check=v.min_len(1),
     )
-    health_port: int = whole(8080, "The port of the health endpoint; 0: any free one.", most=65_535)
+    health_port: int = whole(8080, "The port of the health endpoint; 0: any free port.", most=65_535)
     health_endpoint_path: str = option(
         "/health",
         "The path of the health endpoint.",
@@ -301,30 +312,30 @@ class Settings:
         check=v.matches_re(r"/[A-Za-z0-9._~/\-]*"),
     )
     health_stall_seconds: float = seconds(
-        60.0, "The health endpoint answers 503 when a task makes no progress for this many seconds.", least=1
+        60.0, "The health endpoint answers 503 if a task makes no progress for this many seconds.", least=1
     )
 
     # Watching
     dashboard: bool = option(
         False,
-        "Serve a live dashboard at / of the health server; --embedded does unless this says false.",
+        "Serve a live dashboard at / of the health server; the default with --embedded is true.",
         allowed="true or false",
     )
     dashboard_token: str = token(
-        "What a visitor of the dashboard must bring; without one only this machine may use the controls."
+        "The token for the dashboard; empty: none, and the controls work only from this machine."
     )
     metrics_endpoint: bool = option(
-        False, "Serve /metrics in Prometheus's text format on the health server.", allowed="true or false"
+        False, "Serve /metrics in Prometheus format on the health server.", allowed="true or false"
     )
 
     # Logs
     log_interval_seconds: float = seconds(10.0, "Interval between two metrics lines, in seconds.", least=0.1)
-    log_level: LogLevel = choice(LogLevel.INFO, "The least severe level that is written.")
+    log_level: LogLevel = choice(LogLevel.INFO, "The lowest level that is logged.")
     log_format: LogFormat = choice(
-        LogFormat.AUTO, "auto: a live view on a terminal, JSON elsewhere; text: plain lines."
+        LogFormat.AUTO, "auto: a live view on a terminal, otherwise JSON; text: plain lines."
     )
     metrics_format: MetricsFormat = choice(
-        MetricsFormat.PLAIN, "emf: metrics lines also carry CloudWatch's embedded metric format."
+        MetricsFormat.PLAIN, "emf: metrics lines also carry the CloudWatch embedded metric format."
     )
     metrics_namespace: str = option(
         "loadtest_trio",
@@ -336,17 +347,17 @@ class Settings:
 
 @attrs.frozen
 class SettingInfo:
-    """What can be said of a setting without any value.
+    """The description of a setting.
 
     Attributes:
         name: The environment variable; in lower case, the TOML key and the attribute.
-        aliases: Other variables that are looked at, in order.
-        default_text: The default as a user would write it; "" when required or unset.
+        aliases: Other variables, used in this order if `name` is unset.
+        default_text: The default as a user would write it; "" if required or unset.
         required: Whether there is no default.
-        meaning: One sentence.
-        allowed: What is accepted.
+        meaning: One sentence for the user.
+        allowed: The accepted values.
         secret: Whether the value is masked when shown.
-        mask: How.
+        mask: Masks a value.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""What a setting's text may be: parsing, checking and masking. Pure."""
+"""The types of settings, and how their text is parsed, checked and masked. Pure."""
 
 import re
 from collections.abc import Mapping
@@ -29,7 +29,7 @@ class LogFormat(StrEnum):
 
 
 class LogLevel(StrEnum):
-    """The least severe level that is written."""
+    """The lowest level that is logged."""
 
     DEBUG = "DEBUG"
     INFO = "INFO"
@@ -45,14 +45,14 @@ class MetricsFormat(StrEnum):
 
 
 class Transport(StrEnum):
-    """Which HTTP transport carries the S3 requests."""
+    """The HTTP transport of S3 requests."""
 
     LEAN = "lean"
     HTTPX = "httpx"
 
 
 class Role(StrEnum):
-    """Which of the long-lived tasks this process runs."""
+    """A long-lived task that a process can run."""
 
     SCHEDULER = "scheduler"
     WORKER = "worker"
@@ -60,14 +60,14 @@ class Role(StrEnum):
 
 
 class ApiServer(StrEnum):
-    """What serves the job API."""
+    """The server of the job API."""
 
     LEAN = "lean"
     HYPERCORN = "hypercorn"
 
 
 class ArchiveMode(StrEnum):
-    """Where finished jobs stay once their records have expired."""
+    """Where finished jobs are kept after their records have expired."""
 
     NONE = "none"
     S3 = "s3"
@@ -80,7 +80,7 @@ class Workers(int):
 
 
 class AutoWorkers(Workers):
-    """Where a number of workers begins that then follows throughput and latency."""
+    """The initial number of workers, adjusted later to throughput and latency."""
 
     adapts = True
 
@@ -90,7 +90,7 @@ class Distribution:
     """The nominal steady mix.
 
     Attributes:
-        weights: Operation -> weight; need not add up to 100.
+        weights: Operation -> weight; they need not add up to 100.
     """
 
     weights: Mapping[Operation, float]
@@ -103,21 +103,21 @@ class Distribution:
         return ",".join(f"{operation}:{weight:g}" for operation, weight in self.weights.items())
 
 
-_HEAVIEST = 1e9  # so that sums and shares stay finite
+_MAX_WEIGHT = 1e9  # keeps sums and shares finite
 
 
 def parse_distribution(raw: object, _: object = None) -> Distribution:
     """Read ``READ:50,UPDATE:25,CREATE:10,DELETE:15`` or the same as a TOML table.
 
     Args:
-        raw: Text or a table of operation to weight. Operations left out weigh 0.
+        raw: Text, or a table of operation to weight. Omitted operations have weight 0.
 
     Returns:
         The distribution over all four operations.
 
     Raises:
-        ValueError: An operation unknown or named twice, a weight that is no number from 0 to a billion,
-            or all weights 0.
+        ValueError: An operation is unknown or named twice, a weight is not a number from 0 to a billion, or
+            all weights are 0.
     """
     pairs: Any = raw.items() if isinstance(raw, Mapping) else [p.split(":") for p in str(raw).split(",")]
     given: dict[Operation, float] = {}
@@ -126,7 +126,7 @@ def parse_distribution(raw: object, _: object = None) -> Distribution:
         if operation in given:
             raise ValueError(f"{operation} is named twice")
         given[operation] = float(weight)
-    if not all(0 <= weight <= _HEAVIEST for weight in given.values()) or not any(given.values()):
+    if not all(0 <= weight <= _MAX_WEIGHT for weight in given.values()) or not any(given.values()):
         raise ValueError("weights must be numbers from 0 to a billion, at least one above 0")
     return Distribution({operation: given.get(operation, 0.0) for operation in Operation})
 
@@ -193,9 +193,9 @@ def make_converter() -> Converter:
 
 
 def mask_url(url: object) -> str:
-    """Return a URL with all that may be a secret hidden, whether or not it parses.
+    """Return a URL with all possible secrets hidden, even if it does not parse.
 
-    That is everything before its last ``@``, what follows a ``?``, and a password that lost its host.
+    Hidden are everything before the last ``@``, everything after a ``?``, and a password without a host.
     """
     shown = re.sub(r"(?s)^(\w+://)?.*@", r"\1***@", str(url))
     shown = re.sub(r"(?s)\?.*", "?***", shown)
@@ -203,7 +203,7 @@ def mask_url(url: object) -> str:
 
 
 def is_redis_url(_: object, __: object, value: str) -> None:
-    """Check, as an attrs validator, what RedisService will accept (redis.io, "Redis URI")."""
+    """Check that RedisService accepts the URL (redis.io, "Redis URI"); an attrs validator."""
     parts = _address(value, "redis", "rediss")
     allowed = {"ssl_ca_certs"} if parts.scheme == "rediss" else set()
     if not re.fullmatch(r"/?\d*", parts.path) or set(parse_qs(parts.query, keep_blank_values=True)) - allowed:
@@ -211,7 +211,7 @@ def is_redis_url(_: object, __: object, value: str) -> None:
 
 
 def is_s3_endpoint(_: object, __: object, value: str) -> None:
-    """Check, as an attrs validator, that an S3 endpoint is empty, or has no user, query or fragment."""
+    """Check that an S3 endpoint is empty or has no user, query or fragment; an attrs validator."""
     if not value:
         return
     parts = _address(value, "http", "https")
@@ -220,16 +220,16 @@ def is_s3_endpoint(_: object, __: object, value: str) -> None:
 
 
 def _address(url: str, *schemes: str) -> SplitResult:
-    """Return the parts of a URL with one of the schemes and a host that can be looked up."""
+    """Return the parts of a URL that has one of the schemes and a valid host name."""
     parts = urlsplit(url)
     if parts.scheme not in schemes or not parts.hostname or (parts.port is not None and parts.port < 1):
         raise ValueError("not such a URL")
-    parts.hostname.encode("idna")  # raises for an empty or too long label; UnicodeError is a ValueError
+    parts.hostname.encode("idna")  # raises UnicodeError, a ValueError, for an empty or overlong label
     return parts
 
 
 def show(value: object) -> str:
-    """Return a setting's value the way a user would write it."""
+    """Return a setting's value as a user would write it."""
     if value is None:
         return ""
     if isinstance(value, AutoWorkers):

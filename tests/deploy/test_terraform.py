@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from loadtest_trio.cli.preflight.cost import Plan, predict
+from loadtest_trio.cli.preflight.cost import CostInputs, predict
 from loadtest_trio.cli.preflight.prices import load_prices
 from loadtest_trio.metrics.emf import UNITS
 from loadtest_trio.settings import load
@@ -160,7 +160,7 @@ def test_estimate_agrees_with_preflight(default_state: dict[str, Any]) -> None:
     """Terraform's estimate before the deployment and preflight's after it are the same sums."""
     estimate = default_state["outputs"]["cost_usd_a_day"]["value"]
     settings = load({"REDIS_ENDPOINT": "redis://localhost", "S3_BUCKET": "bucket"}).settings
-    predicted = predict(settings, Plan(rate=100.0, seconds=86_400.0), load_prices())
+    predicted = predict(settings, CostInputs(rate=100.0, seconds=86_400.0), load_prices())
 
     def usd(*services: str) -> float:
         return sum(each.usd or 0.0 for each in predicted if each.service in services and each.unit != "GB")

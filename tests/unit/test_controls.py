@@ -1,4 +1,4 @@
-"""The controls change the running parts: no restart, no lost message; every line says how things are set."""
+"""The controls change the running service without a restart or a lost message."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -35,8 +35,8 @@ def rates(log_lines: LogLines) -> list[float]:
     return [line["rate_per_second"] for line in log_lines.of("metrics")]
 
 
-async def test_the_rate_follows_within_two_seconds(autojump_clock: MockClock, log_lines: LogLines) -> None:
-    """Up and down, without a burst at the change, and each line says the rate that is wanted."""
+async def test_rate_changes_within_two_seconds(autojump_clock: MockClock, log_lines: LogLines) -> None:
+    """The rate goes up and down without a burst, and each line shows the new target."""
     async with running(SCHEDULER_MESSAGES_PER_SECOND=20) as (made, controls):
         await trio.sleep(10.5)
         controls["rate"].use("200")
@@ -51,10 +51,10 @@ async def test_the_rate_follows_within_two_seconds(autojump_clock: MockClock, lo
     assert [line["rate_target"] for line in log_lines.of("metrics")][8::10] == [20, 200, 40]
 
 
-async def test_a_paused_scheduler_is_not_stuck_and_resumes(
+async def test_paused_scheduler_stays_healthy_and_resumes(
     autojump_clock: MockClock, log_lines: LogLines
 ) -> None:
-    """Nothing is enqueued meanwhile, nothing is made up for afterwards, and health stays good."""
+    """During a pause nothing is enqueued or made up for later, and health stays good."""
     async with running(SCHEDULER_MESSAGES_PER_SECOND=50) as (made, controls):
         await trio.sleep(5.5)
         controls["scheduler"].use("paused")
@@ -70,8 +70,8 @@ async def test_a_paused_scheduler_is_not_stuck_and_resumes(
         assert made.service.scheduler.phase == "steady"
 
 
-async def test_the_mode_changes_while_it_runs(autojump_clock: MockClock, log_lines: LogLines) -> None:
-    """From rate to saturate and back, without losing a message."""
+async def test_mode_changes_without_loss(autojump_clock: MockClock, log_lines: LogLines) -> None:
+    """From rate to saturate and back, no message is lost."""
     async with running(SCHEDULER_TARGET_QUEUE_LENGTH=50) as (made, controls):
         await trio.sleep(5.5)
         controls["mode"].use("saturate")
@@ -85,8 +85,8 @@ async def test_the_mode_changes_while_it_runs(autojump_clock: MockClock, log_lin
     assert min(rates(log_lines)[8:14]) > 1.5 * max(rates(log_lines)[20:24])
 
 
-async def test_workers_change_while_it_runs(autojump_clock: MockClock, log_lines: LogLines) -> None:
-    """In a closed loop twice the workers do about twice as much; automatic ones find their own number."""
+async def test_number_of_workers_changes(autojump_clock: MockClock, log_lines: LogLines) -> None:
+    """In a closed loop twice the workers do about twice as much; `auto` finds its own number."""
     async with running(SCHEDULER_MODE="saturate", WORKER_CONCURRENCY=4) as (made, controls):
         await trio.sleep(10.5)
         controls["workers"].use("8")
@@ -101,8 +101,8 @@ async def test_workers_change_while_it_runs(autojump_clock: MockClock, log_lines
     assert [line["workers"] for line in log_lines.of("metrics")][8:19:10] == [4, 8]
 
 
-async def test_the_setting_auto_adapts_from_the_start(autojump_clock: MockClock, log_lines: LogLines) -> None:
-    """With WORKER_CONCURRENCY=auto the number of workers grows while they are what limits."""
+async def test_auto_adapts_from_the_start(autojump_clock: MockClock, log_lines: LogLines) -> None:
+    """With WORKER_CONCURRENCY=auto the number of workers grows while it is the limit."""
     async with running(SCHEDULER_MODE="saturate", WORKER_CONCURRENCY="auto"):
         await trio.sleep(20.5)
     chosen = [line["workers"] for line in log_lines.of("metrics")]
@@ -127,8 +127,8 @@ async def test_the_setting_auto_adapts_from_the_start(autojump_clock: MockClock,
         ("workers", ""),
     ],
 )
-async def test_what_cannot_be_is_refused(name: str, value: str, log_lines: LogLines) -> None:
-    """With what it must be; nothing changes."""
+async def test_invalid_values_are_refused(name: str, value: str, log_lines: LogLines) -> None:
+    """The refusal names the allowed values, and nothing changes."""
     service = (await build_in_memory(settings())).service
     (control,) = [each for each in service_controls(service.scheduler, service.worker) if each.name == name]
     before = control.read()
@@ -138,13 +138,13 @@ async def test_what_cannot_be_is_refused(name: str, value: str, log_lines: LogLi
 
 
 @pytest.mark.parametrize("setting", ["7", "auto"])
-async def test_the_number_of_workers_is_a_plain_number(setting: str, log_lines: LogLines) -> None:
-    """It reaches Redis as the limit of a claim, whose encoder refuses subclasses of int."""
+async def test_number_of_workers_is_a_plain_int(setting: str, log_lines: LogLines) -> None:
+    """It is the limit of a Redis claim, whose encoder refuses subclasses of int."""
     service = (await build_in_memory(settings(WORKER_CONCURRENCY=setting))).service
     assert type(service.worker.concurrency) is int
 
 
-async def test_a_process_that_only_works_has_no_scheduler_to_steer(log_lines: LogLines) -> None:
-    """It offers its workers and the end."""
+async def test_worker_only_process_has_no_scheduler_controls(log_lines: LogLines) -> None:
+    """It offers only the workers and the stop."""
     service = (await build_in_memory(settings(ROLES="worker"))).service
     assert [each.name for each in service_controls(None, service.worker)] == ["workers", "stop"]

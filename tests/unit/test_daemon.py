@@ -21,7 +21,7 @@ SMALL = {"MIN_FILE_UUIDS": 1, "MAX_FILE_UUIDS": 2}
 
 
 class Running:
-    """A daemon on the backends in memory, and how it went."""
+    """A daemon on the in-memory backends, and its result."""
 
     def __init__(self, service: InMemory, configuration: Any) -> None:
         self.service = service
@@ -52,8 +52,8 @@ async def prepared(
     return Running(await build_in_memory(configuration.settings, bucket=bucket, redis=redis), configuration)
 
 
-async def test_it_ends_when_the_duration_is_over(autojump_clock: MockClock, log_lines: LogLines) -> None:
-    """After RUN_DURATION_SECONDS it ends in order with exit code 0, all work done and the books closed."""
+async def test_daemon_ends_after_duration(autojump_clock: MockClock, log_lines: LogLines) -> None:
+    """After RUN_DURATION_SECONDS it ends in order with exit code 0, all work done and counted."""
     run = await prepared(RUN_DURATION_SECONDS=60, SCHEDULER_MESSAGES_PER_SECOND=20)
     assert await run.daemon.run() == 0
     assert 60 <= trio.current_time() < 62
@@ -65,8 +65,8 @@ async def test_it_ends_when_the_duration_is_over(autojump_clock: MockClock, log_
     assert run.service.service.inventory.objects == len(run.service.bucket.objects)
 
 
-async def test_the_log_tells_the_story(autojump_clock: MockClock, log_lines: LogLines) -> None:
-    """Started, preconditions met, lines, stopping and why, a last line, stopped with the totals."""
+async def test_log_has_every_stage_of_a_run(autojump_clock: MockClock, log_lines: LogLines) -> None:
+    """Started, preconditions met, metrics, stopping with the reason, a last line, stopped with totals."""
     run = await prepared(RUN_DURATION_SECONDS=25, WORKER_CONCURENCY=5)
     await run.daemon.run()
     events = [line["event"] for line in log_lines.all()]
@@ -92,10 +92,10 @@ async def test_the_log_tells_the_story(autojump_clock: MockClock, log_lines: Log
     ("host", "token", "warned"),
     [("127.0.0.1", "", False), ("0.0.0.0", "", True), ("0.0.0.0", "correct-horse", False)],
 )
-async def test_an_open_dashboard_is_warned_of(
+async def test_open_dashboard_gives_a_warning(
     host: str, token: str, warned: bool, autojump_clock: MockClock, log_lines: LogLines
 ) -> None:
-    """A dashboard that others reach without a token is said in one warning; its address is said at start."""
+    """A dashboard open to others without a token gives one warning; its address is logged at start."""
     variables: dict[str, Any] = {"HEALTH_HOST": host, "DASHBOARD_TOKEN": token, "DASHBOARD": "true"}
     await (await prepared(RUN_DURATION_SECONDS=5, **variables)).daemon.run()
     assert log_lines.of("service_started")[0]["dashboard"].endswith("/")
@@ -103,8 +103,8 @@ async def test_an_open_dashboard_is_warned_of(
     assert "correct-horse" not in log_lines.text
 
 
-async def test_the_order_of_the_end(autojump_clock: MockClock) -> None:
-    """Scheduling ends, then claiming; results are settled; the consumer signs off; last is the line."""
+async def test_shutdown_order(autojump_clock: MockClock) -> None:
+    """Scheduling ends, then claiming; results are settled; the consumer retires; the last line follows."""
     run = await prepared(
         RUN_DURATION_SECONDS=20.05, SCHEDULER_MODE="saturate", bucket=MemoryBucket(latency=0.5)
     )
@@ -123,7 +123,7 @@ async def stop_by_signal(number: signal.Signals, after: float) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-async def test_a_signal_ends_it(
+async def test_signal_ends_daemon(
     autojump_clock: MockClock, log_lines: LogLines, number: signal.Signals
 ) -> None:
     """SIGTERM and SIGINT end it in order, with exit code 0 and the signal's name as the reason."""
@@ -135,8 +135,8 @@ async def test_a_signal_ends_it(
     assert log_lines.all()[-1]["reason"] == f"received {number.name}"
 
 
-async def test_a_second_signal_does_not_wait(autojump_clock: MockClock) -> None:
-    """With slow work in hand the first signal waits for it, the second returns it to the queue at once."""
+async def test_second_signal_skips_grace_period(autojump_clock: MockClock) -> None:
+    """With slow work in progress the first signal waits for it; the second returns it to the queue."""
     run = await prepared(bucket=MemoryBucket(latency=3600), SHUTDOWN_GRACE_SECONDS=1000, WORKER_CONCURRENCY=3)
     run.service.bucket.objects = {f"loadtest/{i}": b"00" for i in range(200)}
     run.service.bucket.latency_of = {"LIST": 0.0}
@@ -148,8 +148,8 @@ async def test_a_second_signal_does_not_wait(autojump_clock: MockClock) -> None:
     assert run.books().keys() == {"queued"}
 
 
-async def test_the_grace_period_bounds_the_end(autojump_clock: MockClock) -> None:
-    """Work that does not end is given up after SHUTDOWN_GRACE_SECONDS and is on the queue again."""
+async def test_grace_period_bounds_shutdown(autojump_clock: MockClock) -> None:
+    """Work still unfinished after SHUTDOWN_GRACE_SECONDS returns to the queue."""
     run = await prepared(bucket=MemoryBucket(latency=3600), SHUTDOWN_GRACE_SECONDS=7)
     run.service.bucket.objects = {f"loadtest/{i}": b"00" for i in range(200)}
     run.service.bucket.latency_of = {"LIST": 0.0}
@@ -161,10 +161,8 @@ async def test_the_grace_period_bounds_the_end(autojump_clock: MockClock) -> Non
 
 
 @pytest.mark.parametrize("task", ["scheduler", "worker", "metrics", "health"])
-async def test_a_crash_takes_the_same_way_out(
-    autojump_clock: MockClock, log_lines: LogLines, task: str
-) -> None:
-    """Whichever task crashes: told with its traceback, the others end in order, exit code 1, books closed."""
+async def test_crash_shuts_down_in_order(autojump_clock: MockClock, log_lines: LogLines, task: str) -> None:
+    """If any task crashes, its traceback is logged, the others end in order, and the exit code is 1."""
     run = await prepared()
 
     async def crash(*, task_status: trio.TaskStatus[None]) -> None:
@@ -184,8 +182,8 @@ async def test_a_crash_takes_the_same_way_out(
     assert run.books().keys() <= {"queued"}
 
 
-async def test_a_crash_names_its_cause(autojump_clock: MockClock, log_lines: LogLines) -> None:
-    """What went wrong inside nurseries stands in the line, not the words of their groups."""
+async def test_crash_names_its_cause(autojump_clock: MockClock, log_lines: LogLines) -> None:
+    """The log line has the error inside the nurseries, not the text of their groups."""
     run = await prepared()
 
     async def crash(*, task_status: trio.TaskStatus[None]) -> None:
@@ -200,10 +198,10 @@ async def test_a_crash_names_its_cause(autojump_clock: MockClock, log_lines: Log
 
 
 @pytest.mark.parametrize("kind", ["enqueue", "claim", "settle", "heartbeat", "snapshot"])
-async def test_a_refusal_by_redis_takes_the_same_way_out(
+async def test_refusal_by_redis_shuts_down_in_order(
     autojump_clock: MockClock, log_lines: LogLines, kind: str
 ) -> None:
-    """When Redis refuses a call for good the service ends in order and says so; nothing escapes."""
+    """If Redis permanently refuses a call, the service ends in order and logs it."""
     run = await prepared()
     attempt = run.service.queue._attempt
 
@@ -220,8 +218,8 @@ async def test_a_refusal_by_redis_takes_the_same_way_out(
     assert run.service.redis.snapshot().surplus == 0
 
 
-async def test_an_outage_at_the_end_is_bounded(autojump_clock: MockClock, log_lines: LogLines) -> None:
-    """Stopped while Redis is away it ends soon after the grace period, and says what it knows."""
+async def test_shutdown_without_redis_is_bounded(autojump_clock: MockClock, log_lines: LogLines) -> None:
+    """Stopped during a Redis outage, it ends soon after the grace period with its last known totals."""
     run = await prepared(RUN_DURATION_SECONDS=30, SHUTDOWN_GRACE_SECONDS=10)
     async with trio.open_nursery() as nursery:
 
@@ -237,8 +235,8 @@ async def test_an_outage_at_the_end_is_bounded(autojump_clock: MockClock, log_li
     assert run.service.balance() == 0
 
 
-async def test_redis_is_waited_for_at_the_start(autojump_clock: MockClock) -> None:
-    """A Redis that comes up late is no error."""
+async def test_late_redis_is_waited_for(autojump_clock: MockClock) -> None:
+    """A Redis that starts late is not an error."""
     run = await prepared(RUN_DURATION_SECONDS=10, STARTUP_TIMEOUT_SECONDS=30)
     run.service.redis.go_away()
     async with trio.open_nursery() as nursery:
@@ -252,7 +250,7 @@ async def test_redis_is_waited_for_at_the_start(autojump_clock: MockClock) -> No
     assert run.service.redis.counters["processed"] > 0
 
 
-async def test_redis_is_not_waited_for_for_ever(autojump_clock: MockClock, log_lines: LogLines) -> None:
+async def test_missing_redis_ends_start_after_timeout(autojump_clock: MockClock, log_lines: LogLines) -> None:
     """Without Redis it gives up after STARTUP_TIMEOUT_SECONDS, in one line that names the setting."""
     run = await prepared(STARTUP_TIMEOUT_SECONDS=12)
     run.service.redis.go_away()
@@ -263,23 +261,23 @@ async def test_redis_is_not_waited_for_for_ever(autojump_clock: MockClock, log_l
     assert log_lines.of("service_started") == []
 
 
-async def test_a_missing_bucket_is_told_at_once(autojump_clock: MockClock) -> None:
-    """What waiting will not change is not waited for."""
+async def test_missing_bucket_fails_at_once(autojump_clock: MockClock) -> None:
+    """Waiting would not help, so the daemon does not wait."""
     run = await prepared(bucket=MemoryBucket(exists=False))
     with pytest.raises(BackendUnavailableError, match="S3_BUCKET"):
         await run.daemon.run()
     assert trio.current_time() < 1
 
 
-async def test_a_missing_bucket_is_made_when_wanted(autojump_clock: MockClock) -> None:
+async def test_missing_bucket_is_created_on_request(autojump_clock: MockClock) -> None:
     """With S3_CREATE_BUCKET it is created, and the run begins."""
     run = await prepared(bucket=MemoryBucket(exists=False), S3_CREATE_BUCKET="true", RUN_DURATION_SECONDS=5)
     assert await run.daemon.run() == 0
     assert len(run.service.bucket.objects) > 50
 
 
-async def test_a_signal_ends_the_wait_for_a_backend(autojump_clock: MockClock, log_lines: LogLines) -> None:
-    """A signal during the wait at the start ends it with exit code 0: nothing was started."""
+async def test_signal_ends_wait_for_backend(autojump_clock: MockClock, log_lines: LogLines) -> None:
+    """A signal during the wait at start ends it with exit code 0; nothing was started."""
     run = await prepared(STARTUP_TIMEOUT_SECONDS=600)
     run.service.redis.go_away()
     async with trio.open_nursery() as nursery:
@@ -289,8 +287,8 @@ async def test_a_signal_ends_the_wait_for_a_backend(autojump_clock: MockClock, l
     assert log_lines.of("service_started") == []
 
 
-async def test_roles(autojump_clock: MockClock) -> None:
-    """One process schedules and works not, another works and schedules not; together they do all of it."""
+async def test_roles_split_the_work(autojump_clock: MockClock) -> None:
+    """One process only schedules, another only works; together they do everything."""
     redis, bucket = MemoryRedis(), MemoryBucket()
     # Who only schedules hears of comings and goings from the next LIST.
     variables = {"INVENTORY_RECONCILE_SECONDS": 1, "PRECONDITION_MIN_OBJECTS": 200}
@@ -308,8 +306,8 @@ async def test_roles(autojump_clock: MockClock) -> None:
     assert redis.counters["processed"] > 2000
 
 
-async def test_the_service_lives_through_outages(autojump_clock: MockClock, log_lines: LogLines) -> None:
-    """A minute without Redis, then one without S3: it stays up and well, and all is made good afterwards."""
+async def test_service_survives_outages(autojump_clock: MockClock, log_lines: LogLines) -> None:
+    """After a minute without Redis and one without S3 it is healthy and has caught up."""
     run = await prepared(RUN_DURATION_SECONDS=300, SCHEDULER_MESSAGES_PER_SECOND=5, LOG_INTERVAL_SECONDS=60)
     health_state = run.service.service.health_state
     async with trio.open_nursery() as nursery:
@@ -344,8 +342,8 @@ async def test_the_service_lives_through_outages(autojump_clock: MockClock, log_
 
 
 @pytest.mark.parametrize("fails", [False, True])
-async def test_the_clients_are_closed(autojump_clock: MockClock, fails: bool) -> None:
-    """However it ends, both clients are closed, and no thread of ours is left."""
+async def test_clients_are_closed(autojump_clock: MockClock, fails: bool) -> None:
+    """However it ends, both clients are closed and no thread is left."""
     threads = threading.active_count()
     configuration = loaded(**SMALL, RUN_DURATION_SECONDS=5, STARTUP_TIMEOUT_SECONDS=1)
     redis, bucket = MemoryRedis(), MemoryBucket()

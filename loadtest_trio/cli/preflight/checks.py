@@ -1,4 +1,4 @@
-"""Are the backends fit for a long run? Each check gives findings; none of them raises."""
+"""Checks whether the backends are fit for a long run. Checks return results and never raise."""
 
 import secrets
 from collections.abc import Awaitable, Callable, Iterator
@@ -13,14 +13,14 @@ from loadtest_trio.backends.s3 import S3Service
 from loadtest_trio.errors import LoadtestError, S3DeniedError
 
 _ROUNDS = 20
-# Within a region Redis takes a millisecond and S3 some tens: what is slower than this is far away, or ill.
+# Within a region Redis answers in a millisecond and S3 in some tens. Slower ones are remote or overloaded.
 _REDIS_SECONDS = 0.005
 _S3_SECONDS = 0.2
 _PROBE = b"loadtest_trio preflight\n"
 
 
 class Grade(StrEnum):
-    """How good a finding is."""
+    """The grade of a check."""
 
     OK = "ok"
     WARNING = "warning"
@@ -28,13 +28,13 @@ class Grade(StrEnum):
 
 
 @attrs.frozen
-class Finding:
-    """One result.
+class CheckResult:
+    """The result of one check.
 
     Attributes:
-        what: What was looked at.
-        grade: How good it is.
-        detail: What was found, and what to do about it.
+        what: What was checked.
+        grade: The grade.
+        detail: The measurement or fault, and what to do about it.
     """
 
     what: str
@@ -42,31 +42,31 @@ class Finding:
     detail: str
 
 
-async def check_redis(redis: RedisService) -> list[Finding]:
-    """Look at version, role, persistence, memory policy and latency."""
+async def check_redis(redis: RedisService) -> list[CheckResult]:
+    """Check version, role, persistence, memory policy and latency."""
     try:
         info = await redis.connect()
         latencies = [await _timed(redis.length) for _ in range(_ROUNDS)]
     except LoadtestError as error:
-        return [Finding("Redis", Grade.FAILED, str(error))]
+        return [CheckResult("Redis", Grade.FAILED, str(error))]
     return [*_judge(info), _latency("Redis round trip", latencies)]
 
 
-def _judge(info: ServerInfo) -> Iterator[Finding]:
-    yield Finding("Redis version", Grade.OK, f"{info.server} {info.version}, {info.mode}")
+def _judge(info: ServerInfo) -> Iterator[CheckResult]:
+    yield CheckResult("Redis version", Grade.OK, f"{info.server} {info.version}, {info.mode}")
     primary = info.role == "master"
-    yield Finding(
+    yield CheckResult(
         "Redis role", Grade.OK if primary else Grade.FAILED, info.role if primary else "not a primary"
     )
     kept = "append-only file on" if info.append_only else "no append-only file: a restart forgets the queue"
-    yield Finding("Redis persistence", Grade.OK if info.append_only else Grade.WARNING, kept)
+    yield CheckResult("Redis persistence", Grade.OK if info.append_only else Grade.WARNING, kept)
     evicts = info.maxmemory_policy != "noeviction"
     advice = f"{info.maxmemory_policy}: messages can be evicted; set maxmemory-policy noeviction"
     grade = (Grade.FAILED if info.maxmemory else Grade.WARNING) if evicts else Grade.OK
-    yield Finding("Redis memory policy", grade, advice if evicts else "noeviction")
+    yield CheckResult("Redis memory policy", grade, advice if evicts else "noeviction")
 
 
-async def check_s3(s3: S3Service, prefix: str) -> list[Finding]:
+async def check_s3(s3: S3Service, prefix: str) -> list[CheckResult]:
     """Try every request that the service makes on a probe object under the prefix, and remove it again."""
     key = f"{prefix}.preflight-{secrets.token_hex(8)}"
     steps: list[tuple[str, Callable[[], Awaitable[object]]]] = [
@@ -75,17 +75,17 @@ async def check_s3(s3: S3Service, prefix: str) -> list[Finding]:
         ("S3 GetObject", lambda: _compare(s3, key)),
         ("S3 DeleteObject", lambda: s3.delete(key)),
     ]
-    findings = []
+    results = []
     for what, step in steps:
         try:
             seconds = await _timed(step)
         except LoadtestError as error:
-            findings.append(Finding(what, Grade.FAILED, str(error)))
+            results.append(CheckResult(what, Grade.FAILED, str(error)))
             if not isinstance(error, S3DeniedError):
                 break  # the other requests would only say the same
         else:
-            findings.append(_judge_latency(what, seconds, _S3_SECONDS, f"{1000 * seconds:.1f} ms"))
-    return findings
+            results.append(_judge_latency(what, seconds, _S3_SECONDS, f"{1000 * seconds:.1f} ms"))
+    return results
 
 
 async def _compare(s3: S3Service, key: str) -> None:
@@ -99,12 +99,12 @@ async def _timed(call: Callable[[], Awaitable[object]]) -> float:
     return trio.current_time() - begun
 
 
-def _latency(what: str, seconds: list[float]) -> Finding:
+def _latency(what: str, seconds: list[float]) -> CheckResult:
     detail = f"median {1000 * median(seconds):.2f} ms, worst of {len(seconds)} {1000 * max(seconds):.2f} ms"
     return _judge_latency(what, median(seconds), _REDIS_SECONDS, detail)
 
 
-def _judge_latency(what: str, seconds: float, most: float, detail: str) -> Finding:
+def _judge_latency(what: str, seconds: float, most: float, detail: str) -> CheckResult:
     if seconds <= most:
-        return Finding(what, Grade.OK, detail)
-    return Finding(what, Grade.WARNING, f"{detail}: above {1000 * most:g} ms; is it in another region?")
+        return CheckResult(what, Grade.OK, detail)
+    return CheckResult(what, Grade.WARNING, f"{detail}: above {1000 * most:g} ms; is it in another region?")

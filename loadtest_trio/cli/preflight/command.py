@@ -1,4 +1,4 @@
-"""``preflight``: are the backends fit, and what will the run cost?"""
+"""``preflight``: checks the backends and predicts the cost of the run."""
 
 import argparse
 import secrets
@@ -12,8 +12,8 @@ from rich.table import Table
 
 from loadtest_trio.backends.opening import Opener
 from loadtest_trio.cli.exits import FAILED, OK, complain
-from loadtest_trio.cli.preflight.checks import Finding, Grade, check_redis, check_s3
-from loadtest_trio.cli.preflight.cost import Plan, Position, predict, total, unknown
+from loadtest_trio.cli.preflight.checks import CheckResult, Grade, check_redis, check_s3
+from loadtest_trio.cli.preflight.cost import CostInputs, LineItem, predict, total, unknown
 from loadtest_trio.cli.preflight.prices import load_prices
 from loadtest_trio.metrics.counters import Metrics
 from loadtest_trio.metrics.health_state import HealthState
@@ -25,15 +25,15 @@ _HINT = "--rate gives the rate of saturate mode, --prices a price"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add what the prediction needs beyond the settings."""
+    """Add the inputs of the prediction that are not settings."""
     parser.add_argument(
         "--rate",
         type=float,
         metavar="N",
-        help="messages a second (the schedule's; in saturate mode nobody else knows)",
+        help="messages per second (default: the schedule's; needed in saturate mode)",
     )
     parser.add_argument(
-        "--prices", type=Path, metavar="FILE.json", help="prices to use instead of the table's"
+        "--prices", type=Path, metavar="FILE.json", help="prices that replace those of the built-in table"
     )
     parser.add_argument("--node-type", default="cache.t4g.small", help="ElastiCache node (cache.t4g.small)")
     parser.add_argument("--engine", choices=["valkey", "redis"], default="valkey")
@@ -42,10 +42,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
-    """Print findings and prediction; fails on a failed finding, or unless it is sure of `MAX_COST_USD`."""
+    """Print checks and prediction; fail on a failed check or if `MAX_COST_USD` may be exceeded."""
     settings = load(environ, options.config).settings
     prices = load_prices(options.prices)
-    plan = Plan(
+    inputs = CostInputs(
         rate=options.rate or _scheduled_rate(settings),
         seconds=settings.run_duration_seconds or _SECONDS_A_DAY,
         memory_gb=options.memory_gb,
@@ -53,63 +53,63 @@ def execute(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
         node_type=options.node_type,
         engine=options.engine,
     )
-    findings = trio.run(_check, settings, environ)
-    positions = predict(settings, plan, prices)
+    results = trio.run(_check, settings, environ)
+    items = predict(settings, inputs, prices)
     console = Console(highlight=False, markup=False)
-    _print_findings(console, findings)
-    _print_prediction(console, plan, positions, f"{prices['region']}, {prices['as_of']}")
-    complaints = [] if settings.max_cost_usd is None else list(_objections(settings.max_cost_usd, positions))
-    failed = complaints or any(finding.grade is Grade.FAILED for finding in findings)
+    _print_results(console, results)
+    _print_prediction(console, inputs, items, f"{prices['region']}, {prices['as_of']}")
+    complaints = [] if settings.max_cost_usd is None else list(_objections(settings.max_cost_usd, items))
+    failed = complaints or any(result.grade is Grade.FAILED for result in results)
     return complain(FAILED if failed else OK, *complaints)
 
 
 def _scheduled_rate(settings: Settings) -> float | None:
-    """Return the rate that the settings announce: none in saturate mode, where one vCPU decides it."""
+    """Return the configured rate; None in saturate mode, where the CPU determines it."""
     saturate = settings.scheduler_mode is SchedulerMode.SATURATE
     return None if saturate else settings.scheduler_messages_per_second
 
 
-def _objections(limit: float, positions: list[Position]) -> Iterator[str]:
-    """Yield why a run may not pass under `MAX_COST_USD`: too dear, or nobody knows what it costs."""
-    if total(positions) > limit:
-        yield f"the run would cost ${total(positions):.2f}, above MAX_COST_USD={limit:g}"
-    for what in unknown(positions):
+def _objections(limit: float, items: list[LineItem]) -> Iterator[str]:
+    """Yield why a run may exceed `MAX_COST_USD`: it costs more, or its cost is unknown."""
+    if total(items) > limit:
+        yield f"the run would cost ${total(items):.2f}, above MAX_COST_USD={limit:g}"
+    for what in unknown(items):
         yield f"MAX_COST_USD={limit:g} is set, but the price of {what} is unknown ({_HINT})"
 
 
-async def _check(settings: Settings, environ: Mapping[str, str]) -> list[Finding]:
+async def _check(settings: Settings, environ: Mapping[str, str]) -> list[CheckResult]:
     health_state = HealthState(trio.current_time, settings.health_stall_seconds)
     opener = Opener(settings, environ, Metrics(), health_state)
     redis, s3 = opener.redis(f"preflight-{secrets.token_hex(4)}", Random()), await opener.s3()
     try:
         with trio.move_on_after(settings.startup_timeout_seconds):
             return [*await check_redis(redis), *await check_s3(s3, settings.s3_prefix)]
-        return [Finding("backends", Grade.FAILED, "no answer in STARTUP_TIMEOUT_SECONDS")]
+        return [CheckResult("backends", Grade.FAILED, "no answer in STARTUP_TIMEOUT_SECONDS")]
     finally:
         redis.close()
         with trio.CancelScope(shield=True, deadline=trio.current_time() + 5):
             await s3.aclose()
 
 
-def _print_findings(console: Console, findings: list[Finding]) -> None:
+def _print_results(console: Console, results: list[CheckResult]) -> None:
     table = Table("check", "", "found", box=None, pad_edge=False)
-    for finding in findings:
-        table.add_row(finding.what, finding.grade.value, finding.detail)
+    for result in results:
+        table.add_row(result.what, result.grade.value, result.detail)
     console.print(table)
 
 
-def _print_prediction(console: Console, plan: Plan, positions: list[Position], prices: str) -> None:
+def _print_prediction(console: Console, inputs: CostInputs, items: list[LineItem], prices: str) -> None:
     rate = "an unknown rate (saturate mode: measure it, then give --rate)"
-    if plan.rate is not None:
-        rate = f"{plan.rate:g} messages/s"
-    console.print(f"\n{rate} for {plan.seconds / 3600:g} h on AWS ({prices}; an estimate)")
+    if inputs.rate is not None:
+        rate = f"{inputs.rate:g} messages/s"
+    console.print(f"\n{rate} for {inputs.seconds / 3600:g} h on AWS ({prices}; an estimate)")
     table = Table("service", "what", box=None, pad_edge=False)
     for column in ("quantity", "unit", "USD"):
         table.add_column(column, justify="left" if column == "unit" else "right")
-    for position in positions:
-        quantity = "unknown" if position.quantity is None else f"{position.quantity:,.1f}"
-        usd = "unknown" if position.usd is None else f"{position.usd:.2f}"
-        table.add_row(position.service, position.what, quantity, position.unit, usd)
-    least = "at least " if unknown(positions) else ""
-    table.add_row("total", "", "", "", f"{least}{total(positions):.2f}")
+    for item in items:
+        quantity = "unknown" if item.quantity is None else f"{item.quantity:,.1f}"
+        usd = "unknown" if item.usd is None else f"{item.usd:.2f}"
+        table.add_row(item.service, item.what, quantity, item.unit, usd)
+    least = "at least " if unknown(items) else ""
+    table.add_row("total", "", "", "", f"{least}{total(items):.2f}")
     console.print(table)

@@ -1,7 +1,7 @@
-"""What a run will do and cost. Pure.
+"""Predicts the requests, bytes and cost of a run. Pure.
 
-Steady messages are rate x time. Where DELETE outweighs CREATE, the bucket lives at its floor and refills
-(CREATEs, on top of the mix) make up for the difference. S3 charges PUT and LIST as one class and GET as
+Steady messages are rate x time. If DELETE outweighs CREATE, the bucket stays at its minimum and refills
+(CREATEs in addition to the mix) make up the difference. S3 charges PUT and LIST as one class and GET as
 another; DELETE is free, and so is traffic through a gateway endpoint within the region.
 """
 
@@ -20,11 +20,11 @@ _GB = 1e9
 
 
 @attrs.frozen
-class Plan:
-    """What is not a setting of the service but costs money all the same; by default what terraform/ builds.
+class CostInputs:
+    """The inputs of the prediction that are not settings of the service; the defaults match `terraform/`.
 
     Attributes:
-        rate: Steady messages a second; None when nobody knows, as in saturate mode before a measurement.
+        rate: Steady messages per second; None if unknown, as in saturate mode before a measurement.
         seconds: Duration of the run.
         memory_gb: Memory of the Fargate task; it has one vCPU.
         architecture: ``X86_64`` or ``ARM64``.
@@ -32,7 +32,7 @@ class Plan:
         engine: ``valkey`` or ``redis``.
         endpoints: Interface endpoints (per zone) that the task needs in private subnets.
         alarms: CloudWatch alarms.
-        secrets: In Secrets Manager.
+        secrets: Secrets in Secrets Manager.
     """
 
     rate: float | None
@@ -47,15 +47,15 @@ class Plan:
 
 
 @attrs.frozen
-class Position:
+class LineItem:
     """One line of the prediction.
 
     Attributes:
-        service: Whom AWS bills it under.
-        what: What is counted.
-        quantity: How much of it; None when it hangs on a rate that nobody knows.
-        unit: Of the quantity.
-        usd: What it costs; None when the quantity or its price is unknown.
+        service: The AWS service on the bill.
+        what: What is charged for.
+        quantity: The quantity; None if it depends on an unknown rate.
+        unit: Unit of the quantity.
+        usd: The cost; None if the quantity or its price is unknown.
     """
 
     service: str
@@ -65,74 +65,80 @@ class Position:
     usd: float | None
 
 
-def predict(settings: Settings, plan: Plan, prices: dict[str, Any]) -> list[Position]:
-    """Return what the run will do and cost, line by line.
+def predict(settings: Settings, inputs: CostInputs, prices: dict[str, Any]) -> list[LineItem]:
+    """Return quantities and costs of the run, line by line.
 
     Args:
         settings: The service's configuration: mix, sizes, intervals.
-        plan: Rate, time and the machines.
+        inputs: Rate, duration and machines.
         prices: The price table.
     """
-    hours, months = plan.seconds / 3600, plan.seconds / 3600 / prices["hours_a_month"]
-    log_gb = plan.seconds / settings.log_interval_seconds * _LOG_LINE_BYTES / _GB
+    hours, months = inputs.seconds / 3600, inputs.seconds / 3600 / prices["hours_a_month"]
+    log_gb = inputs.seconds / settings.log_interval_seconds * _LOG_LINE_BYTES / _GB
     return [
-        _position("Fargate", "1 vCPU", hours, "h", prices["fargate_vcpu_hour"][plan.architecture]),
-        _position(
-            "Fargate", "memory", plan.memory_gb * hours, "GB h", prices["fargate_gb_hour"][plan.architecture]
+        _line_item("Fargate", "1 vCPU", hours, "h", prices["fargate_vcpu_hour"][inputs.architecture]),
+        _line_item(
+            "Fargate",
+            "memory",
+            inputs.memory_gb * hours,
+            "GB h",
+            prices["fargate_gb_hour"][inputs.architecture],
         ),
-        _position("ElastiCache", f"{plan.node_type}, {plan.engine}", hours, "h", _node_hour(plan, prices)),
-        *_s3(settings, plan, prices),
-        _position(
-            "VPC", "interface endpoints", plan.endpoints * hours, "h", prices["interface_endpoint_hour"]
+        _line_item(
+            "ElastiCache", f"{inputs.node_type}, {inputs.engine}", hours, "h", _node_hour(inputs, prices)
         ),
-        _position("CloudWatch", "log ingestion", log_gb, "GB", prices["log_ingest_gb"]),
-        _position("CloudWatch", "metrics", len(UNITS) * months, "months", prices["custom_metric_month"]),
-        _position("CloudWatch", "alarms", plan.alarms * months, "months", prices["alarm_month"]),
-        _position("CloudWatch", "dashboard", months, "months", prices["dashboard_month"]),
-        _position("Secrets Manager", "secrets", plan.secrets * months, "months", prices["secret_month"]),
+        *_s3(settings, inputs, prices),
+        _line_item(
+            "VPC", "interface endpoints", inputs.endpoints * hours, "h", prices["interface_endpoint_hour"]
+        ),
+        _line_item("CloudWatch", "log ingestion", log_gb, "GB", prices["log_ingest_gb"]),
+        _line_item("CloudWatch", "metrics", len(UNITS) * months, "months", prices["custom_metric_month"]),
+        _line_item("CloudWatch", "alarms", inputs.alarms * months, "months", prices["alarm_month"]),
+        _line_item("CloudWatch", "dashboard", months, "months", prices["dashboard_month"]),
+        _line_item("Secrets Manager", "secrets", inputs.secrets * months, "months", prices["secret_month"]),
     ]
 
 
-def total(positions: list[Position]) -> float:
+def total(items: list[LineItem]) -> float:
     """Return the sum of all known prices, in USD."""
-    return sum(position.usd or 0.0 for position in positions)
+    return sum(item.usd or 0.0 for item in items)
 
 
-def unknown(positions: list[Position]) -> list[str]:
-    """Return what is in no sum, since its quantity or price is unknown."""
-    return [f"{position.service} {position.what}" for position in positions if position.usd is None]
+def unknown(items: list[LineItem]) -> list[str]:
+    """Return the items missing from the total, because their quantity or price is unknown."""
+    return [f"{item.service} {item.what}" for item in items if item.usd is None]
 
 
-def _s3(settings: Settings, plan: Plan, prices: dict[str, Any]) -> list[Position]:
-    messages = None if plan.rate is None else plan.rate * plan.seconds
+def _s3(settings: Settings, inputs: CostInputs, prices: dict[str, Any]) -> list[LineItem]:
+    messages = None if inputs.rate is None else inputs.rate * inputs.seconds
     share = {op: settings.steady_state_distribution.share(op) / 100 for op in Operation}
     refills = max(0.0, share[Operation.DELETE] - share[Operation.CREATE])
     gets = _times(messages, share[Operation.READ] + share[Operation.UPDATE])
     puts = _times(messages, share[Operation.UPDATE] + share[Operation.CREATE] + refills)
     pages = -(-settings.precondition_max_objects // _KEYS_A_PAGE)
-    lists = plan.seconds / settings.inventory_reconcile_seconds * pages
+    lists = inputs.seconds / settings.inventory_reconcile_seconds * pages
     size = _mean_bytes(settings)
     put_usd, get_usd = prices["s3_put_1000"] / 1000, prices["s3_get_1000"] / 1000
     return [
-        _position("S3", "GET requests", gets, "requests", get_usd),
-        _position("S3", "PUT requests", puts, "requests", put_usd),
-        _position("S3", "LIST requests", lists, "requests", put_usd),
-        _position("S3", "DELETE requests", _times(messages, share[Operation.DELETE]), "requests", 0.0),
-        _position("S3", "downloaded, same region", _times(gets, size / _GB), "GB", 0.0),
-        _position("S3", "uploaded", _times(puts, size / _GB), "GB", 0.0),
+        _line_item("S3", "GET requests", gets, "requests", get_usd),
+        _line_item("S3", "PUT requests", puts, "requests", put_usd),
+        _line_item("S3", "LIST requests", lists, "requests", put_usd),
+        _line_item("S3", "DELETE requests", _times(messages, share[Operation.DELETE]), "requests", 0.0),
+        _line_item("S3", "downloaded, same region", _times(gets, size / _GB), "GB", 0.0),
+        _line_item("S3", "uploaded", _times(puts, size / _GB), "GB", 0.0),
     ]
 
 
-def _node_hour(plan: Plan, prices: dict[str, Any]) -> float | None:
-    price: float | None = prices["redis_node_hour"].get(plan.node_type)
-    if price is None or plan.engine != "valkey":
+def _node_hour(inputs: CostInputs, prices: dict[str, Any]) -> float | None:
+    price: float | None = prices["redis_node_hour"].get(inputs.node_type)
+    if price is None or inputs.engine != "valkey":
         return price
     return price * (1.0 - float(prices["valkey_discount"]))
 
 
-def _position(service: str, what: str, quantity: float | None, unit: str, price: float | None) -> Position:
-    free = price == 0.0  # whatever the quantity
-    return Position(service, what, quantity, unit, 0.0 if free else _times(quantity, price))
+def _line_item(service: str, what: str, quantity: float | None, unit: str, price: float | None) -> LineItem:
+    free = price == 0.0  # even if the quantity is unknown
+    return LineItem(service, what, quantity, unit, 0.0 if free else _times(quantity, price))
 
 
 def _times(quantity: float | None, factor: float | None) -> float | None:

@@ -1,4 +1,4 @@
-"""The dated price table that this command and `terraform/` share."""
+"""The dated price table of `preflight`; `terraform/` has an identical copy."""
 
 import json
 from importlib.resources import files
@@ -14,13 +14,13 @@ def load_prices(override: Path | None = None) -> Prices:
     """Return the table, in USD.
 
     Args:
-        override: A JSON file whose entries replace those of the table.
+        override: A JSON file with entries that replace those of the table.
 
     Returns:
-        Price by name; `as_of` and `region` say when and where it held.
+        Name -> price; `as_of` and `region` tell when and where the prices applied.
 
     Raises:
-        ConfigurationError: The file cannot be read, is no JSON object or names an unknown price.
+        ConfigurationError: The file cannot be read, is not a JSON object or names an unknown price.
     """
     prices: Prices = json.loads(files(__package__).joinpath("prices.json").read_text(encoding="utf-8"))
     if override is None:

@@ -1,4 +1,4 @@
-"""The commands: exit codes, and what a user gets to see of an error."""
+"""The commands: exit codes and error messages."""
 
 import io
 import socket
@@ -112,10 +112,10 @@ def serving(monkeypatch: pytest.MonkeyPatch) -> Callable[[object], list[Loaded]]
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else None,
 )
-def test_exit_codes(
+def test_every_end_has_its_exit_code(
     command: Callable[..., Ended], serving: Callable[[object], list[Loaded]], end: object, code: int
 ) -> None:
-    """Every end has its exit code, and every error is one line a fault, without a traceback."""
+    """Every end has its exit code, and errors are reported one line per fault, without a traceback."""
     serving(end)
     ended = command("run", **NEEDED)
     assert ended.code == code
@@ -130,16 +130,16 @@ def test_exit_codes(
 def test_run_is_the_default(
     command: Callable[..., Ended], serving: Callable[[object], list[Loaded]], arguments: tuple[str, ...]
 ) -> None:
-    """Without a command the service runs."""
+    """Without a command, `run` is executed."""
     started = serving(0)
     assert command(*arguments, **NEEDED).code == 0
     assert started[0].settings.s3_bucket == "bucket"
 
 
-def test_options_without_a_command(
+def test_options_without_command_belong_to_run(
     command: Callable[..., Ended], serving: Callable[[object], list[Loaded]], tmp_path: object
 ) -> None:
-    """Options alone are those of `run`."""
+    """Options without a command are those of `run`."""
     started, file = serving(0), f"{tmp_path}/s.toml"
     with open(file, "w", encoding="utf-8") as stream:  # noqa: PTH123 - a name is what the command takes
         stream.write("worker_concurrency = 3\n")
@@ -147,8 +147,8 @@ def test_options_without_a_command(
     assert started[0].settings.worker_concurrency == 3
 
 
-def test_bad_settings_are_all_told(command: Callable[..., Ended]) -> None:
-    """Every bad setting has a line with name, value and what is allowed; nothing is started; exit code 2."""
+def test_all_bad_settings_are_reported(command: Callable[..., Ended]) -> None:
+    """Every bad setting gets a line with name, value and allowed values; nothing starts; exit code 2."""
     ended = command("run", S3_BUCKET="NO", WORKER_CONCURRENCY="none", LOG_LEVEL="LOUD")
     assert ended.code == 2
     lines = ended.err.splitlines()
@@ -160,8 +160,8 @@ def test_bad_settings_are_all_told(command: Callable[..., Ended]) -> None:
         assert "must be" in line
 
 
-def test_config_shows_everything_but_secrets(command: Callable[..., Ended]) -> None:
-    """Each setting stands there with value, source and meaning; passwords do not."""
+def test_config_shows_all_settings_without_secrets(command: Callable[..., Ended]) -> None:
+    """Every setting is shown with value, source and meaning; passwords are not."""
     ended = command(
         "config",
         S3_BUCKET="bucket",
@@ -178,8 +178,8 @@ def test_config_shows_everything_but_secrets(command: Callable[..., Ended]) -> N
     assert "did you mean WORKER_CONCURRENCY" in ended.err
 
 
-def test_config_shows_what_there_is(command: Callable[..., Ended]) -> None:
-    """Also where settings are missing or wrong the table is shown, then the faults, with exit code 2."""
+def test_config_shows_table_despite_faults(command: Callable[..., Ended]) -> None:
+    """If settings are missing or wrong, the table is still shown, then the faults; exit code 2."""
     ended = command("config", WORKER_CONCURRENCY="none", LOG_LEVEL="DEBUG")
     assert ended.code == 2
     lines = {line.split()[0]: line for line in ended.out.splitlines()}
@@ -194,8 +194,8 @@ def test_config_shows_what_there_is(command: Callable[..., Ended]) -> None:
     ]
 
 
-def test_a_bad_secret_is_masked(command: Callable[..., Ended]) -> None:
-    """A URL that cannot be used is reported without its password."""
+def test_bad_secret_is_masked(command: Callable[..., Ended]) -> None:
+    """An invalid URL is reported without its password."""
     ended = command("config", S3_BUCKET="bucket", REDIS_ENDPOINT=f"http://:{SECRET}@host")
     assert ended.code == 2
     assert SECRET not in ended.out + ended.err
@@ -203,8 +203,8 @@ def test_a_bad_secret_is_masked(command: Callable[..., Ended]) -> None:
 
 
 @pytest.mark.parametrize(("status", "code"), [(200, 0), (503, 1), (404, 1)])
-def test_check_asks_the_service(command: Callable[..., Ended], status: int, code: int) -> None:
-    """`check` needs no backend's settings; it shows the answer and ends with 0 only if all is well."""
+def test_check_reports_health(command: Callable[..., Ended], status: int, code: int) -> None:
+    """`check` needs no settings of the backends; it prints the answer and exits with 0 only if healthy."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -226,8 +226,8 @@ def test_check_asks_the_service(command: Callable[..., Ended], status: int, code
     assert ended.out == '{"status": "?"}\n'
 
 
-def test_check_without_a_service(command: Callable[..., Ended]) -> None:
-    """Without an answer the exit code is 1 and a line says where it asked."""
+def test_check_without_service_fails(command: Callable[..., Ended]) -> None:
+    """Without an answer the exit code is 1, and a line names the address."""
     with socket.create_server(("127.0.0.1", 0)) as nobody:
         port = nobody.getsockname()[1]
     ended = command("check", HEALTH_PORT=str(port))
@@ -235,8 +235,8 @@ def test_check_without_a_service(command: Callable[..., Ended]) -> None:
     assert f"no answer from http://127.0.0.1:{port}/health" in ended.err
 
 
-def test_check_reads_the_file_below_the_environment(command: Callable[..., Ended], tmp_path: Path) -> None:
-    """Where it asks comes from the environment, then from --config, then from the defaults."""
+def test_check_prefers_environment_to_file(command: Callable[..., Ended], tmp_path: Path) -> None:
+    """The address comes from the environment, then --config, then the defaults."""
     file = tmp_path / "s.toml"
     file.write_text('health_host = "localhost"\nhealth_port = 1\n')
     asked = command("check", "--config", str(file), HEALTH_PORT="2", HEALTH_ENDPOINT_PATH="")
@@ -244,10 +244,10 @@ def test_check_reads_the_file_below_the_environment(command: Callable[..., Ended
 
 
 @pytest.mark.parametrize(("port", "content"), [("http", ""), ("", "health_port =")])
-def test_check_with_bad_settings(
+def test_check_with_bad_settings_is_bad_configuration(
     command: Callable[..., Ended], tmp_path: Path, port: str, content: str
 ) -> None:
-    """A port that is none and a file that is no TOML are one line and exit code 2."""
+    """An invalid port or a file that is not TOML gives one line and exit code 2."""
     file = tmp_path / "s.toml"
     file.write_text(content)
     ended = command("check", "--config", str(file), HEALTH_PORT=port)
@@ -255,15 +255,15 @@ def test_check_with_bad_settings(
     assert "cannot tell where to ask" in ended.err
 
 
-def test_check_knows_the_defaults() -> None:
-    """Its own copy of three defaults is what the settings say."""
+def test_check_has_the_same_defaults() -> None:
+    """Its own copy of three defaults agrees with the settings."""
     assert {
         info.name: info.default_text for info in SETTINGS if info.name in check.DEFAULTS
     } == check.DEFAULTS
 
 
-def test_check_imports_next_to_nothing() -> None:
-    """The health check runs on the CPU that is measured: none of the service's libraries is loaded for it."""
+def test_check_imports_no_library_of_the_service() -> None:
+    """The health check runs on the measured CPU, so it loads none of the service's libraries."""
     code = "import sys; from loadtest_trio.cli.main import main; main(['check']); print(*sys.modules)"
     ended = subprocess.run(
         [sys.executable, "-c", code],
@@ -282,8 +282,8 @@ def test_check_imports_next_to_nothing() -> None:
 
 
 @pytest.mark.parametrize("name", ["run", "check", "config", "preflight", "dead", "tune", "report", "compare"])
-def test_every_command_explains_itself(command: Callable[..., Ended], name: str) -> None:
-    """A command's own help says what it is for, in the words of the list of commands."""
+def test_every_command_has_help(command: Callable[..., Ended], name: str) -> None:
+    """A command's help starts with its line in the list of commands."""
     meaning = import_module(f"loadtest_trio.cli.{name}").MEANING
     for shown in (command(name, "--help"), command("--help")):
         assert shown.code == 0
@@ -291,7 +291,7 @@ def test_every_command_explains_itself(command: Callable[..., Ended], name: str)
 
 
 def test_version_and_help(command: Callable[..., Ended]) -> None:
-    """The version and the list of commands can be asked for."""
+    """`--version` and `--help` print the version and the list of commands."""
     assert command("--version").out == f"loadtest_trio {__version__}\n"
     shown = command("--help")
     assert shown.code == 0
@@ -299,23 +299,23 @@ def test_version_and_help(command: Callable[..., Ended]) -> None:
         assert name in shown.out
 
 
-def test_an_unknown_command(command: Callable[..., Ended]) -> None:
-    """A command that does not exist is a usage error."""
+def test_unknown_command_is_usage_error(command: Callable[..., Ended]) -> None:
+    """An unknown command is a usage error."""
     ended = command("fly")
     assert ended.code == 2
     assert "fly" in ended.err
 
 
-def test_the_module_is_the_command() -> None:
-    """`python -m loadtest_trio` is the same."""
+def test_module_runs_the_command() -> None:
+    """`python -m loadtest_trio` runs the command line."""
     ended = subprocess.run(
         [sys.executable, "-m", "loadtest_trio", "--version"], capture_output=True, text=True, check=True
     )
     assert ended.stdout == f"loadtest_trio {__version__}\n"
 
 
-def test_a_missing_authority_file_is_bad_configuration(command: Callable[..., Ended], tmp_path: Path) -> None:
-    """`rediss://` with a file that is not there: exit code 2 at once, one line with the file's name."""
+def test_missing_authority_file_is_bad_configuration(command: Callable[..., Ended], tmp_path: Path) -> None:
+    """`rediss://` with a missing CA file: exit code 2 at once, one line with the file's name."""
     missing = tmp_path / "no-such-ca.pem"
     address = f"rediss://:{SECRET}@h?ssl_ca_certs={missing}"
     ended = command("run", REDIS_ENDPOINT=address, S3_BUCKET="bucket", HEALTH_PORT="0")

@@ -41,7 +41,7 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.mark.parametrize("buffered", ["1", ""], ids=["while writing", "at the end"])
-def test_a_reader_that_has_seen_enough_is_no_error(run: Run, buffered: str) -> None:
+def test_closed_pipe_is_not_an_error(run: Run, buffered: str) -> None:
     """`config | head -1` ends with exit code 0 and without a traceback."""
     reader, writer = os.pipe()
     os.close(reader)
@@ -52,16 +52,16 @@ def test_a_reader_that_has_seen_enough_is_no_error(run: Run, buffered: str) -> N
 
 @pytest.mark.skipif(not FULL.exists(), reason="Linux only")
 @pytest.mark.parametrize("buffered", ["1", ""], ids=["while writing", "at the end"])
-def test_a_full_disk_is_one_line(run: Run, buffered: str) -> None:
-    """What could not be written, instead of a traceback."""
+def test_full_disk_gives_one_line(run: Run, buffered: str) -> None:
+    """A full disk gives one line instead of a traceback."""
     with FULL.open("wb") as full:
         ended = run("config", stdout=full.fileno(), PYTHONUNBUFFERED=buffered)
     assert ended.returncode == 1
     assert ended.stderr == "loadtest_trio: cannot read or write: [Errno 28] No space left on device\n"
 
 
-def test_a_file_in_the_way_of_the_report_is_named(run: Run, tmp_path: Path) -> None:
-    """The folder of a report is a file: one line with its name."""
+def test_file_in_place_of_report_folder_is_named(run: Run, tmp_path: Path) -> None:
+    """If the report's folder is a file, one line names it."""
     (tmp_path / "lines").write_text('{"timestamp":"2026-01-01T00:00:00Z","event":"metrics"}\n')
     (tmp_path / "taken").write_text("")
     ended = run("report", "lines", "--output", "taken")
@@ -69,8 +69,8 @@ def test_a_file_in_the_way_of_the_report_is_named(run: Run, tmp_path: Path) -> N
     assert "taken" in ended.stderr
 
 
-def test_a_reader_of_errors_that_stands_still_does_not_hold_up_the_end(run: Run) -> None:
-    """Standard error is a full pipe: the complaint vanishes and the exit code says the same."""
+def test_blocked_stderr_does_not_delay_exit(run: Run) -> None:
+    """If standard error is a full pipe, the message is dropped and the exit code is unchanged."""
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
     with suppress(BlockingIOError):

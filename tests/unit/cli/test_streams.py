@@ -23,22 +23,22 @@ def run(*arguments: str, **variables: str) -> "subprocess.CompletedProcess[bytes
 
 
 @pytest.mark.parametrize("prefix", ["ü/", "😀/"])
-def test_command_writes_utf8_whatever_the_locale(prefix: str) -> None:
-    """A value with any character is shown; the command does not crash on it."""
+def test_output_is_utf8_in_any_locale(prefix: str) -> None:
+    """A value with any character is printed without a crash."""
     shown = run("-m", "loadtest_trio", "config", S3_PREFIX=prefix)
     assert shown.returncode == 0, shown.stderr
     assert prefix.encode() in shown.stdout
 
 
-def test_error_line_is_utf8_whatever_the_locale() -> None:
-    """So is the one line of an error, and what is no UTF-8 at all is escaped."""
+def test_error_is_utf8_in_any_locale() -> None:
+    """An error message is UTF-8 too; bytes that are not UTF-8 are escaped."""
     shown = run("-m", "loadtest_trio", "config", S3_PREFIX="/ü", S3_BUCKET="\udcff")
     assert shown.returncode == 2
     assert "/ü".encode() in shown.stderr
     assert b"udcff" in shown.stderr
 
 
-def test_files_of_the_package_are_read_as_utf8() -> None:
-    """The Lua scripts hold more than ASCII may."""
+def test_package_files_are_read_as_utf8() -> None:
+    """The Lua scripts contain characters beyond ASCII."""
     done = run("-X", "warn_default_encoding", "-W", "error::EncodingWarning", "-c", EVERY_FILE)
     assert done.returncode == 0, done.stderr.decode()

@@ -26,12 +26,12 @@ def message(operation: Operation, key: str = "k", **params: Any) -> Message:
 
 
 async def test_every_operation_has_a_handler() -> None:
-    """The registry knows exactly the operations, by name."""
+    """The registry knows exactly these operations, by name."""
     assert build(MemoryBucket()).operations == list(Operation) == ["READ", "UPDATE", "CREATE", "DELETE"]
 
 
-async def test_create_uploads_as_many_lines_as_said() -> None:
-    """CREATE puts an object of that many UUID lines at its key; doing it twice leaves one."""
+async def test_create_uploads_requested_number_of_lines() -> None:
+    """CREATE puts an object with that many UUID lines at its key; repeating it leaves one."""
     bucket = MemoryBucket()
     for _ in range(2):
         await build(bucket)["CREATE"].run(message(Operation.CREATE, "new", uuids=7))
@@ -39,23 +39,23 @@ async def test_create_uploads_as_many_lines_as_said() -> None:
     assert len(bucket.objects["new"]) == 7 * LINE_BYTES
 
 
-async def test_create_draws_a_size_by_itself() -> None:
-    """A CREATE from somebody who gives no size gets one that is drawn."""
+async def test_create_without_size_draws_one() -> None:
+    """A CREATE without a size gets a random one."""
     bucket = MemoryBucket()
     await build(bucket, drawn=3)["CREATE"].run(message(Operation.CREATE))
     assert len(bucket.objects["k"]) == 3 * LINE_BYTES
 
 
 @pytest.mark.parametrize("uuids", [0, -1, 1_000_001, "7", 1.5, True, [7]])
-async def test_create_refuses_nonsense(uuids: Any) -> None:
-    """A size that is no whole number from 1 to a million is malformed, and nothing is uploaded."""
+async def test_create_refuses_invalid_size(uuids: Any) -> None:
+    """A size other than a whole number from 1 to a million is malformed; nothing is uploaded."""
     bucket = MemoryBucket()
     with pytest.raises(MalformedMessageError):
         build(bucket).find(message(Operation.CREATE, uuids=uuids))
     assert bucket.requests == {}
 
 
-async def test_read_downloads_and_changes_nothing() -> None:
+async def test_read_is_one_get() -> None:
     """READ is one GET."""
     bucket = MemoryBucket()
     bucket.objects["k"] = b"body"
@@ -65,7 +65,7 @@ async def test_read_downloads_and_changes_nothing() -> None:
 
 
 async def test_update_changes_two_hex_digits() -> None:
-    """UPDATE downloads, changes exactly two bytes, and uploads as much as it got."""
+    """UPDATE downloads, changes exactly two bytes, and uploads the same length."""
     bucket = MemoryBucket()
     before = bucket.objects["k"] = bytes(uuid_lines(20, Random(2)))
     await build(bucket)["UPDATE"].run(message(Operation.UPDATE))
@@ -75,8 +75,8 @@ async def test_update_changes_two_hex_digits() -> None:
     assert bucket.requests == {"GET": 1, "PUT": 1}
 
 
-async def test_update_of_what_has_no_digits() -> None:
-    """An object without two hex digits cannot be updated, and is left as it is."""
+async def test_object_without_digits_is_not_updated() -> None:
+    """An object without two hex digits cannot be updated and stays unchanged."""
     bucket = MemoryBucket()
     bucket.objects["k"] = b"xyz"
     with pytest.raises(MalformedMessageError, match="UPDATE of k: the file holds fewer than two hex digits"):
@@ -84,8 +84,8 @@ async def test_update_of_what_has_no_digits() -> None:
     assert bucket.objects == {"k": b"xyz"}
 
 
-async def test_delete_deletes() -> None:
-    """DELETE removes the object; one that is not there counts as removed."""
+async def test_delete_removes_object() -> None:
+    """DELETE removes the object; a missing one counts as removed."""
     bucket = MemoryBucket()
     bucket.objects = {"k": b"x", "other": b"y"}
     for _ in range(2):
@@ -94,8 +94,8 @@ async def test_delete_deletes() -> None:
 
 
 @pytest.mark.parametrize("operation", [Operation.READ, Operation.UPDATE])
-async def test_what_is_gone_is_missing(operation: Operation) -> None:
-    """READ and UPDATE of an object that is gone say so; UPDATE does not bring it back."""
+async def test_missing_object_is_reported(operation: Operation) -> None:
+    """READ and UPDATE of a missing object raise; UPDATE does not recreate it."""
     bucket = MemoryBucket()
     with pytest.raises(ObjectMissingError):
         await build(bucket)[operation].run(message(operation))
@@ -103,8 +103,8 @@ async def test_what_is_gone_is_missing(operation: Operation) -> None:
 
 
 @pytest.mark.parametrize("operation", list(Operation))
-async def test_faults_pass_through(operation: Operation) -> None:
-    """What goes wrong with S3 is the worker's to judge."""
+async def test_s3_errors_pass_through(operation: Operation) -> None:
+    """S3 errors reach the worker, which judges them."""
     bucket = MemoryBucket()
     bucket.objects["k"] = b"00"
     bucket.break_down(Fault.UNREACHABLE)
@@ -114,13 +114,13 @@ async def test_faults_pass_through(operation: Operation) -> None:
 
 @pytest.mark.parametrize("operation", list(Operation))
 def test_every_object_operation_needs_a_key(operation: Operation) -> None:
-    """Without a key there is no object to work on, so nobody tries."""
+    """Without a key there is no object, so the message is refused."""
     with pytest.raises(MalformedMessageError, match=f"{operation} needs a key"):
         build(MemoryBucket()).find(Message("1", operation))
 
 
 async def test_new_kind_of_work_is_one_handler() -> None:
-    """An operation nobody foresaw needs no key, has a result, and is refused for params it cannot use."""
+    """A new operation can have no key, return a result, and refuse invalid params."""
 
     async def shout(message: Message) -> bytes:
         return str(message.params["text"]).upper().encode()
@@ -138,8 +138,8 @@ async def test_new_kind_of_work_is_one_handler() -> None:
         registry.find(Message("3", "whisper"))
 
 
-def test_two_handlers_for_one_operation_are_a_mistake() -> None:
-    """The second would never be called."""
+def test_duplicate_operation_is_refused() -> None:
+    """The second handler would never be called."""
     handler = build(MemoryBucket())["READ"]
     with pytest.raises(ValueError, match="two handlers for READ"):
         Registry([handler, handler])

@@ -23,7 +23,7 @@ def valid(body: bytes | bytearray) -> bool:
 
 @given(st.integers(1, 300), st.integers(0))
 def test_lines_are_uuids(count: int, seed: int) -> None:
-    """There are as many lines as asked for, each a version 4 UUID that the standard library reads."""
+    """There are as many lines as requested, each a valid version 4 UUID."""
     body = uuid_lines(count, Random(seed))
     assert len(body) == count * LINE_BYTES
     assert valid(body)
@@ -33,13 +33,13 @@ def test_lines_are_uuids(count: int, seed: int) -> None:
 
 
 def test_uuids_are_unique() -> None:
-    """Ten files of 10,000 lines hold 100,000 different UUIDs."""
+    """Ten files of 10,000 lines contain 100,000 different UUIDs."""
     rng = Random(7)
     assert len({line for _ in range(10) for line in bytes(uuid_lines(10_000, rng)).split()}) == 100_000
 
 
 def test_digits_are_uniform() -> None:
-    """At every free position each of the 16 digits is as likely: chi-square of 30 positions, fixed seed."""
+    """At every free position all 16 digits are equally likely: chi-square, 30 positions, fixed seed."""
     body = uuid_lines(20_000, Random(11))
     for column in set(range(36)) - FIXED:
         counts = Counter(body[column::LINE_BYTES])
@@ -50,8 +50,8 @@ def test_digits_are_uniform() -> None:
     assert sum((count - 5000) ** 2 / 5000 for count in variants.values()) < 21.1  # 3 degrees, 1e-4
 
 
-def test_a_seed_repeats() -> None:
-    """The same seed makes the same file, another one another."""
+def test_same_seed_gives_same_file() -> None:
+    """The same seed gives the same file, another seed another file."""
     assert uuid_lines(10, Random(1)) == uuid_lines(10, Random(1)) != uuid_lines(10, Random(2))
 
 
@@ -62,8 +62,8 @@ def changes(before: bytes, after: bytes | bytearray) -> list[int]:
 
 
 @given(st.integers(1, 50), st.integers(0), st.integers(1, 5))
-def test_an_edit_changes_two_hex_digits(count: int, seed: int, times: int) -> None:
-    """Every edit of a UUID file changes exactly two digits, and leaves only valid version 4 UUIDs."""
+def test_edit_changes_two_hex_digits(count: int, seed: int, times: int) -> None:
+    """Every edit changes exactly two digits and leaves valid version 4 UUIDs."""
     rng = Random(seed)
     body = uuid_lines(count, rng)
     for _ in range(times):
@@ -75,8 +75,8 @@ def test_an_edit_changes_two_hex_digits(count: int, seed: int, times: int) -> No
         assert valid(body)
 
 
-def test_edits_reach_every_free_digit_alike() -> None:
-    """Over many edits each of a line's 30 free positions is hit about as often, the others never."""
+def test_edits_are_uniform_over_free_digits() -> None:
+    """Over many edits a line's 30 free positions are hit equally often, the others never."""
     rng, hits = Random(5), Counter[int]()
     body = uuid_lines(4, rng)
     for _ in range(6000):
@@ -88,8 +88,8 @@ def test_edits_reach_every_free_digit_alike() -> None:
 
 
 @given(st.text(min_size=0, max_size=200).map(str.encode), st.integers(0))
-def test_foreign_text(text: bytes, seed: int) -> None:
-    """In any other text two hex digits change to two others of their case, or it is refused untouched."""
+def test_foreign_text_keeps_case_of_digits(text: bytes, seed: int) -> None:
+    """In other text two hex digits change to two of the same case; without two, it is refused."""
     body = bytearray(text)
     if sum(byte in HEX for byte in text) < 2:
         with pytest.raises(ValueError, match="fewer than two hex digits"):
@@ -106,8 +106,8 @@ def test_foreign_text(text: bytes, seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(30))
-def test_a_line_in_the_form_of_a_uuid_with_other_letters(seed: int) -> None:
-    """Only hex digits are changed where the hyphens stand right and the rest is no UUID."""
+def test_uuid_shaped_line_with_other_letters(seed: int) -> None:
+    """If the hyphens match but the rest is not a UUID, only hex digits are changed."""
     text = b"zzzzzzz1-zzzz-4zzz-azzz-zzzzzzzzzzz2\n"
     body = bytearray(text)
     edit(body, Random(seed))
@@ -116,8 +116,8 @@ def test_a_line_in_the_form_of_a_uuid_with_other_letters(seed: int) -> None:
     assert all(text[at] in HEX and body[at] in HEX for at in changed)
 
 
-def test_text_that_looks_like_lines() -> None:
-    """Text whose length is a multiple of 37 but is no UUID file is edited as foreign text."""
+def test_text_of_matching_length_is_foreign() -> None:
+    """Text of a multiple of 37 bytes that is not a UUID file is edited as foreign text."""
     text = b"xy-0zz" + b"z" * (LINE_BYTES - 7) + b"1"
     body = bytearray(text)
     edit(body, Random(1))

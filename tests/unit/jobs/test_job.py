@@ -15,19 +15,19 @@ payloads = st.dictionaries(
 
 
 def test_ids_are_unique_and_short() -> None:
-    """Two random ids differ; a numeric one is exact in JavaScript."""
+    """Random ids differ; a numeric id is exact in JavaScript."""
     assert len({new_id() for _ in range(1000)}) == 1000
     assert all(is_name(new_id()) and len(new_id()) == 20 for _ in range(10))
     assert all(0 < int(new_numeric_id()) <= LARGEST_NUMERIC_ID for _ in range(1000))
 
 
-def test_final_statuses() -> None:
-    """Three statuses are final."""
+def test_three_statuses_are_final() -> None:
+    """Succeeded, dead and cancelled are final."""
     assert [each.value for each in Status if each.ended] == ["succeeded", "dead", "cancelled"]
 
 
-def test_view_has_one_form() -> None:
-    """Absent values are null, and the result is not part of it."""
+def test_view_has_all_fields() -> None:
+    """Absent values are null, and the result is not part of the view."""
     job = Job("1", "sleep", "c", Status.QUEUED, True, 5.0)
     assert job.view() == {
         "id": "1", "type": "sleep", "clientId": "c", "status": "queued", "ordered": True, "attempts": 0,
@@ -35,8 +35,8 @@ def test_view_has_one_form() -> None:
     }  # fmt: skip
 
 
-def test_version_changes_with_every_step() -> None:
-    """Each status of a job's life has another entity tag."""
+def test_version_changes_with_every_status() -> None:
+    """Each status in a job's life has a different entity tag."""
     life = [
         Job("1", "t", "c", Status.QUEUED, True, 1.0),
         Job("1", "t", "c", Status.RUNNING, True, 1.0, 2.0, attempts=1),
@@ -49,13 +49,13 @@ def test_version_changes_with_every_step() -> None:
 
 @given(st.from_regex(r"[!-~]{1,128}", fullmatch=True))
 def test_printable_ascii_is_a_name(name: str) -> None:
-    """Clients may be called by addresses, e-mail addresses, paths."""
+    """Addresses, e-mail addresses and paths can be client names."""
     check_names(NewJob("sleep", {}, name, idempotency_key=name))
 
 
 @pytest.mark.parametrize("name", ["", " ", "a b", "a\n", "\x7f", "é", "x" * 129])
-def test_other_text_is_no_name(name: str) -> None:
-    """What could break a line of a record, or a header, is refused."""
+def test_other_text_is_not_a_name(name: str) -> None:
+    """Text that could break a record or a header is refused."""
     for job in (NewJob("sleep", {}, name), NewJob(name, {}, "c"), NewJob("sleep", {}, "c", id=name)):
         with pytest.raises(JobRejectedError, match="printable ASCII"):
             check_names(job)
@@ -63,7 +63,7 @@ def test_other_text_is_no_name(name: str) -> None:
 
 @given(payloads)
 def test_element_is_the_message(payload: dict[str, int | str]) -> None:
-    """What is put on the queue is a message with the job's id, and stays one when it is put back."""
+    """A job's queue element is a message with the job's id, also after it is put back."""
     new = NewJob("sleep", payload, "c", key="k")
     message = decode(new.element(7.5))
     assert message == Message(new.id, "sleep", "k", created_at=7.5, params=payload, job=True, client="c")
@@ -76,12 +76,12 @@ def test_element_is_the_message(payload: dict[str, int | str]) -> None:
     "text", [b"", b"{}", b'{"id":"1"}', b'{"job":true}', b'{"j', b"xxj", b'{"job":true,"id":""', b" " * 9]
 )
 def test_other_elements_have_no_job_id(text: bytes) -> None:
-    """Only what begins as our own jobs do is one."""
+    """Only elements with the prefix of our jobs have a job id."""
     assert job_id(text) == ""
 
 
-def test_fingerprint_tells_work_apart() -> None:
-    """Equal work has one fingerprint, in whatever order its payload is written."""
+def test_fingerprint_identifies_equal_work() -> None:
+    """Equal work has the same fingerprint, regardless of the order of its payload."""
     one = NewJob("sleep", {"a": 1, "b": 2}, "c")
     assert one.fingerprint() == NewJob("sleep", {"b": 2, "a": 1}, "d").fingerprint()
     others = [

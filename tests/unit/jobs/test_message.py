@@ -1,4 +1,4 @@
-"""Messages: what is encoded is decoded, and anything else is refused in one way."""
+"""Messages: decoding reverses encoding, and invalid elements are refused with one error."""
 
 from typing import Any
 
@@ -30,13 +30,13 @@ MINIMAL = {"id": "1", "operation": "READ", "key": "k"}
 
 
 @given(messages)
-def test_round_trip(message: Message) -> None:
-    """Every message survives its journey through the queue."""
+def test_message_round_trip(message: Message) -> None:
+    """Every message is equal after encoding and decoding."""
     assert decode(message.encode()) == message
 
 
 @given(st.binary())
-def test_any_bytes(element: bytes) -> None:
+def test_any_bytes_decode_or_are_malformed(element: bytes) -> None:
     """Arbitrary bytes are a message or a `MalformedMessageError`, never another exception."""
     try:
         message = decode(element)
@@ -46,7 +46,7 @@ def test_any_bytes(element: bytes) -> None:
 
 
 @given(json_values)
-def test_any_json(value: Any) -> None:
+def test_any_json_decodes_or_is_malformed(value: Any) -> None:
     """Arbitrary JSON is a message or a `MalformedMessageError`."""
     try:
         decode(orjson.dumps(value))
@@ -56,8 +56,8 @@ def test_any_json(value: Any) -> None:
 
 
 @given(st.sampled_from(["id", "operation", "key", "phase", "created_at", "retries", "params"]), json_values)
-def test_any_field(field: str, value: Any) -> None:
-    """One field replaced by anything gives a well-typed message or the typed error."""
+def test_any_field_decodes_or_is_malformed(field: str, value: Any) -> None:
+    """Any value of one field gives a well-typed message or the typed error."""
     try:
         message = decode(orjson.dumps({**MINIMAL, field: value}))
     except MalformedMessageError:
@@ -75,22 +75,22 @@ def test_any_field(field: str, value: Any) -> None:
     assert isinstance(message.params, dict)
 
 
-def test_two_fields_are_enough() -> None:
-    """A stranger's message needs an id and an operation; unknown fields are ignored."""
+def test_id_and_operation_are_enough() -> None:
+    """A foreign message needs only id and operation; unknown fields are ignored."""
     assert decode(orjson.dumps({**MINIMAL, "colour": "red"})) == Message("1", Operation.READ, "k")
     assert decode(b'{"id": "1", "operation": "sleep"}') == Message("1", "sleep")
 
 
 def test_message_without_key_has_no_key_field() -> None:
-    """An absent key stays absent, since an empty one is refused."""
+    """An absent key is not encoded, because an empty one is refused."""
     message = Message("1", "sleep", params={"ms": 5})
     assert "key" not in orjson.loads(message.encode())
     assert decode(message.encode()) == message
 
 
 @pytest.mark.parametrize("field", ["id", "operation"])
-def test_a_missing_field_is_named(field: str) -> None:
-    """The reason names the field that is missing."""
+def test_missing_field_is_named(field: str) -> None:
+    """The reason names the missing field."""
     fields = {name: value for name, value in MINIMAL.items() if name != field}
     with pytest.raises(MalformedMessageError, match=f"field '{field}' is missing"):
         decode(orjson.dumps(fields))
@@ -118,20 +118,20 @@ def test_a_missing_field_is_named(field: str) -> None:
     ],
     ids=str,
 )
-def test_wrong_kinds_are_refused(change: dict[str, Any]) -> None:
-    """A field of the wrong kind makes the whole element malformed; nothing is guessed."""
+def test_wrong_types_are_refused(change: dict[str, Any]) -> None:
+    """A field of the wrong type makes the whole element malformed."""
     with pytest.raises(MalformedMessageError):
         decode(orjson.dumps({**MINIMAL, **change}))
 
 
 def test_deep_nesting_is_refused() -> None:
-    """Nesting without end is a malformed message, not a crash."""
+    """Excessive nesting is a malformed message, not a crash."""
     with pytest.raises(MalformedMessageError):
         decode(b"[" * 100_000)
 
 
-def test_a_retry_changes_the_account_only() -> None:
-    """A retried message is the same but for what was tried: its waiting began when it was due."""
+def test_retry_changes_only_the_counts() -> None:
+    """A retried message differs only in its counts; it keeps the time when it was due."""
     message = Message("1", Operation.UPDATE, "k", Phase.STEADY, 5.0, 2, 5, {"x": 1})
     again = message.put_back(retries=3, attempts=9)
     assert again == Message("1", Operation.UPDATE, "k", Phase.STEADY, 5.0, 3, 9, {"x": 1})

@@ -1,4 +1,4 @@
-"""`HTTP_FETCH_ALLOW`: what its entries may look like and what they open."""
+"""`HTTP_FETCH_ALLOW`: valid entries and what they allow."""
 
 from ipaddress import ip_address
 
@@ -30,7 +30,7 @@ from loadtest_trio.settings.allow_list import AllowList, parse_allow_list
         ("localhost:8080", "localhost", 8080, "127.0.0.1", True),
     ],
 )
-def test_entry_opens_exactly_what_it_says(
+def test_entry_allows_exactly_its_addresses(
     entry: str, host: str, port: int, address: str, admitted: bool
 ) -> None:
     assert parse_allow_list(entry).admits(host, port, ip_address(address)) is admitted
@@ -65,12 +65,12 @@ def test_mistyped_entry_is_refused_and_named(entry: str) -> None:
         parse_allow_list(f"127.0.0.1,{entry}")
 
 
-def test_list_reads_back_as_it_was_written() -> None:
+def test_list_round_trip() -> None:
     written = "127.0.0.1:8000,10.0.0.0/8,[::1]:80,intranet.example"
     assert str(parse_allow_list(written)) == written
     assert parse_allow_list(written.split(",")) == parse_allow_list(f" {written.replace(',', ' , ')} ,")
 
 
-def test_empty_list_opens_nothing() -> None:
+def test_empty_list_allows_nothing() -> None:
     assert parse_allow_list("") == AllowList()
     assert not AllowList().admits("localhost", 80, ip_address("127.0.0.1"))

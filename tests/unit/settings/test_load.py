@@ -1,4 +1,4 @@
-"""Settings: every fault at once, the environment over the file over the default, and no secret in sight."""
+"""Settings: all faults at once; environment before file before default; no secret is ever shown."""
 
 from pathlib import Path
 from typing import Any
@@ -106,8 +106,8 @@ BAD: dict[str, tuple[str, ...]] = {
 ANYTHING_GOES = {"API_HOST", "HEALTH_HOST"}
 
 
-def test_a_token_is_never_shown() -> None:
-    """Neither a good nor a bad one."""
+def test_token_is_never_shown() -> None:
+    """Neither a valid nor an invalid token is shown."""
     (fault,) = faults({**NEEDED, "DASHBOARD_TOKEN": "short"}).values()
     assert "short" not in str(fault)
     settings = load({**NEEDED, "DASHBOARD_TOKEN": "correct-horse"}).settings
@@ -116,16 +116,16 @@ def test_a_token_is_never_shown() -> None:
     assert info.shown(settings.dashboard_token) == "***"
 
 
-def test_every_setting_has_a_bad_value_here() -> None:
-    """No setting escapes these tests."""
+def test_every_setting_has_a_bad_value() -> None:
+    """These tests cover every setting."""
     assert {info.name for info in SETTINGS} == BAD.keys() | ANYTHING_GOES
 
 
 @pytest.mark.parametrize(
     ("name", "value"), [(name, value) for name, values in BAD.items() for value in values]
 )
-def test_a_bad_value_is_named(name: str, value: str) -> None:
-    """A bad value is reported by name, value, what is allowed and its source; nothing else is."""
+def test_bad_value_is_reported(name: str, value: str) -> None:
+    """A bad value is reported with name, value, allowed values and source; nothing else is."""
     found = faults({**NEEDED, name: value})
     fault = found.pop(name)
     assert fault.value == value
@@ -134,14 +134,14 @@ def test_a_bad_value_is_named(name: str, value: str) -> None:
     assert not {twin for twin in found if not twin.endswith("_SIZE_BYTES")}
 
 
-def test_all_faults_at_once() -> None:
-    """One run tells about every bad setting, required ones that are missing included."""
+def test_all_faults_are_reported_at_once() -> None:
+    """One call reports every bad setting, including missing required ones."""
     found = faults({name: values[0] for name, values in BAD.items() if name != "S3_BUCKET"})
     assert found.keys() >= BAD.keys()
     assert found["S3_BUCKET"].source == "not set"
 
 
-def test_what_is_missing_is_said() -> None:
+def test_missing_required_settings_are_reported() -> None:
     """An empty environment lacks exactly the required settings."""
     assert faults({}).keys() == {info.name for info in SETTINGS if info.required} == set(NEEDED)
 
@@ -154,27 +154,27 @@ def test_what_is_missing_is_said() -> None:
         ("MIN_FILE_SIZE_BYTES", "MAX_FILE_SIZE_BYTES"),
     ],
 )
-def test_bounds_must_not_cross(low: str, high: str) -> None:
-    """A lower bound above its upper one is a fault that names both; equal ones are fine."""
+def test_crossed_bounds_are_a_fault(low: str, high: str) -> None:
+    """A lower bound above its upper bound is a fault that names both; equal bounds are valid."""
     fault = faults({**NEEDED, low: "200", high: "100"})[low]
     assert (fault.value, fault.allowed) == ("200", f"at most {high}, which is 100")
     load({**NEEDED, low: "100", high: "100"})
 
 
-def test_a_bound_is_held_against_the_default_of_its_twin() -> None:
-    """One bound alone is compared with the other one's default."""
+def test_bound_is_compared_with_default_of_the_other() -> None:
+    """A single bound is compared with the other one's default."""
     assert faults({**NEEDED, "MIN_FILE_UUIDS": "20000"})["MIN_FILE_UUIDS"].allowed.endswith("10000")
 
 
 @pytest.mark.parametrize("name", ["MIN_FILE_SIZE_BYTES", "MAX_FILE_SIZE_BYTES"])
 def test_sizes_in_bytes_come_in_pairs(name: str) -> None:
-    """A size in bytes without its twin is a fault of the twin."""
+    """A size in bytes without the other bound is a fault of the missing one."""
     twin = {"MIN": "MAX", "MAX": "MIN"}[name[:3]] + name[3:]
     assert faults({**NEEDED, name: "1000"})[twin].allowed == f"set together with {name}"
 
 
-def test_defaults() -> None:
-    """With only what is required, everything else is as the table of settings says."""
+def test_defaults_apply() -> None:
+    """With only the required settings, all others have their documented defaults."""
     loaded = load(NEEDED)
     for info in SETTINGS:
         assert info.required or info.shown(getattr(loaded.settings, info.name.lower())) == info.default_text
@@ -182,8 +182,8 @@ def test_defaults() -> None:
     assert loaded.warnings == ()
 
 
-def test_the_environment_beats_the_file_beats_the_default(tmp_path: Path) -> None:
-    """Each value comes from the first place that has one, and its source is told."""
+def test_environment_overrides_file_overrides_default(tmp_path: Path) -> None:
+    """Each value comes from the first source that has one, and the source is reported."""
     file = toml(
         tmp_path, 'worker_concurrency = 5\nmax_retries = 7\nlog_level = "debug"\ns3_create_bucket = true\n'
     )
@@ -196,8 +196,8 @@ def test_the_environment_beats_the_file_beats_the_default(tmp_path: Path) -> Non
     assert sources["MAX_DELIVERIES"] == "default"
 
 
-def test_embedded_backends_dictate() -> None:
-    """What the embedded backends say wins over everything."""
+def test_embedded_values_override_everything() -> None:
+    """Values of the embedded backends override all other sources."""
     loaded = load(
         {**NEEDED, "S3_ENDPOINT_URL": "http://other"}, None, {"S3_ENDPOINT_URL": "http://127.0.0.1:1"}
     )
@@ -205,8 +205,8 @@ def test_embedded_backends_dictate() -> None:
     assert loaded.sources["S3_ENDPOINT_URL"] == "embedded"
 
 
-def test_aliases() -> None:
-    """The AWS names are looked at after our own, in their order, and named as the source."""
+def test_aliases_are_used_in_order() -> None:
+    """The AWS names are used after ours, in order, and reported as the source."""
     everything = {
         **NEEDED,
         "AWS_ENDPOINT_URL": "http://c",
@@ -227,7 +227,7 @@ def test_aliases() -> None:
 
 @pytest.mark.parametrize("empty", ["", " ", "\t\n"])
 def test_empty_means_unset(empty: str) -> None:
-    """An empty variable is as good as none: for a default, for an alias and for what is required."""
+    """An empty variable counts as unset: for a default, an alias and a required setting."""
     loaded = load(
         {**NEEDED, "WORKER_CONCURRENCY": empty, "AWS_REGION": empty, "AWS_DEFAULT_REGION": "eu-west-1"}
     )
@@ -235,8 +235,8 @@ def test_empty_means_unset(empty: str) -> None:
     assert faults({**NEEDED, "S3_BUCKET": empty})["S3_BUCKET"].source == "not set"
 
 
-def test_blanks_around_a_value_are_cut() -> None:
-    """A blank before or after a value, as from a file of variables, does not spoil it."""
+def test_blanks_around_a_value_are_stripped() -> None:
+    """Blanks before or after a value, as in an env file, are ignored."""
     padded = {name: f" {value}\n" for name, value in {**NEEDED, "SCHEDULER_MODE": "Saturate"}.items()}
     settings = load({**padded, "WORKER_CONCURRENCY": " 7 ", "ROLES": " worker "}).settings
     assert (settings.redis_endpoint, settings.s3_bucket) == tuple(NEEDED.values())
@@ -244,8 +244,8 @@ def test_blanks_around_a_value_are_cut() -> None:
     assert settings.roles == {Role.WORKER}
 
 
-def test_typing_errors_are_warned_about() -> None:
-    """A variable that nearly is one of ours is named with its nearest; foreign ones are left in peace."""
+def test_typing_errors_give_warnings() -> None:
+    """A variable close to one of ours is reported with the nearest name; others are ignored."""
     foreign = {"PATH": "/bin", "HOME": "/", "REDIS_HOST": "x", "AWS_ACCESS_KEY_ID": "x", "LOG_DIR": "x"}
     loaded = load({**NEEDED, **foreign, "WORKER_CONCURENCY": "5", "S3_BUCKETT": "b"})
     assert loaded.warnings == (
@@ -255,7 +255,7 @@ def test_typing_errors_are_warned_about() -> None:
 
 
 def test_unknown_keys_of_a_file_are_faults(tmp_path: Path) -> None:
-    """A file is ours alone, so a key that is not a setting is a fault, with the nearest one."""
+    """An unknown key in a settings file is a fault, with the nearest name."""
     found = faults(NEEDED, toml(tmp_path, "worker_concurency = 5\nzzz = 1\n[table]\nx = 1\n"))
     assert found["worker_concurency"].allowed == "a known setting; the nearest is worker_concurrency"
     assert found.keys() == {"worker_concurency", "zzz", "table"}
@@ -266,14 +266,14 @@ def test_unknown_keys_of_a_file_are_faults(tmp_path: Path) -> None:
     ["worker_concurrency", "a = [", "x = 1\nx = 2", "max_retries = " + "9" * 5000, "roles = " + "[" * 5000],
     ids=["syntax", "open", "twice", "digits", "depth"],
 )
-def test_a_file_that_is_not_toml(tmp_path: Path, text: str) -> None:
-    """A file that cannot be read as TOML is a fault of --config, beside all others."""
+def test_invalid_toml_is_a_fault(tmp_path: Path, text: str) -> None:
+    """A file that is not TOML is a fault of --config, reported with all others."""
     found = faults({**NEEDED, "MAX_RETRIES": "x"}, toml(tmp_path, text))
     assert found.keys() == {"--config", "MAX_RETRIES"}
 
 
-def test_a_file_that_is_not_there(tmp_path: Path) -> None:
-    """A missing file, a folder and bytes that are no text are faults of --config."""
+def test_unreadable_file_is_a_fault(tmp_path: Path) -> None:
+    """A missing file, a folder and bytes that are not text are faults of --config."""
     (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
     for path in (tmp_path / "missing.toml", tmp_path, tmp_path / "binary"):
         assert faults(NEEDED, path).keys() == {"--config"}
@@ -296,14 +296,14 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
         "s3_create_bucket = 1979-05-27",
     ],
 )
-def test_wrong_kinds_in_a_file(tmp_path: Path, text: str) -> None:
-    """A TOML value of the wrong kind or size is a fault like any other."""
+def test_wrong_types_in_a_file_are_faults(tmp_path: Path, text: str) -> None:
+    """A TOML value of the wrong type or size is a fault like any other."""
     environ = {name: value for name, value in NEEDED.items() if name.lower() not in text}
     assert faults(environ, toml(tmp_path, text)).keys() == {text.partition(" ")[0].upper()}
 
 
-def test_a_distribution_as_a_table(tmp_path: Path) -> None:
-    """In TOML the mix may also be a table; operations left out weigh nothing."""
+def test_distribution_as_a_table(tmp_path: Path) -> None:
+    """In TOML the mix can be a table; omitted operations have weight 0."""
     file = toml(tmp_path, "[steady_state_distribution]\nread = 3\nDELETE = 1\n")
     mix = load(NEEDED, file).settings.steady_state_distribution
     assert [mix.share(operation) for operation in Operation] == [75, 0, 0, 25]
@@ -323,7 +323,7 @@ LEAKY = [
 
 @pytest.mark.parametrize("url", [*LEAKY, f"http://u:{SECRET}@host", f"u:{SECRET}@host"])
 def test_secrets_are_masked(url: str) -> None:
-    """A password in a URL is in no error, no repr and nothing that is shown, whether or not it parses."""
+    """A password in a URL appears in no error, repr or output, even if the URL does not parse."""
     for environ in ({**NEEDED, "REDIS_ENDPOINT": url}, {**NEEDED, "S3_ENDPOINT_URL": url}):
         try:
             loaded = load(environ)
@@ -350,23 +350,23 @@ def test_secrets_are_masked(url: str) -> None:
     ],
     ids=repr,
 )
-def test_addresses_that_the_backends_would_refuse(change: dict[str, str]) -> None:
-    """What the backends could not use is a fault of the settings, told together with the others."""
+def test_unusable_addresses_are_faults(change: dict[str, str]) -> None:
+    """Addresses that the backends could not use are reported with the other faults."""
     (name,) = change
     with pytest.raises(ConfigurationError) as caught:
         load({**NEEDED, **change, "WORKER_CONCURRENCY": "none"})
     assert {fault.name for fault in caught.value.faults} == {name, "WORKER_CONCURRENCY"}
 
 
-def test_a_typing_error_is_told_with_the_faults() -> None:
-    """A missing setting and the variable that was meant for it are told together."""
+def test_typing_error_is_reported_with_faults() -> None:
+    """A missing setting and the mistyped variable for it are reported together."""
     with pytest.raises(ConfigurationError) as caught:
         load({"S3_BUCKET": "bucket", "REDIS_ENDPIONT": "redis://h", "AWS_ENDPOINT_URL_SQS": "http://sqs"})
     assert list(caught.value.hints) == ["unknown variable REDIS_ENDPIONT: did you mean REDIS_ENDPOINT?"]
 
 
 def test_settings_are_frozen() -> None:
-    """Nobody changes the configuration while it is in use."""
+    """The configuration cannot be changed while it is in use."""
     with pytest.raises(attrs.exceptions.FrozenInstanceError):
         load(NEEDED).settings.max_retries = 5  # type: ignore[misc] # that is the point
 
@@ -379,8 +379,8 @@ values = (
 
 
 @given(st.dictionaries(st.sampled_from([info.name for info in SETTINGS]), values, max_size=8))
-def test_any_environment(environ: dict[str, str]) -> None:
-    """Whatever the variables hold, there are settings or the one error that names each fault."""
+def test_any_environment_gives_settings_or_faults(environ: dict[str, str]) -> None:
+    """Any variables give settings or one error that names each fault."""
     try:
         loaded = load({**NEEDED, **environ})
     except ConfigurationError as error:
@@ -414,8 +414,8 @@ scalars: st.SearchStrategy[Any] = st.sampled_from(
 
 @profile(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.dictionaries(st.sampled_from([info.name.lower() for info in SETTINGS]), scalars, max_size=8))
-def test_any_table(tmp_path: Path, table: dict[str, str]) -> None:
-    """Whatever a TOML file says, there are settings or the one error."""
+def test_any_table_gives_settings_or_faults(tmp_path: Path, table: dict[str, str]) -> None:
+    """Any TOML table gives settings or one error."""
     text = "".join(f"{name} = {value}\n" for name, value in table.items())
     try:
         load(NEEDED, toml(tmp_path, text))
@@ -429,8 +429,8 @@ def test_any_table(tmp_path: Path, table: dict[str, str]) -> None:
 
 @profile(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.binary(max_size=200))
-def test_any_file(tmp_path: Path, content: bytes) -> None:
-    """Whatever bytes a file holds, there are settings or the one error."""
+def test_any_file_gives_settings_or_faults(tmp_path: Path, content: bytes) -> None:
+    """Any bytes in a file give settings or one error."""
     path = tmp_path / "any.toml"
     path.write_bytes(content)
     try:

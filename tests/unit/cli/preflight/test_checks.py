@@ -8,7 +8,7 @@ from trio.testing import MockClock
 
 from loadtest_trio.backends.redis import RedisService, ServerInfo
 from loadtest_trio.backends.s3 import S3Service
-from loadtest_trio.cli.preflight.checks import Finding, Grade, check_redis, check_s3
+from loadtest_trio.cli.preflight.checks import CheckResult, Grade, check_redis, check_s3
 
 INFO: dict[str, Any] = {
     "server": "valkey",
@@ -22,7 +22,7 @@ INFO: dict[str, Any] = {
 
 
 class Backend:
-    """A Redis and an S3 in one, each of whose answers takes the given seconds."""
+    """A Redis and an S3 in one; each answer takes the given seconds."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
@@ -51,20 +51,20 @@ class Backend:
         await trio.sleep(self._seconds)
 
 
-def grades(findings: list[Finding]) -> set[Grade]:
+def grades(results: list[CheckResult]) -> set[Grade]:
     """Return the grades of what was timed."""
-    return {finding.grade for finding in findings if " ms" in finding.detail}
+    return {result.grade for result in results if " ms" in result.detail}
 
 
 @pytest.mark.parametrize(("milliseconds", "grade"), [(4.9, Grade.OK), (5.1, Grade.WARNING)])
-async def test_redis_is_to_be_near(autojump_clock: MockClock, milliseconds: float, grade: Grade) -> None:
-    """A median round trip above 5 ms is a warning: such a Redis is in another region, or ill."""
+async def test_slow_redis_is_a_warning(autojump_clock: MockClock, milliseconds: float, grade: Grade) -> None:
+    """A median round trip above 5 ms is a warning: such a Redis is remote or overloaded."""
     backend = cast(RedisService, Backend(milliseconds / 1000))
     assert grades(await check_redis(backend)) == {grade}
 
 
 @pytest.mark.parametrize(("milliseconds", "grade"), [(199, Grade.OK), (201, Grade.WARNING)])
-async def test_s3_is_to_be_near(autojump_clock: MockClock, milliseconds: float, grade: Grade) -> None:
+async def test_slow_s3_is_a_warning(autojump_clock: MockClock, milliseconds: float, grade: Grade) -> None:
     """Each S3 request above 200 ms is a warning."""
     backend = cast(S3Service, Backend(milliseconds / 1000))
     assert grades(await check_s3(backend, "loadtest/")) == {grade}
