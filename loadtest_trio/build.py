@@ -1,4 +1,4 @@
-"""Builds the service: the one place where its parts are made, introduced to each other, and closed."""
+"""Builds the service: the only place where its parts are created, connected and closed."""
 
 import os
 import secrets
@@ -50,7 +50,7 @@ _CLOSE_SECONDS = 5.0
 
 @attrs.frozen
 class Service:
-    """Everything that the daemon runs, built and not started."""
+    """All parts that the daemon runs, built but not started."""
 
     settings: Settings
     metrics: Metrics
@@ -69,16 +69,16 @@ class Service:
 
 @attrs.frozen
 class Surroundings:
-    """What the service lives in; tests replace the outside by parts in memory and the clocks by their own.
+    """The outside world of the service; tests pass in-memory backends and their own clocks.
 
     Attributes:
-        environ: Where AWS credentials are looked for.
+        environ: The environment that AWS credentials come from.
         clients: Makes the clients of Redis and S3.
-        delays: What makes the backends slower than they are.
-        health: Makes the health endpoint from application, host, port and what feeds the dashboard.
+        delays: Latency added to the backends on purpose.
+        health: Makes the health endpoint from application, host, port and the dashboard's hub.
         clock: Monotonic seconds.
         unix_clock: Unix seconds.
-        consumer: This process's name on the queue; one of its own when "".
+        consumer: This process's name on the queue; "" for a generated one.
     """
 
     environ: Mapping[str, str]
@@ -92,11 +92,11 @@ class Surroundings:
 
 @asynccontextmanager
 async def open_service(settings: Settings, surroundings: Surroundings) -> AsyncIterator[Service]:
-    """Build the service, and close what was opened for it at the end of the block, however it ends.
+    """Build the service; at the end of the block, close everything that was opened for it.
 
     Args:
         settings: The configuration.
-        surroundings: What it lives in.
+        surroundings: The environment and backends of the service.
 
     Yields:
         The parts, connected to each other but not to any backend.
@@ -110,7 +110,7 @@ async def open_service(settings: Settings, surroundings: Surroundings) -> AsyncI
 
 
 async def build_service(settings: Settings, surroundings: Surroundings, closing: AsyncExitStack) -> Service:
-    """Build the service; `closing` closes what was opened for it. Otherwise as `open_service`."""
+    """Build the service like `open_service`, but register everything to close with `closing`."""
     parts = _Parts(settings, surroundings)
     health = parts.health()
     closing.callback(health.close)
@@ -152,7 +152,7 @@ async def _close(s3: S3Service) -> None:
 
 
 class _Parts:
-    """Makes each part from what the parts share."""
+    """Makes the parts of a service, and holds the objects that they share."""
 
     def __init__(self, settings: Settings, surroundings: Surroundings) -> None:
         self.settings = settings
@@ -193,7 +193,7 @@ class _Parts:
     def active(
         self, scheduler: SchedulerService, worker: WorkerService
     ) -> tuple[SchedulerService | None, WorkerService | None]:
-        """Return the parts that the roles let run."""
+        """Return the parts that run in this process's roles."""
         return (scheduler if self.schedules else None, worker if Role.WORKER in self.settings.roles else None)
 
     def redis(self) -> RedisService:
@@ -328,12 +328,12 @@ class _Parts:
 
 
 def _seeded(settings: Settings, purpose: str) -> Random:
-    """Return a source of randomness for one purpose, so that draws for one do not shift another."""
+    """Return a random generator for one purpose, so that draws for one do not affect another."""
     return Random(None if settings.random_seed is None else f"{settings.random_seed} {purpose}")
 
 
 def file_sizes(settings: Settings, rng: Random) -> FileSizes:
-    """Return the sizes of new files, by bytes where those are set and by UUIDs otherwise."""
+    """Return the sizes of new files: in bytes if those are set, else in UUIDs."""
     least, most = settings.min_file_size_bytes, settings.max_file_size_bytes
     if least is not None and most is not None:
         return FileSizes.in_bytes(least, most, rng)
@@ -341,7 +341,7 @@ def file_sizes(settings: Settings, rng: Random) -> FileSizes:
 
 
 def compute_limits(settings: Settings) -> ComputeLimits:
-    """Return what a computation may take."""
+    """Return the limits of computations."""
     return ComputeLimits(
         max_seconds=settings.job_max_seconds,
         processes=settings.compute_processes or usable_cpus(),
@@ -351,7 +351,7 @@ def compute_limits(settings: Settings) -> ComputeLimits:
 
 
 def fetch_limits(settings: Settings) -> FetchLimits:
-    """Return what a fetch may take and reach."""
+    """Return the limits of http-fetch."""
     return FetchLimits(
         allow=settings.http_fetch_allow,
         max_bytes=settings.http_fetch_max_bytes,
@@ -361,7 +361,7 @@ def fetch_limits(settings: Settings) -> FetchLimits:
 
 
 def log_failure(metrics: Metrics) -> Callable[[Message, int, LoadtestError], None]:
-    """Return what counts and logs each failed attempt."""
+    """Return a function that counts and logs each failed attempt."""
 
     def failed(message: Message, attempt: int, error: LoadtestError) -> None:
         metrics.totals["errors"] += 1

@@ -1,4 +1,4 @@
-"""What can be changed while the service runs, and what of it stands in every metrics line."""
+"""The controls that change the running service, and the values that metrics lines report."""
 
 import signal
 from collections.abc import Callable, Sequence
@@ -12,12 +12,12 @@ from loadtest_trio.web.dashboard import Control
 from loadtest_trio.worker import ConcurrencyLimiter, WorkerService
 
 T = TypeVar("T", int, float)
-_FASTEST = 1_000_000.0  # messages a second: a typing error should not fill Redis
+_MAX_RATE = 1_000_000.0  # messages per second, so that a typing error does not fill Redis
 _LIMITER_STARTS_AT_MOST = 64
 
 
 def steered(scheduler: SchedulerService | None, worker: WorkerService | None) -> dict[str, Any]:
-    """Return how things are set now, as fields of a metrics line.
+    """Return the current values of the controls, as fields of a metrics line.
 
     Args:
         scheduler: None in a process that does not schedule.
@@ -51,9 +51,9 @@ def _scheduling(scheduler: SchedulerService) -> Sequence[Control]:
         control.change(attrs.evolve(control.setpoint, mode=SchedulerMode(value)))
 
     def set_rate(value: str) -> None:
-        rate = _number(value, float, f"a number above 0, and {_FASTEST:,.0f} at most")
-        if not 0 < rate <= _FASTEST:
-            raise ValueError(f"a number above 0, and {_FASTEST:,.0f} at most")
+        rate = _number(value, float, f"a number above 0, and {_MAX_RATE:,.0f} at most")
+        if not 0 < rate <= _MAX_RATE:
+            raise ValueError(f"a number above 0, and {_MAX_RATE:,.0f} at most")
         control.change(attrs.evolve(control.setpoint, rate=rate, mode=SchedulerMode.RATE))
 
     def set_scheduling(value: str) -> None:

@@ -1,15 +1,15 @@
-"""The daemon: nurseries nested by lifetime, one way in, one way out.
+"""The daemon: nurseries nested by lifetime, with one start and one shutdown sequence.
 
     signals, health ─────────────────────────────────────────────── until everything else has ended
       └─ observers: metrics, deadline watch ─────────────────────── until the last line is written
-           └─ job API ───────────────────────────────────────────── until the work in hand has ended
-                └─ load: worker, scheduler ──────────────────────── until the reason to stop
+           └─ job API ───────────────────────────────────────────── until work in progress has ended
+                └─ load: worker, scheduler ──────────────────────── until there is a reason to stop
 
-A signal, the end of the duration and a crash of any task all do the same: they set the reason to stop.
-Then, in this order: the job API refuses new work and still answers the rest; the scheduler ends; the worker
-claims no more, releases what nobody started and gets the grace period; what is left returns to the queue;
-the job API ends; the last line is written; the health endpoint closes; the clients are closed. A second
-signal skips the waiting.
+A signal, the end of the duration and a crash of any task all set the reason to stop. The shutdown then runs
+in this order: the job API refuses new work but still answers other requests; the scheduler ends; the worker
+stops claiming, releases unstarted messages and finishes work in progress within the grace period; unfinished
+work returns to the queue; the job API ends; the last line is written; the health endpoint closes; the clients
+are closed. A second signal skips the grace period.
 """
 
 import math
@@ -34,14 +34,14 @@ async def serve(loaded: Loaded, surroundings: Surroundings) -> int:
     """Run the service until there is a reason to stop.
 
     Args:
-        loaded: The configuration with its history.
-        surroundings: What it lives in.
+        loaded: The configuration and where each value came from.
+        surroundings: The environment and backends of the service.
 
     Returns:
         The exit code: 0 after a signal or the end of the duration, 1 after a crash.
 
     Raises:
-        LoadtestError: It could not start: bad address, no credentials, a backend that cannot be used.
+        LoadtestError: The service could not start: bad address, no credentials or an unusable backend.
     """
     async with open_service(loaded.settings, surroundings) as service:
         return await Daemon(service, loaded).run()
@@ -51,8 +51,8 @@ class Daemon:
     """The lifetime of one service.
 
     Args:
-        service: What to run; its opener closes it.
-        loaded: The configuration, to log how it was started.
+        service: The service to run; its opener closes it.
+        loaded: The configuration, logged at start.
     """
 
     def __init__(self, service: Service, loaded: Loaded) -> None:
@@ -67,7 +67,7 @@ class Daemon:
         self._load = Load(service)
 
     async def run(self) -> int:
-        """Start everything, wait for a reason to stop, and stop in order; returns the exit code."""
+        """Start everything, wait for a reason to stop, stop in order, and return the exit code."""
         service = self._service
         async with trio.open_nursery() as outer:
             await outer.start(self._watch_signals)
@@ -85,7 +85,7 @@ class Daemon:
         return 1 if self._crashed else 0
 
     def stop(self, reason: str) -> None:
-        """Begin the shutdown; called again, do not wait for the work in hand any longer."""
+        """Begin the shutdown; a second call stops waiting for work in progress."""
         if self._stopping.is_set():
             self._service.worker.stop(0)
             return
@@ -175,12 +175,12 @@ class Daemon:
                 "dashboard_open",
                 "WARNING",
                 url=f"{url}/",
-                message="everybody who reaches this address can look; set DASHBOARD_TOKEN or DASHBOARD=false",
+                message="anybody who reaches this address can look; set DASHBOARD_TOKEN or DASHBOARD=false",
             )
         if self._service.api and not settings.api_token and not is_loopback_host(settings.api_host):
             logs.event(
                 "api_open",
                 "WARNING",
                 url=self._service.api.url,
-                message="everybody who reaches this address can submit jobs; set API_TOKEN",
+                message="anybody who reaches this address can submit jobs; set API_TOKEN",
             )

@@ -1,9 +1,9 @@
-"""The exception tree: row 0, imported by everyone, importing nothing.
+"""The exceptions of this package; the lowest layer, which imports no other module of it.
 
-Each class says two things about itself: whose fault it is (`fault`), which decides who is told and
-how, and whether the same attempt can succeed later (`retryable`), which decides what a worker does.
-Foreign exceptions (redis-py, httpx, ssl, the operating system) become one of these at the boundary,
-in `backends/redis/` and `backends/s3/`, and nowhere else.
+Each class tells whose fault it is (`fault`), which decides how it is reported, and whether the same attempt
+can succeed later (`retryable`), which decides what a worker does. Foreign exceptions (redis-py, httpx, ssl,
+the operating system) are converted once, at the boundary: in `backends/redis/`, `backends/s3/` and the
+handlers.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ import attrs
 
 
 class Fault(StrEnum):
-    """Who has to act on an error."""
+    """The party that has to act on an error."""
 
     USER = "user"
     BACKEND = "backend"
@@ -26,14 +26,13 @@ class LoadtestError(Exception):
     """Base of every error that this package raises on purpose.
 
     Attributes:
-        fault: Who has to act.
+        fault: The party that has to act.
         retryable: Whether the same attempt can succeed later.
-        fatal_at_start: Whether the service does not start: a person must change something first. A
-            running service waits for that.
-        backend: The backend that it speaks of, such as ``s3``; "" for none.
-        outage_symptom: Whether an outage of that backend may be the cause: a condition of the whole
-            backend, not of one message.
-        retry_after: Seconds that the backend asks to wait before the next attempt; 0: it does not say.
+        fatal_at_start: Whether the service refuses to start, because a person must change something first. A
+            running service waits for the change.
+        backend: The affected backend, such as ``s3``; "" for none.
+        outage_symptom: Whether an outage of the whole backend, and not one message, may be the cause.
+        retry_after: Seconds that the backend asks to wait before the next attempt; 0 if unknown.
     """
 
     fault: ClassVar[Fault] = Fault.SERVICE
@@ -45,9 +44,10 @@ class LoadtestError(Exception):
 
 
 def cause_of(error: BaseException) -> BaseException:
-    """Return the error inside the groups that nurseries make.
+    """Return the error inside the exception groups of nurseries.
 
-    Of several errors of this package the first stands for all; another group of several is returned as it is.
+    Of several errors, all of this package, the first is returned; any other group of several is returned
+    unchanged.
     """
     while isinstance(error, BaseExceptionGroup):
         if len(error.exceptions) > 1 and error.split(LoadtestError)[1] is not None:
@@ -57,9 +57,9 @@ def cause_of(error: BaseException) -> BaseException:
 
 
 def describe(error: BaseException) -> str:
-    """Return an error's class and words; of a group, those of the errors inside, each kind once.
+    """Return an error's class and message; for a group, those of the errors inside without duplicates.
 
-    A group's own words, "Exceptions from Trio nursery (1 sub-exception)", say nothing.
+    A group's own message, "Exceptions from Trio nursery (1 sub-exception)", is useless.
     """
     if not isinstance(error, BaseExceptionGroup):
         return f"{type(error).__name__}: {error}"
@@ -72,9 +72,9 @@ class SettingFault:
 
     Attributes:
         name: The variable as the user writes it, such as ``WORKER_CONCURRENCY``.
-        value: What was given, masked when it is a secret.
-        allowed: What would have been accepted.
-        source: Where the value came from, such as ``environment``.
+        value: The given value, masked if it is a secret.
+        allowed: The accepted values.
+        source: Source of the value, such as ``environment``.
     """
 
     name: str
@@ -87,11 +87,11 @@ class SettingFault:
 
 
 class ConfigurationError(LoadtestError):
-    """The settings cannot be used; lists every fault found, not only the first (exit code 2).
+    """The settings cannot be used; contains every fault, not only the first (exit code 2).
 
     Attributes:
-        faults: What is wrong.
-        hints: Sentences that may explain it, such as a variable with a typing error in its name.
+        faults: The invalid settings.
+        hints: Sentences that may explain them, such as a variable with a typing error in its name.
     """
 
     fault = Fault.USER
@@ -109,39 +109,39 @@ class BackendUnavailableError(LoadtestError):
 
 
 class MalformedMessageError(LoadtestError):
-    """A queue element is not a message: it goes to the dead list with this reason."""
+    """A queue element is not a valid message; it goes to the dead list with this reason."""
 
     fault = Fault.MESSAGE
 
 
 class JobRejectedError(LoadtestError):
-    """A job that cannot be taken as it is: a name in it is not allowed."""
+    """A job was refused because a name in it is not allowed."""
 
     fault = Fault.USER
 
 
 class RedisError(LoadtestError):
-    """Base of what goes wrong between us and Redis."""
+    """Base of all errors of Redis."""
 
     fault = Fault.BACKEND
     backend = "redis"
 
 
 class RedisUnavailableError(RedisError):
-    """No answer, or an answer that says "later" (loading, failing over, out of memory)."""
+    """Redis does not answer, or its answer is temporary (loading, failing over, out of memory)."""
 
     retryable = True
     outage_symptom = True
 
 
 class RedisRejectedError(RedisError):
-    """Redis answered no, and will again: bad password, missing permission, wrong type of key."""
+    """Redis refuses permanently: bad password, missing permission, wrong type of key."""
 
     fault = Fault.USER
 
 
 class CredentialsError(LoadtestError):
-    """No AWS credentials were found, or their source did not renew them; it may do so later."""
+    """AWS credentials are missing, or their source did not renew them; it may do so later."""
 
     fault = Fault.USER
     retryable = True
@@ -149,12 +149,12 @@ class CredentialsError(LoadtestError):
 
 
 class S3Error(LoadtestError):
-    """Base of what goes wrong between us and S3.
+    """Base of all errors of S3.
 
     Attributes:
         code: The S3 error code (`AmazonS3/latest/API/ErrorResponses`), or our own for transport faults.
         key: The object's key, or "" for a bucket operation.
-        status: The HTTP status, or 0 when there was no response.
+        status: The HTTP status, or 0 if there was no response.
         request_id: ``x-amz-request-id``, or "".
     """
 
@@ -182,22 +182,22 @@ def _on_one_line(value: object) -> str:
 
 
 class ObjectMissingError(S3Error):
-    """404 for the object: somebody deleted it first. A miss, not a failure."""
+    """404 for the object: it was deleted earlier. This counts as a miss, not as a failure."""
 
     fault = Fault.MESSAGE
 
 
 class S3UnreachableError(S3Error):
-    """No connection to S3: name look-up, connecting or the TLS handshake failed."""
+    """No connection to S3: DNS, connecting or the TLS handshake failed."""
 
     retryable = True
     outage_symptom = True
 
 
 class S3BrokenResponseError(S3Error):
-    """S3 was connected, but no complete response came: reset, timed out, cut short, or not HTTP.
+    """The connection to S3 gave no complete response: reset, timed out, truncated, or not HTTP.
 
-    The cause may be one object as well as an outage.
+    The cause may be a single object or an outage.
     """
 
     retryable = True
@@ -211,21 +211,21 @@ class ObjectTooLargeError(S3Error):
 
 
 class S3ThrottledError(S3Error):
-    """S3 asks for less: 503 SlowDown or 429."""
+    """S3 throttles requests: 503 SlowDown or 429."""
 
     retryable = True
 
 
 class S3ServerError(S3Error):
-    """S3 failed: 500, 502, 503, 504, 400 RequestTimeout, or a success that is not S3's."""
+    """S3 failed: 500, 502, 503, 504, 400 RequestTimeout, or a success response that is not from S3."""
 
     retryable = True
 
 
 class S3AccessError(S3Error):
-    """S3 answers but does not let us work: the base of faults that a person must mend outside.
+    """S3 answers but denies access, until a person changes something outside this service.
 
-    They may concern everything, so messages wait while they do (`backends.s3.outage_detector`).
+    Such a condition may affect all objects; messages then wait (`backends.s3.outage_detector`).
     """
 
     fault = Fault.USER
@@ -239,14 +239,14 @@ class S3DeniedError(S3AccessError):
 
 
 class S3CredentialsError(S3DeniedError):
-    """S3 rejects the keys themselves: unknown, disabled or expired."""
+    """S3 rejects the access key itself: unknown, disabled or expired."""
 
 
 class ClockSkewError(S3DeniedError):
-    """The time of signing differs from S3's by more than 15 minutes.
+    """The clock used for signing differs from S3's by more than 15 minutes.
 
     Attributes:
-        server_time: S3's time of day in Unix seconds, from the header ``Date``; None if there was none.
+        server_time: S3's time in Unix seconds, from the header ``Date``; None if there was none.
     """
 
     server_time: float | None = None
@@ -257,11 +257,11 @@ class BucketMissingError(S3AccessError):
 
 
 class WrongRegionError(S3AccessError):
-    """The bucket is in another region than the requests were signed for."""
+    """The bucket is in another region than the one used for signing."""
 
 
 class S3RedirectedError(S3AccessError):
-    """S3, or a proxy in its place, redirects to another address.
+    """S3 or a proxy redirects to another address.
 
     Attributes:
         location: The header ``Location``.
@@ -271,23 +271,23 @@ class S3RedirectedError(S3AccessError):
 
 
 class S3RejectedError(S3Error):
-    """Any other refusal that will not change by asking again."""
+    """Any other permanent refusal by S3."""
 
 
 class WorkError(LoadtestError):
-    """Base of what goes wrong in a job's own work; permanent unless a subclass says otherwise."""
+    """Base of all errors in a job's own work; permanent unless a subclass says otherwise."""
 
     fault = Fault.MESSAGE
 
 
 class JobTimeoutError(WorkError):
-    """A computation took longer than `JOB_MAX_SECONDS`; the same work would take as long again."""
+    """A computation took longer than `JOB_MAX_SECONDS`; a retry would take as long again."""
 
 
 class WorkerProcessError(WorkError):
     """A worker process died during a computation: killed, out of memory, or crashed.
 
-    The job may be innocent, so it is tried again; one that always crashes its process runs out of retries.
+    The job may not be the cause, so it is retried; a job that always crashes its process runs out of retries.
     """
 
     fault = Fault.SERVICE
@@ -295,10 +295,10 @@ class WorkerProcessError(WorkError):
 
 
 class FetchRefusedError(WorkError):
-    """The URL will not be fetched: a rule of ours, an unknown name or a bad certificate forbids it."""
+    """The URL is not fetched: it is not allowed, its host is unknown, or its certificate is invalid."""
 
 
 class FetchUnreachableError(WorkError):
-    """No complete HTTP answer: DNS failed, refused, reset, timed out, or not HTTP."""
+    """There was no complete HTTP response: DNS failed, refused, reset, timed out, or not HTTP."""
 
     retryable = True

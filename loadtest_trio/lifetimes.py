@@ -1,6 +1,6 @@
-"""The load: worker and scheduler, whose lifetimes end in order; the daemon and `tune` both run it.
+"""The load: worker and scheduler, which end in order; used by the daemon and by `tune`.
 
-worker ───── claims until `stop`, then finishes the work in hand within the grace period
+worker ───── claims until `stop`, then finishes work in progress within the grace period
 scheduler ── enqueues until `stop`
 """
 
@@ -16,21 +16,21 @@ class Task(Protocol):
     """A long-lived task."""
 
     async def __call__(self, *, task_status: trio.TaskStatus[None]) -> None:
-        """Run until cancelled or told to end; started when it serves."""
+        """Run until cancelled or stopped; reports started when it is ready."""
 
 
 class Supervise(Protocol):
-    """Runs a long-lived task, and decides what follows when it crashes."""
+    """Runs a long-lived task, and decides what happens if it crashes."""
 
     async def __call__(self, name: str, run: Task, *, task_status: trio.TaskStatus[None]) -> None:
-        """Run the task under its name; started when the task is, or has ended before."""
+        """Run the task under its name; reports started when the task is ready or has ended."""
 
 
 class Load:
-    """The tasks of one service that make and do work, by its roles.
+    """The scheduler and worker of one service, as far as its roles include them.
 
     Args:
-        service: What to run.
+        service: The service to run.
     """
 
     def __init__(self, service: Service) -> None:
@@ -38,13 +38,13 @@ class Load:
         self._scheduling = trio.CancelScope()
 
     def stop(self, grace: float) -> None:
-        """Begin to end `run`: schedule and claim no more, and give the work in hand `grace` seconds."""
+        """Stop scheduling and claiming, and give work in progress `grace` seconds; `run` then returns."""
         self._scheduling.cancel()
         self._service.health_state.ended("scheduler")
         self._service.worker.stop(grace)
 
     async def run(self, supervise: Supervise, *, task_status: trio.TaskStatus[None]) -> None:
-        """Run until `stop` was called and the work in hand has ended; started when all of it serves."""
+        """Run until `stop` is called and work in progress has ended; reports started when all is ready."""
         roles = self._service.settings.roles
         async with trio.open_nursery() as nursery:
             if Role.WORKER in roles:
@@ -59,13 +59,13 @@ class Load:
 
 
 async def unsupervised(name: str, run: Task, *, task_status: trio.TaskStatus[None]) -> None:
-    """Run a task whose crash ends everything around it."""
+    """Run a task without handling crashes: they propagate and end the surrounding nursery."""
     del name
     await run_until_ended(run, task_status=task_status)
 
 
 async def run_until_ended(run: Task, *, task_status: trio.TaskStatus[None]) -> None:
-    """Run a task; one that ends before it served, since it was stopped or crashed, counts as started."""
+    """Run a task; one that is stopped or crashes before it is ready counts as started."""
     once = _Once(task_status)
     try:
         await run(task_status=once)
@@ -74,13 +74,13 @@ async def run_until_ended(run: Task, *, task_status: trio.TaskStatus[None]) -> N
 
 
 class _Once(trio.TaskStatus[None]):
-    """Passes on the first `started` only."""
+    """Passes on only the first call of `started`."""
 
     def __init__(self, status: trio.TaskStatus[None]) -> None:
         self._status: trio.TaskStatus[None] | None = status
 
     def started(self, value: None = None) -> None:
-        """Report that the task serves, or has ended."""
+        """Report that the task is ready or has ended."""
         if self._status is not None:
             self._status.started(value)
             self._status = None

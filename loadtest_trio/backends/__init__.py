@@ -1,1 +1,1 @@
-"""The outside worlds: Redis, S3, and local servers of both for tests and first runs."""
+"""The backends: Redis, S3, and local servers of both for tests and first runs."""

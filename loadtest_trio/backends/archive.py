@@ -1,9 +1,9 @@
-"""S3 as the place for what Redis should not hold: large results, and finished jobs whose records expire.
+"""Stores large results, and finished jobs whose records expire in Redis, in S3.
 
     S3_PREFIX jobs/results/<id>   a result that is too large for its record
     S3_PREFIX jobs/archive/<id>   the record of a finished job with its result, as JSON (JOB_ARCHIVE=s3)
 
-The scheduler's inventory passes over everything under ``jobs/``.
+The scheduler's inventory ignores everything under ``jobs/``.
 """
 
 from base64 import b64decode, b64encode
@@ -21,7 +21,7 @@ FOLDER = "jobs/"
 
 
 class Store(Protocol):
-    """The object operations that are needed."""
+    """The object operations that the archive uses."""
 
     async def get(self, key: str) -> bytes | bytearray:
         """Return the whole object."""
@@ -36,10 +36,10 @@ class S3Archive:
     """Keeps results and records under one prefix.
 
     Args:
-        store: Where objects live.
+        store: Stores the objects.
         prefix: `S3_PREFIX`.
         keeps_jobs: Whether finished jobs are kept.
-        inline_bytes: A result of at most so many bytes stays in its record.
+        inline_bytes: Results up to this size stay in their records.
         unix_clock: Unix seconds.
     """
 
@@ -59,15 +59,15 @@ class S3Archive:
         self._unix_clock = unix_clock
 
     async def finish(self, message: Message, result: bytes | None, started_at: float) -> str:
-        """Store what a job has achieved, before its end is settled.
+        """Store the result or the record of a finished job, before its settlement.
 
         Args:
-            message: The job's.
-            result: What it returned.
-            started_at: When the attempt that achieved it started, in Unix seconds.
+            message: The job's message.
+            result: The job's result, if any.
+            started_at: Start of the successful attempt, in Unix seconds.
 
         Returns:
-            Where the result is, for `result`; "" for one that its record can hold.
+            The location of the result, to be passed to `result`; "" if it fits into its record.
 
         Raises:
             S3Error: It could not be stored.
@@ -114,7 +114,7 @@ class S3Archive:
         await self._store.put(self._key(job.id), orjson.dumps(fields))
 
     async def find(self, job_id: str) -> Job | None:
-        """Return the record of a finished job, or None where none is kept.
+        """Return the record of a finished job, or None if there is none.
 
         Raises:
             S3Error: It could not be read.

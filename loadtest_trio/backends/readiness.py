@@ -1,4 +1,4 @@
-"""Waits at start until both backends can be used: a bounded retry, then one clear line."""
+"""Waits at start until both backends are usable; after a timeout, fails with one clear message."""
 
 from collections.abc import Awaitable, Callable
 from random import Random
@@ -13,10 +13,10 @@ from loadtest_trio.settings import Settings, mask_url
 
 
 async def wait_until_ready(redis: RedisService, s3: S3Service, settings: Settings) -> None:
-    """Wait until Redis and S3 answer and accept us; create the bucket where that is wanted.
+    """Wait until Redis and S3 accept requests; create the bucket if configured.
 
     Raises:
-        BackendUnavailableError: One of them did not within `STARTUP_TIMEOUT_SECONDS`, or refused.
+        BackendUnavailableError: A backend did not answer within `STARTUP_TIMEOUT_SECONDS`, or refused.
     """
     timeout = settings.startup_timeout_seconds
     server = f"Redis at {mask_url(settings.redis_endpoint)}"

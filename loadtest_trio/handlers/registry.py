@@ -1,4 +1,4 @@
-"""The registry of operations: what kinds of work there are, and what each requires of its messages."""
+"""The registry of operations: the kinds of work and the requirements of each."""
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
@@ -19,17 +19,17 @@ class Handler:
     """One kind of work.
 
     Attributes:
-        operation: Its name, as messages give it.
-        run: Does one message's work and returns the result, if it has one. `ObjectMissingError` means
-            that there was nothing to do any more; any other exception, that the attempt failed.
-        retry: How often it is tried, and when.
-        needs_key: Whether a message must name a key.
-        ordered: Whether work on one key never overlaps and keeps the order of the queue.
-        check: Raises `MalformedMessageError` for parameters that it cannot work with.
-        max_seconds: How long one attempt may take without its worker being stuck, in seconds; it ends by
-            itself then. 0: no longer than `HEALTH_STALL_SECONDS`.
-        public: Whether anybody may submit such work as a job over HTTP.
-        content_type: What kind of bytes the result is.
+        operation: Its name in messages.
+        run: Does one message's work and returns the result, if any. `ObjectMissingError` means that nothing
+            was left to do; any other exception means that the attempt failed.
+        retry: How often and when it is retried.
+        needs_key: Whether a message must have a key.
+        ordered: Whether work on one key runs one at a time and in queue order.
+        check: Raises `MalformedMessageError` for invalid parameters.
+        max_seconds: Maximum duration of one attempt, which ends by itself then; until then its worker does
+            not count as stuck. 0: `HEALTH_STALL_SECONDS`.
+        public: Whether clients may submit such work as a job over HTTP.
+        content_type: Content type of the result.
     """
 
     operation: str
@@ -66,14 +66,14 @@ class Registry:
         return list(self._handlers)
 
     def __getitem__(self, operation: str) -> Handler:
-        """Return the handler of an operation that is known to exist."""
+        """Return the handler of a known operation."""
         return self._handlers[operation]
 
     def find(self, message: Message) -> Handler:
         """Return the handler of a message.
 
         Raises:
-            MalformedMessageError: Nobody handles its operation, or it lacks what the handler requires.
+            MalformedMessageError: The operation is unknown, or the message does not meet its requirements.
         """
         handler = self._handlers.get(message.operation)
         if handler is None:

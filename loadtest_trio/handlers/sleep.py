@@ -1,4 +1,4 @@
-"""sleep: simulated work of ``params["ms"]`` milliseconds that waits and computes nothing."""
+"""sleep: simulated work that waits ``params["ms"]`` milliseconds without computing."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -19,7 +19,7 @@ def sleep_handler(max_seconds: float, retry: RetryPolicy) -> Handler:
 
 
 def check_params(params: Mapping[str, Any], max_seconds: float) -> None:
-    """Check what a message asks for.
+    """Check the parameters of a message.
 
     Raises:
         MalformedMessageError: ``ms`` is not a number from 0 to `max_seconds` in milliseconds.

@@ -1,4 +1,4 @@
-"""The one page that is served: are you alive?"""
+"""The health endpoint's application."""
 
 from typing import Any
 
@@ -8,14 +8,14 @@ from loadtest_trio.metrics.health_state import HealthState
 
 
 def create_app(path: str, health_state: HealthState) -> QuartTrio:
-    """Return the application that answers `GET path` and nothing else.
+    """Return the application that answers `GET path`.
 
-    200 and ``{"status": "OK"}`` while every task makes progress, with ``degraded`` naming backends in
-    an outage; 503 and the stuck tasks otherwise.
+    The answer is 200 with ``{"status": "OK"}`` while every task makes progress, with ``degraded`` naming
+    backends in an outage; otherwise 503 with the stuck tasks.
 
     Args:
-        path: Such as ``/health``.
-        health_state: What is answered from.
+        path: The path, such as ``/health``.
+        health_state: The state to report.
     """
     app = QuartTrio("loadtest_trio", static_folder=None)
 

@@ -1,4 +1,4 @@
-"""An address that cannot be listened on is the user's to change: one clear line names the settings."""
+"""Reports an address that cannot be listened on as a fault of its settings."""
 
 import errno
 from collections.abc import Iterator
@@ -12,10 +12,10 @@ _HINTS = {errno.EADDRINUSE: "a port that is free", errno.EACCES: "a port above 1
 
 @contextmanager
 def listening(names: str, host: str, port: int) -> Iterator[None]:
-    """Turn the failure to open an address into a fault of its settings.
+    """Convert a failure to open an address into a fault of its settings.
 
     Args:
-        names: Of the settings, such as ``HEALTH_HOST and HEALTH_PORT``.
+        names: Names of the settings, such as ``HEALTH_HOST and HEALTH_PORT``.
         host: The address.
         port: The port.
 

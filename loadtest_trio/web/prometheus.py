@@ -1,7 +1,7 @@
-"""``/metrics`` for Prometheus: what this process counts, and where the queue's messages are.
+"""``/metrics`` for Prometheus: this process's counters, and where the queue's messages are.
 
-Names and units follow prometheus.io, "Metric and label naming". Counters and histograms are read from where
-the service counts anyway; what describes one interval comes from the latest metrics line.
+Names and units follow prometheus.io, "Metric and label naming". Counters and histograms are the service's
+own; values of an interval come from the latest metrics line.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -70,8 +70,8 @@ def add_metrics(
 
     Args:
         app: The application.
-        access: Who may look, where a token is set; Prometheus brings it as ``authorization``.
-        metrics: What is counted.
+        access: Checks the token, if one is set; Prometheus sends it as ``authorization``.
+        metrics: The counters and histograms.
         latest: Returns the latest metrics line; empty before the first.
     """
     registry = CollectorRegistry()
@@ -87,10 +87,10 @@ def add_metrics(
 
 
 class ServiceCollector(Collector):
-    """Reads the service's counters when Prometheus asks.
+    """Reads the service's counters when Prometheus scrapes.
 
     Args:
-        metrics: What is counted.
+        metrics: The counters and histograms.
         latest: Returns the latest metrics line.
     """
 
@@ -99,7 +99,7 @@ class ServiceCollector(Collector):
         self._latest = latest
 
     def describe(self) -> list[Metric]:
-        """Return nothing: what there is depends on what has happened."""
+        """Return nothing, because the metrics depend on what has happened so far."""
         return []
 
     def collect(self) -> Iterator[Metric]:

@@ -1,4 +1,4 @@
-"""HealthService: the application under Hypercorn."""
+"""HealthService: serves the health application with Hypercorn."""
 
 from contextlib import nullcontext
 
@@ -13,21 +13,23 @@ from loadtest_trio.web.dashboard import Hub
 from loadtest_trio.web.listening import listening
 
 _GRACE_SECONDS = 2.0
-_LIMITS = ServerLimits(idle_seconds=5.0)  # Hypercorn allows a slow head as much, and probes need no more
+_LIMITS = ServerLimits(
+    idle_seconds=5.0
+)  # also Hypercorn's limit for a slow request head; probes need no more
 
 
 class HealthService:
-    """Serves the application until told to stop, and lets a request in flight finish.
+    """Serves the application until stopped, and lets requests in progress finish.
 
     Args:
-        app: What to serve.
-        host: The address to listen on; ``::`` for both families.
-        port: The port; 0 for any free one.
-        hub: Where open dashboards get their lines; None without a dashboard.
+        app: The application.
+        host: The address to listen on; ``::`` for IPv4 and IPv6.
+        port: The port; 0 for any free port.
+        hub: Feeds open dashboards; None without a dashboard.
 
     Attributes:
-        port: The port it listens on.
-        url: Where it serves.
+        port: The port.
+        url: The URL.
 
     Raises:
         ConfigurationError: The address cannot be listened on.
@@ -48,13 +50,13 @@ class HealthService:
         self.url = self._server.url
 
     def stop(self) -> None:
-        """End `run` in an orderly way; cancelling it would cut requests short."""
+        """End `run` gracefully; cancelling it would interrupt requests."""
         self._server.stop(_GRACE_SECONDS)
         if self._hub:
-            self._hub.close()  # a stream would last as long as somebody watches
+            self._hub.close()  # ends the streams of open dashboards
 
     def close(self) -> None:
-        """Let go of the address without ever having served."""
+        """Close the address without having served."""
         self._server.close()
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -64,5 +66,5 @@ class HealthService:
 
 
 def log_crash(scope: Scope, error: Exception) -> None:
-    """Write what an application raised to the log; its client was answered 500."""
+    """Log an exception of an application; its client gets a 500."""
     logs.failure("request_crashed", "server", "ERROR", route=scope.get("path", ""), error=describe(error))

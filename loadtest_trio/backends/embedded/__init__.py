@@ -1,4 +1,4 @@
-"""Local Redis and S3 servers for a first run and for the tests; started, watched and removed by us."""
+"""Local Redis and S3 servers for a first run and for tests; started, watched and removed by this process."""
 
 from loadtest_trio.backends.embedded.backends import EmbeddedBackends
 from loadtest_trio.backends.embedded.errors import EmbeddedUnavailableError

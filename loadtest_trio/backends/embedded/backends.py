@@ -1,4 +1,4 @@
-"""Redis and S3 for a first run: both servers, started together, gone together."""
+"""Local Redis and S3 servers, started and ended together."""
 
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -13,11 +13,11 @@ from loadtest_trio.backends.embedded.watchdog import Watchdog
 
 
 class EmbeddedBackends:
-    """Both servers in one private folder, under one watchdog that outlives us by just enough to clean up.
+    """Both servers in one private folder, under one watchdog that cleans up after this process ends.
 
     Attributes:
         bucket: The bucket's name; the service creates it (``S3_CREATE_BUCKET``).
-        region: The region to sign for.
+        region: The region used to sign requests.
     """
 
     bucket = "loadtest"
@@ -30,17 +30,17 @@ class EmbeddedBackends:
 
     @classmethod
     def start(cls, folder: Path | None = None) -> Self:
-        """Start both servers side by side and return when both answer; says so on standard error.
+        """Start both servers in parallel, return once both answer, and report it on standard error.
 
         Args:
-            folder: Where to make the private folder; the system's temporary folder when None.
+            folder: Parent of the private folder; None for the system's temporary folder.
 
         Returns:
             The running backends, to be used as a context manager.
 
         Raises:
-            EmbeddedUnavailableError: This machine lacks a binary; names the variable to set instead.
-            BackendUnavailableError: A server did not answer; carries the last lines of its log.
+            EmbeddedUnavailableError: This machine lacks a binary; the message names the variable to set.
+            BackendUnavailableError: A server did not answer; the message has the last lines of its log.
         """
         watchdog = Watchdog(folder)
         try:
@@ -74,7 +74,7 @@ class EmbeddedBackends:
         return self.s3.secret_key
 
     def environment(self) -> dict[str, str]:
-        """Return the variables that point the service at these backends."""
+        """Return the environment variables that configure the service for these backends."""
         return {
             "REDIS_ENDPOINT": self.redis_url,
             "S3_BUCKET": self.bucket,
@@ -83,7 +83,7 @@ class EmbeddedBackends:
         }
 
     def close(self) -> None:
-        """Kill both servers (their data goes too, so there is nothing to save) and remove the folder."""
+        """Kill both servers and remove the folder; no clean shutdown is needed, since the data is deleted."""
         self.redis.close()
         self.s3.close()
         self._watchdog.close()

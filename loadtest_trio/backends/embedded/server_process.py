@@ -1,4 +1,4 @@
-"""A backend server as our child process: start it, wait until it answers, end it."""
+"""Runs a backend server as a child process: starts it, waits until it answers, and ends it."""
 
 import os
 import secrets
@@ -23,13 +23,13 @@ LOG_LINES = 10
 
 
 class _EndedAtOnceError(BackendUnavailableError):
-    """The process ended before it answered; most likely somebody took one of its ports."""
+    """The process ended before it answered; most likely another process took one of its ports."""
 
 
 class ServerProcess(ABC):
-    """One server under a watchdog, in a folder of its own that survives restarts and ends with `close`.
+    """One server under a watchdog, with its own folder that survives restarts and is removed by `close`.
 
-    Subclasses say which ports, configuration and command, and when the server answers.
+    Subclasses define ports, configuration and command, and tell when the server answers.
     """
 
     name: ClassVar[str]
@@ -48,7 +48,7 @@ class ServerProcess(ABC):
 
     @abstractmethod
     def _choose_ports(self, port: int | None) -> list[int]:
-        """Choose every port the server will listen on, the one for clients first."""
+        """Return all ports that the server will listen on, the client port first."""
 
     @abstractmethod
     def _configure(self) -> None:
@@ -60,14 +60,14 @@ class ServerProcess(ABC):
 
     @abstractmethod
     def _answers(self) -> bool:
-        """Tell whether the server serves clients now; may raise OSError instead of saying no."""
+        """Return whether the server serves clients now; may raise OSError instead of returning False."""
 
     @abstractmethod
     def _secrets(self) -> list[str]:
-        """Return what must not appear in an error."""
+        """Return the secrets that must not appear in an error."""
 
     def _environment(self) -> dict[str, str]:
-        """Return a bare environment: servers would read AWS_* and S3_* variables that are meant for us."""
+        """Return a minimal environment, so that servers do not read our AWS_* and S3_* variables."""
         return {
             "PATH": os.environ.get("PATH", os.defpath),
             "HOME": str(self.folder),
@@ -81,23 +81,23 @@ class ServerProcess(ABC):
 
     @property
     def pid(self) -> int:
-        """The server's process id, the last one when it has ended."""
+        """The server's process id, or its last one if it has ended."""
         assert self._process is not None
         return self._process.pid
 
     @property
     def running(self) -> bool:
-        """Whether the process is alive, paused or not."""
+        """Whether the process exists, even if it is paused."""
         return self._process is not None and self._process.poll() is None
 
     def begin(self) -> Self:
-        """Choose ports and start for the first time; with other ports when the server ends at once.
+        """Choose ports and start the server; retry with other ports if it ends at once.
 
         Returns:
-            The server itself, answering.
+            The server itself, once it answers.
 
         Raises:
-            BackendUnavailableError: It never answered; carries the last lines of its log.
+            BackendUnavailableError: It never answered; the message has the last lines of its log.
             EmbeddedUnavailableError: The binary cannot be executed on this machine.
         """
         attempts = LAUNCH_ATTEMPTS if self._fixed_port is None else 1
@@ -114,7 +114,7 @@ class ServerProcess(ABC):
         return self
 
     def stop(self) -> None:
-        """End it as an operator would: SIGTERM, and SIGKILL when that is not heeded. The data stays."""
+        """End the server like an operator: SIGTERM, then SIGKILL if it does not end. The data is kept."""
         if self._process is None:
             return
         self.resume()
@@ -125,18 +125,18 @@ class ServerProcess(ABC):
             self.kill()
 
     def kill(self) -> None:
-        """End it as a crash would: SIGKILL. The data stays."""
+        """End the server like a crash: SIGKILL. The data is kept."""
         if self._process is not None:
             self._signal(signal.SIGKILL)
             self._process.wait()
 
     def restart(self) -> None:
-        """Start it again on the same port and data (after a `stop` if it runs); returns when it answers."""
+        """Start the server again on the same port and data, after a `stop` if it runs."""
         self.stop()
         self._launch()
 
     def pause(self) -> None:
-        """Freeze it: connections stay open and nothing answers."""
+        """Freeze the server: connections stay open but nothing answers."""
         self._signal(signal.SIGSTOP)
 
     def resume(self) -> None:
@@ -144,7 +144,7 @@ class ServerProcess(ABC):
         self._signal(signal.SIGCONT)
 
     def close(self) -> None:
-        """End it for good and remove its data (at the end of the watchdog, when that is shared)."""
+        """End the server and remove its data; with a shared watchdog, the data goes when that is closed."""
         self.kill()
         if self._owns_watchdog:
             self._watchdog.close()
@@ -181,7 +181,7 @@ class ServerProcess(ABC):
     def _wait_until_ready(self) -> None:
         deadline = time.monotonic() + READY_SECONDS
         while self.running and time.monotonic() < deadline:
-            with suppress(OSError):  # refused, cut or timed out: not yet
+            with suppress(OSError):  # refused, cut or timed out: not ready yet
                 if self._answers() and self.running:
                     return
             time.sleep(POLL_SECONDS)

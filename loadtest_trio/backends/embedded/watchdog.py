@@ -1,20 +1,20 @@
-"""A private folder and a process group that end with the process that asked for them, however it ends.
+"""A private folder and a process group that are removed when the owning process ends, for any reason.
 
-DESIGN. A service that is SIGKILLed runs no cleanup, so somebody else has to. This file is both sides:
-the class `Watchdog` in the service, and, started as a script, the small process that watches it.
+DESIGN. A service killed by SIGKILL runs no cleanup, so another process has to. This file is both sides: the
+class `Watchdog` in the service, and, started as a script, the small process that watches the service.
 
     service ──(pipe: the service holds the only write end)──► watchdog, leader of its own process group
        │                                                          │ EOF: the service closed it, or is gone
        └── servers, put into the watchdog's group ◄──SIGKILL──────┘ then the folder is removed
 
-- One mechanism for every ending: a normal close, an exception and SIGKILL differ only in who closes the pipe.
-- A server is put into the group between fork and exec, so no instant exists in which it runs unwatched. The
-  group's number cannot be reused while its leader lives, so nobody else's process is ever hit.
-- Ctrl-C reaches the terminal's foreground group only: the servers survive it and the service can drain.
+- One mechanism for every ending: close, exception and SIGKILL differ only in what closes the pipe.
+- A server joins the group between fork and exec, so it is watched from its first instant. The group's number
+  cannot be reused while its leader lives, so no other process is ever killed.
+- Ctrl-C reaches only the terminal's foreground group: the servers survive it, and the service can drain.
 - Alternatives: PR_SET_PDEATHSIG is Linux only, fires when the forking *thread* ends, and removes no folder;
-  a list of pids sent through the pipe leaves a gap after each fork and can name a reused pid.
+  a list of pids sent through the pipe leaves a gap after each fork and can contain a reused pid.
 
-The script runs isolated (``-I -S``) and therefore imports the standard library only.
+The script runs isolated (``-I -S``) and therefore imports only the standard library.
 """
 
 import os
@@ -44,10 +44,10 @@ class Watchdog:
         """Start watching.
 
         Args:
-            parent: Where to make the private folder; the system's temporary folder when None.
+            parent: Parent of the private folder; None for the system's temporary folder.
 
         Raises:
-            OSError: The folder could not be made or the watchdog not be started.
+            OSError: The folder could not be created, or the watchdog could not be started.
         """
         command = [sys.executable, "-I", "-S", __file__, str(parent or tempfile.gettempdir())]
         self._process = subprocess.Popen(  # noqa: S603 (our own interpreter and file)
@@ -64,14 +64,14 @@ class Watchdog:
         self.group = self._process.pid
 
     def also_remove(self, path: Path) -> None:
-        """Have a file removed at the end that a server insists on putting outside the folder."""
+        """Also remove this file at the end; for files that a server puts outside the folder."""
         self._orders.write(os.fsencode(path) + b"\n")
         self._orders.flush()
 
     def close(self) -> None:
-        """Kill what runs in the group, remove the folder, and return when both are done."""
+        """Kill the processes of the group, remove the folder, and return when both are done."""
         self._orders.close()
-        self._answers.read()  # to its end: whoever cleans up holds the other end until then
+        self._answers.read()  # until EOF: the cleaning process holds the other end open
         self._answers.close()
         self._process.wait()
 
@@ -92,7 +92,7 @@ def _watch(parent: str) -> None:
     extra = [os.fsdecode(line.rstrip(b"\n")) for line in sys.stdin.buffer]  # ends with the service
     group = os.getpid()
     if os.fork():
-        signal.pause()  # holds the group's number until the child has killed the group, this process included
+        signal.pause()  # keeps the group's number until the child kills the group, including this process
     os.setpgid(0, 0)
     os.killpg(group, signal.SIGKILL)
     _remove(folder, extra)
@@ -100,7 +100,7 @@ def _watch(parent: str) -> None:
 
 
 def _remove(folder: str, extra: list[str]) -> None:
-    for _ in range(_REMOVE_ATTEMPTS):  # a killed process can finish a write or two before it is gone
+    for _ in range(_REMOVE_ATTEMPTS):  # a killed process may still finish a write
         shutil.rmtree(folder, ignore_errors=True)
         if not Path(folder).exists():
             break

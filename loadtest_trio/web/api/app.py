@@ -1,6 +1,6 @@
-"""The ASGI application: from scope to route to answer, with every error as a problem document.
+"""The ASGI application of the job API: finds the route, answers, and turns errors into problem documents.
 
-It is plain ASGI on purpose: a framework costs several times what a job costs (docs/architecture.md).
+It is plain ASGI on purpose: a framework would cost several times as much as a job (docs/architecture.md).
 """
 
 import hmac
@@ -30,18 +30,18 @@ from loadtest_trio.web.api.watch import JobWatch
 Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
 Observe = Callable[[str, int, float], None]
-"""Called with a route's name, the status, and the seconds that the answer took."""
+"""Called with a route's name, the status, and the duration of the answer in seconds."""
 
 _OUTAGE_RETRY_SECONDS = 2.0
 
 
 @attrs.frozen
 class ApiOptions:
-    """What can be configured.
+    """The options of the job API.
 
     Attributes:
-        token: The bearer token that requests need; "" for none.
-        max_body_bytes: Of a request's body.
+        token: The required bearer token; "" for none.
+        max_body_bytes: Maximum size of a request body.
     """
 
     token: str = ""
@@ -52,16 +52,16 @@ class JobApi:
     """The application.
 
     Args:
-        store: Where jobs are.
+        store: The jobs.
         registry: The kinds of work.
-        archive: Where large results and expired records are.
-        options: What can be configured.
-        observe: Called about every answer.
+        archive: The large results and expired records.
+        options: The options.
+        observe: Called for every answer.
         clock: Monotonic seconds.
         on_ended: Called with the id of a job that a request has cancelled.
 
     Attributes:
-        draining: Whether new work and readiness are refused, since the service is about to end.
+        draining: Whether the service is about to end; new work is refused and readiness is denied.
     """
 
     def __init__(
@@ -113,7 +113,7 @@ class JobApi:
         return self._router.routes
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Serve long polls until cancelled; requests that do not wait are answered without it."""
+        """Serve long polls until cancelled; other requests do not need this task."""
         await self._watch.run(task_status=task_status)
 
     async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
@@ -128,7 +128,7 @@ class JobApi:
             self._admit(route, request)
             answer = await route.handle(request, *parameters)
         except ClientDisconnectedError:
-            return  # the server answers, if there is anybody left: the body was too slow or too long
+            return  # the body was too slow or too long; the server answers
         except Exception as error:
             answer = _problem(error, name)
         self._observe(name, answer.status, self._clock() - began)
@@ -143,7 +143,7 @@ class JobApi:
         while True:
             message = await receive()
             if message["type"] == "http.disconnect":
-                raise ClientDisconnectedError("the body broke off")  # half a job is no job
+                raise ClientDisconnectedError("the body broke off")  # never submit part of a body
             chunks.append(message.get("body", b""))
             size += len(chunks[-1])
             if size > self._options.max_body_bytes:

@@ -1,4 +1,4 @@
-"""Brief 002's two requests: ``PUT /enqueue`` and ``POST /pullCompleted``."""
+"""The two requests of brief 002: ``PUT /enqueue`` and ``POST /pullCompleted``."""
 
 import secrets
 from typing import Any
@@ -19,8 +19,8 @@ class EnqueueRoutes:
     """Hash chains with numeric ids, whose results are handed out once.
 
     Args:
-        store: Where jobs are.
-        submitter: Checks and submits.
+        store: The jobs.
+        submitter: Checks and submits jobs.
         results: Reads results.
     """
 
@@ -53,9 +53,9 @@ class EnqueueRoutes:
         return Answer.json(200, {"id": int(accepted(submission).id)})
 
     async def pull_completed(self, request: Request) -> Answer:
-        """POST /pullCompleted?top=N: finished work, each handed out once.
+        """POST /pullCompleted?top=N: returns finished jobs, each only once.
 
-        The same ``Idempotency-Key`` gives the same work again for ten minutes, after a lost answer.
+        For ten minutes, the same ``Idempotency-Key`` returns the same jobs again, in case an answer was lost.
         """
         top = request.number("top", 1, 1, _MOST_PULLED)
         token = self._submitter.key_of(request) or secrets.token_hex(16)

@@ -1,4 +1,4 @@
-"""One request and its answer, as the routes of the job API see them."""
+"""The request and the answer of a route of the job API."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
@@ -19,12 +19,12 @@ class Request:
     """A request whose body has been received.
 
     Attributes:
-        method: Such as ``GET``.
-        path: Percent-decoded.
-        raw_query: As it was sent, without the question mark.
-        headers: Lower-case names; of a repeated header, the last.
-        body: All of it.
-        receive: ASGI's; tells of a client that goes away.
+        method: The method, such as ``GET``.
+        path: The percent-decoded path.
+        raw_query: The query string as sent, without the question mark.
+        headers: Headers with lower-case names; of a repeated header, the last.
+        body: The complete body.
+        receive: The ASGI callable, which tells when the client disconnects.
     """
 
     method: str
@@ -35,14 +35,14 @@ class Request:
     receive: Callable[[], Awaitable[Any]] | None = None
 
     def header(self, name: bytes) -> str:
-        """Return a header's text without surrounding blanks; "" when it is absent."""
+        """Return a header's text without surrounding blanks; "" if it is absent."""
         return self.headers.get(name, b"").decode("latin-1").strip()
 
     def query(self) -> dict[str, str]:
         """Return the parameters of the query; of a repeated one, the last.
 
         Raises:
-            Problem: They are not readable.
+            Problem: The query is malformed.
         """
         if not self.raw_query:
             return {}
@@ -52,10 +52,10 @@ class Request:
             raise Problem(400, "The query string is not readable.") from error
 
     def number(self, name: str, default: int, least: int, most: int) -> int:
-        """Return a whole number of the query.
+        """Return a whole number from the query.
 
         Raises:
-            Problem: It is no whole number between the bounds.
+            Problem: It is not a whole number within the bounds.
         """
         text = self.query().get(name)
         if text is None:
@@ -68,7 +68,7 @@ class Request:
         """Return the body as a JSON object.
 
         Raises:
-            Problem: It is not one.
+            Problem: The body is not a JSON object.
         """
         try:
             value = orjson.loads(self.body)
@@ -81,12 +81,12 @@ class Request:
 
 @attrs.frozen
 class Answer:
-    """What goes back.
+    """The answer to a request.
 
     Attributes:
         status: The HTTP status.
-        body: All of it.
-        headers: Lower-case names; the length is added.
+        body: The complete body.
+        headers: Headers with lower-case names; the content length is added later.
     """
 
     status: int
@@ -100,5 +100,5 @@ class Answer:
 
 
 def retry_after(seconds: float) -> tuple[bytes, bytes]:
-    """Return the header that says when to ask again, in whole seconds, at least one."""
+    """Return the Retry-After header, in whole seconds, at least one."""
     return b"retry-after", b"%d" % max(1, -int(-seconds // 1))

@@ -15,18 +15,18 @@ from loadtest_trio.web.api.submission import Submitter, accepted, rate_headers
 from loadtest_trio.web.api.views import JOB_WORDS, STATUS_OF_WORD, entity_tag, job_view
 from loadtest_trio.web.api.watch import JobWatch
 
-_POLL_SECONDS = 1.0  # what Retry-After advises until a job has ended
+_POLL_SECONDS = 1.0  # Retry-After of a job that has not ended
 _LONGEST_WAIT_SECONDS = 60.0
 _MOST_JOBS, _LARGEST_PAGE = 1000, 200
 _PREFER_WAIT = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?(\d{1,9})", re.IGNORECASE)
 
 
 class JobRoutes:
-    """Submit, look at, cancel and retry jobs.
+    """Submits, shows, cancels and retries jobs.
 
     Args:
-        store: Where jobs are.
-        submitter: Checks and submits.
+        store: The jobs.
+        submitter: Checks and submits jobs.
         watch: Waits for changes.
         results: Finds results and expired records.
         on_ended: Called with the id of a job that was cancelled.
@@ -56,7 +56,7 @@ class JobRoutes:
         return Answer.json(202, job_view(job), headers + rate_headers(submission.rate))
 
     async def submit_batch(self, request: Request) -> Answer:
-        """POST /api/jobs/batch: one answer a job, each with the status it would have had alone."""
+        """POST /api/jobs/batch: one answer per job, with the status of a single submission."""
         client, key = self._submitter.client_of(request), self._submitter.key_of(request)
         wanted = request.json().get("jobs")
         if not isinstance(wanted, list) or not 1 <= len(wanted) <= _MOST_JOBS:

@@ -1,4 +1,4 @@
-"""What the job API answers when it does not do as asked: RFC 9457, "Problem Details for HTTP APIs"."""
+"""Error answers of the job API (RFC 9457, "Problem Details for HTTP APIs")."""
 
 from http import HTTPStatus
 from typing import Any
@@ -13,7 +13,7 @@ class Problem(Exception):  # noqa: N818 - the RFC's word
 
     Args:
         status: The HTTP status.
-        detail: One sentence for the person who sent the request.
+        detail: One sentence for the sender of the request.
         headers: Further headers.
         extra: Further members of the document.
     """

@@ -1,4 +1,4 @@
-"""Finds records and results wherever they are kept."""
+"""Finds records and results in Redis or in the archive."""
 
 from collections import OrderedDict
 from collections.abc import Callable
@@ -10,18 +10,18 @@ from loadtest_trio.jobs.job import Job
 from loadtest_trio.jobs.store import JobStore
 from loadtest_trio.web.api.problems import Problem
 
-_CACHED_SECONDS = 900.0  # how long a record out of the archive is kept in Redis again
+_CACHED_SECONDS = 900.0  # how long a record from the archive is kept in Redis
 _UNKNOWN_SECONDS, _MOST_UNKNOWN = 10.0, 10_000
 
 
 class JobArchive(Protocol):
-    """Where results and records are kept that Redis does not hold."""
+    """Keeps the results and records that Redis does not hold."""
 
     async def result(self, ref: str) -> bytes:
         """Return a result that was too large for its record.
 
         Raises:
-            ObjectMissingError: It is gone.
+            ObjectMissingError: The result no longer exists.
         """
         ...
 
@@ -31,12 +31,12 @@ class JobArchive(Protocol):
 
 
 class Results:
-    """Cache-aside: Redis first, then the archive, whose records return to Redis for a while.
+    """Cache-aside: reads Redis first, then the archive; archived records are cached in Redis for a while.
 
     Args:
-        store: Where jobs are.
-        registry: Tells what kind of bytes a type of job returns.
-        archive: Where the rest is kept.
+        store: The jobs.
+        registry: Knows the content type of each type of job.
+        archive: The large results and expired records.
         clock: Monotonic seconds.
 
     Attributes:
@@ -59,8 +59,8 @@ class Results:
         """Return a job.
 
         Raises:
-            Problem: Nobody knows it.
-            LoadtestError: A backend that is needed cannot be used.
+            Problem: The job is unknown.
+            LoadtestError: A required backend is unavailable.
         """
         (job,) = await self._store.get([job_id])
         if job is not None:
@@ -75,8 +75,8 @@ class Results:
         """Return the result of a job that has succeeded.
 
         Raises:
-            Problem: It is gone.
-            LoadtestError: S3 is needed and cannot be used.
+            Problem: The result no longer exists.
+            LoadtestError: S3 is required but unavailable.
         """
         if not job.result_ref:
             return job.result or b""
@@ -86,7 +86,7 @@ class Results:
             raise Problem(410, "The result is not kept any more.") from error
 
     def content_type(self, job: Job) -> tuple[bytes, bytes]:
-        """Return the header that says what kind of bytes the result is."""
+        """Return the Content-Type header of a job's result."""
         known = job.type in self._registry.operations
         kind = self._registry[job.type].content_type if known else "application/octet-stream"
         return b"content-type", kind.encode()
@@ -97,7 +97,7 @@ class Results:
             return None
         job = await self._archive.find(job_id)
         if job is None:
-            self._unknown[job_id] = now + _UNKNOWN_SECONDS  # so that asking again costs S3 nothing
+            self._unknown[job_id] = now + _UNKNOWN_SECONDS  # repeated requests cause no S3 request
             if len(self._unknown) > _MOST_UNKNOWN:
                 self._unknown.popitem(last=False)
             return None

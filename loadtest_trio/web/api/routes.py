@@ -1,6 +1,6 @@
-"""The table of routes: the one list of what the job API answers; the OpenAPI document is tested against it.
+"""The table of routes of the job API; the OpenAPI document is tested against it.
 
-A path is looked up whole first; of the templates, the one parameter is the segment in braces.
+Exact paths are looked up first, then templates; a template's one parameter is the segment in braces.
 """
 
 from collections.abc import Awaitable, Callable
@@ -19,11 +19,11 @@ class Route:
     """One method and path.
 
     Attributes:
-        method: HEAD is answered wherever GET is.
-        template: Such as ``/api/jobs/{id}``; its parameter is passed on.
-        handle: Called with the request, and the parameter if there is one.
-        submits: Whether it takes on new work, which a service that is draining does not.
-        public: Whether it is answered without the token.
+        method: The method; a GET route also answers HEAD.
+        template: The path, such as ``/api/jobs/{id}``.
+        handle: Called with the request, and with the parameter if there is one.
+        submits: Whether it submits new work, which is refused while the service is draining.
+        public: Whether it needs no token.
     """
 
     method: str
@@ -34,7 +34,7 @@ class Route:
 
     @property
     def name(self) -> str:
-        """What statistics call it; ids never make new names."""
+        """The name in statistics; it contains the template and not the id."""
         return f"{self.method} {self.template}"
 
 
@@ -63,7 +63,7 @@ class Router:
         """Return the route and its parameters.
 
         Raises:
-            Problem: 404 for a path that nobody answers, 405 for a method that this path does not know.
+            Problem: 404 for an unknown path, 405 for a method that the path does not support.
         """
         methods, parameters = self._exact.get(path), ()
         if methods is None:

@@ -1,4 +1,4 @@
-"""The job API as a long-lived task: the application, its server, and its place in the metrics line."""
+"""The job API as a long-lived task: the application, its server, and its part of the metrics line."""
 
 from typing import Any
 
@@ -10,16 +10,16 @@ from loadtest_trio.jobs.store import JobStore
 from loadtest_trio.web.api.app import JobApi
 from loadtest_trio.web.api.stats import stats_view
 
-_STATS_SECONDS = 2.0  # a metrics line does not wait longer
+_STATS_SECONDS = 2.0  # timeout of the statistics in a metrics line
 
 
 class ApiService:
-    """Serves the job API until told to stop.
+    """Serves the job API until stopped.
 
     Args:
         app: The application.
-        server: What serves it; the address is open already.
-        store: Where jobs are.
+        server: Its server, whose address is already open.
+        store: The jobs.
     """
 
     def __init__(self, app: JobApi, server: Server, store: JobStore) -> None:
@@ -29,15 +29,15 @@ class ApiService:
 
     @property
     def url(self) -> str:
-        """Where it is served."""
+        """The URL of the API."""
         return self._server.url
 
     def drain(self) -> None:
-        """Refuse new work and say that this process is not ready; go on to answer the rest."""
+        """Refuse new work and report not ready, but still answer other requests."""
         self.app.draining = True
 
     def stop(self, grace: float) -> None:
-        """End `run`; requests under way get `grace` seconds."""
+        """End `run`; requests in progress get `grace` seconds."""
         self._server.stop(grace)
 
     def close(self) -> None:
@@ -52,7 +52,7 @@ class ApiService:
             nursery.cancel_scope.cancel()
 
     async def measure(self) -> dict[str, Any]:
-        """Return what a metrics line says of jobs; nothing while Redis does not answer."""
+        """Return the job fields of a metrics line; empty if Redis does not answer."""
         with trio.move_on_after(_STATS_SECONDS):
             try:
                 return {"jobs": stats_view(await self._store.stats(), self.app.results)}

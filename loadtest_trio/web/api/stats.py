@@ -1,4 +1,4 @@
-"""How the queue stands, and whether this process may be sent requests."""
+"""Statistics of the queue, and the readiness of this process."""
 
 from collections.abc import Callable
 from typing import Any
@@ -19,9 +19,9 @@ class StatsRoutes:
     """Statistics and health.
 
     Args:
-        store: Where jobs are.
-        results: Knows how often records were found in Redis.
-        draining: Whether the service is about to end.
+        store: The jobs.
+        results: Counts hits and misses in Redis.
+        draining: Returns whether the service is about to end.
     """
 
     def __init__(self, store: JobStore, results: Results, draining: Callable[[], bool]) -> None:
@@ -36,7 +36,7 @@ class StatsRoutes:
         return Answer.json(200, view)
 
     async def health(self, request: Request) -> Answer:
-        """GET /api/jobs/health: 200 when this process may be sent requests, else 503; it lives either way."""
+        """GET /api/jobs/health: 200 if this process is ready for requests, else 503; both mean it is live."""
         if self._draining():
             return self._unready("the service is shutting down")
         try:
@@ -51,7 +51,7 @@ class StatsRoutes:
 
 
 def stats_view(stats: Stats, results: Results) -> dict[str, Any]:
-    """Return how the queue stands, as ``/api/jobs/stats`` and the metrics line show it."""
+    """Return the statistics shown by ``/api/jobs/stats`` and the metrics line."""
     asked = results.hits + results.misses
     return {
         "byStatus": by_status(stats),
@@ -68,7 +68,7 @@ def stats_view(stats: Stats, results: Results) -> dict[str, Any]:
 
 
 def by_status(stats: Stats) -> dict[str, int]:
-    """Return how many messages stand how, in the words of ``/api/jobs``."""
+    """Return the number of messages by status, in the words of ``/api/jobs``."""
     queue, ended = stats.queue, stats.by_type.values()
     counts = {
         Status.QUEUED: queue.queued + queue.waiting,

@@ -1,4 +1,4 @@
-"""From a request to jobs on the queue, and from the store's verdict to an answer."""
+"""Turns a request into jobs on the queue, and the store's verdict into an answer."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,11 +15,11 @@ FULL_RETRY_SECONDS = 5.0
 
 
 class Submitter:
-    """Checks what is submitted and puts it on the queue.
+    """Checks submitted jobs and puts them on the queue.
 
     Args:
-        store: Where jobs go.
-        registry: The kinds of work; only those that are `public` can be submitted.
+        store: Receives the jobs.
+        registry: The kinds of work; only `public` ones can be submitted.
     """
 
     def __init__(self, store: JobStore, registry: Registry) -> None:
@@ -32,7 +32,7 @@ class Submitter:
         return await self._store.submit(jobs)
 
     def client_of(self, request: Request, default: str = "") -> str:
-        """Return who asks.
+        """Return the name of the client.
 
         Raises:
             Problem: The header is missing, or no name.
@@ -54,7 +54,7 @@ class Submitter:
         """Return the job that a JSON object asks for: ``type``, ``payload``, ``ordered``, ``key``.
 
         Raises:
-            Problem: It asks for something that nobody can do.
+            Problem: The job is not valid.
         """
         if not isinstance(wanted, dict):
             raise Problem(400, "A job must be a JSON object.")
@@ -72,7 +72,7 @@ class Submitter:
         """Return the type of a job whose parameters a handler accepts.
 
         Raises:
-            Problem: Nobody does such work, or not with these parameters.
+            Problem: The type is unknown, or its handler refuses the parameters.
         """
         if not isinstance(kind, str) or kind not in self._public:
             raise Problem(422, f"type must be one of {', '.join(self._public)}.")
@@ -93,7 +93,7 @@ def _name(header: str, value: str, request: Request, absent: str = "") -> str:
 
 
 def accepted(submission: Submission) -> Job:
-    """Return the job of a submission that was accepted now.
+    """Return the job of an accepted submission.
 
     Raises:
         Problem: It was refused.
@@ -105,7 +105,7 @@ def accepted(submission: Submission) -> Job:
 
 
 def refuse(submission: Submission) -> None:
-    """Raise the problem of a submission that was refused; return for one that was not.
+    """Raise the problem of a refused submission; return if it was not refused.
 
     Raises:
         Problem: 422 for an idempotency key of other work, 429 for the rate limit, 503 for a full queue.
@@ -122,10 +122,10 @@ def refuse(submission: Submission) -> None:
 
 
 def rate_headers(rate: Rate) -> Headers:
-    """Return what a client may know of its bucket.
+    """Return the rate limit headers for a client.
 
-    ``X-RateLimit-*`` as APIs commonly have them, ``RateLimit-Policy`` and ``RateLimit`` as the IETF's draft
-    "RateLimit header fields for HTTP" has them; seconds are rounded up.
+    These are the common ``X-RateLimit-*``, and ``RateLimit-Policy`` and ``RateLimit`` of the IETF draft
+    "RateLimit header fields for HTTP". Seconds are rounded up.
     """
     if not rate.limit:
         return []

@@ -1,4 +1,4 @@
-"""Brief 003's three requests: submit a task, ask for its status, fetch its result."""
+"""The three requests of brief 003: submit a task, get its status, get its result."""
 
 import base64
 from typing import Any
@@ -18,11 +18,11 @@ _POLL_SECONDS = 1.0
 
 
 class TaskRoutes:
-    """Tasks of anybody, without order.
+    """Unordered tasks; no client name is needed.
 
     Args:
-        store: Where jobs are.
-        submitter: Checks and submits.
+        store: The jobs.
+        submitter: Checks and submits jobs.
         results: Finds records and results.
     """
 
@@ -64,9 +64,9 @@ class TaskRoutes:
         return Answer.json(200, task_view(job), headers)
 
     async def result(self, request: Request, job_id: str) -> Answer:
-        """GET /tasks/{id}: the factorial or the fetched content itself; of a FAILED task, the error.
+        """GET /tasks/{id}: the factorial or the fetched content; for a FAILED task, the error.
 
-        The header ``X-Task-Status`` tells them apart, since brief 003 answers both with 200.
+        Brief 003 answers both with 200; the header ``X-Task-Status`` distinguishes them.
         """
         job = await self._results.find(job_id)
         if not job.status.ended:
@@ -81,7 +81,7 @@ class TaskRoutes:
 
 
 def fetched_content(result: bytes) -> tuple[bytes, tuple[bytes, bytes]]:
-    """Return the body that http-fetch received, as plain bytes whatever the page called itself.
+    """Return the body that http-fetch received, as plain bytes regardless of the page's content type.
 
     Args:
         result: The handler's JSON document.

@@ -1,4 +1,4 @@
-"""Jobs in the words of each brief: one record, three vocabularies."""
+"""Views of a job in the words of each brief."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,10 +1,10 @@
-"""Long polling: one task asks the store for all jobs that somebody waits for, and wakes who has news.
+"""Long polling: one task reads all jobs that requests wait for, and wakes the requests whose job changed.
 
     request ─► wait ─► (event) ◄─── run: all watched ids in one call, ten times a second
-                 └─ gives up after its time, or when its client has gone
+                 └─ gives up at its timeout, or when its client disconnects
 
-A job may be worked on in another process, so only the store knows; asking once for all waiters costs the
-same for one as for a thousand.
+A job may run in another process, so only the store knows its state; one call serves a thousand waiters as
+cheaply as one.
 """
 
 from collections import defaultdict
@@ -31,7 +31,7 @@ class JobWatch:
     """Waits until jobs change.
 
     Args:
-        store: Where jobs are.
+        store: The jobs.
     """
 
     def __init__(self, store: JobStore) -> None:
@@ -41,7 +41,7 @@ class JobWatch:
 
     @property
     def waiting(self) -> int:
-        """How many requests wait."""
+        """Number of waiting requests."""
         return sum(map(len, self._waiters.values()))
 
     async def wait(self, job: Job, seconds: float) -> Job | None:
@@ -49,10 +49,10 @@ class JobWatch:
 
         Args:
             job: The record as the client knows it.
-            seconds: How long at most.
+            seconds: Maximum wait.
 
         Returns:
-            The record as it is then; None when nothing has changed.
+            The new record; None if nothing has changed.
         """
         waiter = _Waiter(job.version)
         self._waiters[job.id].add(waiter)
@@ -67,7 +67,7 @@ class JobWatch:
         return waiter.job
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Look after those who wait until cancelled."""
+        """Wake waiting requests when their jobs change, until cancelled."""
         task_status.started()
         while True:
             await self._some.wait()
@@ -82,7 +82,7 @@ class JobWatch:
         try:
             jobs = await self._store.get(ids)
         except RedisError:
-            return  # the requests that wait answer as they would without news
+            return  # waiting requests answer as if nothing had changed
         for job in jobs:
             for waiter in self._waiters.get(job.id, ()) if job else ():
                 if job and job.version != waiter.version:
