@@ -66,8 +66,9 @@ class Runner:
         out_since: Backend -> start of its outage in `clock`'s seconds; None if it is available.
         on_failure: Called with every failed attempt: message, number of the attempt, error.
         unix_clock: Unix seconds.
-        finish_job: Stores a job's result or record before the settlement; called with message, result and
-            start of the attempt in Unix seconds. Returns the result's location, or "" if it stays in the record.
+        finish_job: Stores a job's result or record before the settlement; called with the message, the result
+            and the start of the attempt in Unix seconds. Returns the result's location, or "" if it stays in the
+            record.
         sleep: Waits, in seconds.
         clock: Monotonic seconds.
     """
