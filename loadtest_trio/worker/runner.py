@@ -67,8 +67,8 @@ class Runner:
         on_failure: Called with every failed attempt: message, number of the attempt, error.
         unix_clock: Unix seconds.
         finish_job: Stores a job's result or record before the settlement; called with the message, the result
-            and the start of the attempt in Unix seconds. Returns the result's location, or "" if it stays in the
-            record.
+            and the start of the attempt in Unix seconds. Returns the result's location, or "" if the record
+            holds it.
         sleep: Waits, in seconds.
         clock: Monotonic seconds.
     """
