@@ -7,7 +7,7 @@ import pytest
 from loadtest_trio.metrics import calibration
 
 
-def test_score() -> None:
+def test_the_score_and_its_spread_are_positive() -> None:
     """A score and its spread, both positive, in little more CPU than was asked for."""
     began = time.process_time()
     said = calibration.score(calibration.QUICK_SECONDS)
@@ -16,7 +16,7 @@ def test_score() -> None:
     assert time.process_time() - began < 1
 
 
-def test_the_best_round_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disturbed_group_changes_the_spread_only(monkeypatch: pytest.MonkeyPatch) -> None:
     """One disturbed group widens the spread and leaves the score alone."""
     bests = iter([0.0032, 0.0040, 0.0032, 0.0033])
     monkeypatch.setattr(calibration, "_best", lambda seconds: next(bests))

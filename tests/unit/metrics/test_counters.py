@@ -33,7 +33,7 @@ def test_calls_are_counted_and_measured() -> None:
     assert again["redis_latency_ms"] is None
 
 
-def test_waiting_begins_when_it_was_due() -> None:
+def test_waiting_counts_from_the_due_time() -> None:
     """Queue wait and end to end count from `created_at`; service time from when a worker took it."""
     metrics = Metrics()
     metrics.handled(READ, started=100.5, ended=100.7)
@@ -42,7 +42,7 @@ def test_waiting_begins_when_it_was_due() -> None:
         assert read[name]["max"] == pytest.approx(milliseconds, rel=0.01)
 
 
-def test_an_unknown_due_time_is_not_a_wait() -> None:
+def test_a_message_without_due_time_has_no_wait() -> None:
     """A message without `created_at` has a service time and nothing else."""
     metrics = Metrics()
     metrics.handled(Message("1", Operation.READ, "k"), started=100.5, ended=100.7)
@@ -52,7 +52,7 @@ def test_an_unknown_due_time_is_not_a_wait() -> None:
     assert line["end_to_end_p99_ms"] is None
 
 
-def test_waits_for_redis_are_of_the_interval() -> None:
+def test_waits_for_redis_cover_one_interval() -> None:
     """How long a batch was due and not queued, and work done and not settled: percentiles and histograms."""
     metrics = Metrics()
     metrics.enqueue_wait.record(0.010, 30)
@@ -64,7 +64,7 @@ def test_waits_for_redis_are_of_the_interval() -> None:
     assert collect(metrics, SHARES)["settle_wait_ms"]["max"] is None
 
 
-def test_shares_are_of_the_steady_messages() -> None:
+def test_shares_count_steady_messages_only() -> None:
     """Refills count as created and not in the actual shares; before any steady message there are none."""
     metrics = Metrics()
     metrics.scheduled(Message("1", Operation.CREATE, "k", Phase.PRECONDITION))
@@ -82,7 +82,7 @@ def test_shares_are_of_the_steady_messages() -> None:
     assert after["READ"]["share_nominal"] == 25.0
 
 
-def test_peaks_are_of_an_interval() -> None:
+def test_peaks_cover_one_interval() -> None:
     """The largest lag is told in milliseconds, then forgotten."""
     metrics = Metrics()
     for seconds in (0.002, 0.005, 0.001):
@@ -91,7 +91,7 @@ def test_peaks_are_of_an_interval() -> None:
     assert metrics.collect_peak_ms("loop_lag") == 0.0
 
 
-def test_histograms_say_what_the_line_says() -> None:
+def test_histograms_agree_with_the_percentiles_in_the_line() -> None:
     """Each path under `histograms` decodes to the percentiles that stand at that path."""
     metrics = Metrics()
     metrics.observe_s3("PUT", 0.25, 1, None)

@@ -47,7 +47,7 @@ async def test_outside_ecs_there_are_no_limits() -> None:
 
 
 @pytest.mark.parametrize("answer", [b"", b"[]", b'{"Limits": 3}', b"<html>"])
-async def test_a_useless_answer_is_no_reason_to_fail(answer: bytes) -> None:
+async def test_an_invalid_answer_leaves_the_limits_unknown(answer: bytes) -> None:
     """An endpoint that talks nonsense leaves the limits unknown."""
 
     def transport() -> httpx.MockTransport:
@@ -57,7 +57,7 @@ async def test_a_useless_answer_is_no_reason_to_fail(answer: bytes) -> None:
     assert await read_task_limits(environ, transport) == TaskLimits()
 
 
-async def test_an_unreachable_endpoint_is_no_reason_to_fail() -> None:
+async def test_an_unreachable_endpoint_leaves_the_limits_unknown() -> None:
     """A refused connection or a malformed address leaves the limits unknown."""
     for address in ("http://127.0.0.1:1/v4", "http://[broken"):
         assert await read_task_limits({"ECS_CONTAINER_METADATA_URI_V4": address}) == TaskLimits()

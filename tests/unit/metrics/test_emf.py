@@ -29,7 +29,7 @@ def test_the_header_follows_the_specification() -> None:
     assert (fields["service"], fields["role"]) == ("queue", "main")
 
 
-def test_what_is_unknown_is_left_out() -> None:
+def test_unknown_values_are_left_out() -> None:
     """The format has no null: a field without a value is no metric of this line."""
     (directive,) = header(LINE, namespace="n", service="q", role="r", unix_seconds=0)["_aws"][
         "CloudWatchMetrics"
@@ -40,7 +40,7 @@ def test_what_is_unknown_is_left_out() -> None:
 
 
 @pytest.mark.parametrize("name", UNITS)
-def test_names_are_allowed(name: str) -> None:
+def test_metric_names_are_valid(name: str) -> None:
     """Metric names are printable ASCII of 1 to 255 characters."""
     assert name.isascii()
     assert name.isprintable()

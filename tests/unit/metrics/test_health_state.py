@@ -65,7 +65,7 @@ def test_an_outage_is_not_a_stall(health_state: HealthState, clock: Clock) -> No
     assert health_state.read().stuck == {"worker": 61}
 
 
-def test_a_backend_that_comes_and_goes_hides_nobody(health_state: HealthState, clock: Clock) -> None:
+def test_a_flapping_backend_does_not_hide_a_stuck_task(health_state: HealthState, clock: Clock) -> None:
     """A task that is stuck is found though every second is half an outage: the other halves count."""
     health_state.beat("worker")
     for second in range(130):
@@ -76,9 +76,7 @@ def test_a_backend_that_comes_and_goes_hides_nobody(health_state: HealthState, c
     assert health_state.read().stuck == {"worker": 64.5}
 
 
-def test_a_beat_within_an_outage_is_not_moved_into_the_future(
-    health_state: HealthState, clock: Clock
-) -> None:
+def test_stale_heartbeat_does_not_extend_outage(health_state: HealthState, clock: Clock) -> None:
     """Time left out never makes a beat later than now."""
     health_state.backend("s3", ERROR)
     clock.now = 90
@@ -89,7 +87,7 @@ def test_a_beat_within_an_outage_is_not_moved_into_the_future(
     assert health_state.read().stuck == {"worker": 61}
 
 
-def test_an_outage_is_said_once(health_state: HealthState, clock: Clock) -> None:
+def test_an_outage_is_reported_once(health_state: HealthState, clock: Clock) -> None:
     """Only the calls that begin and end an outage say so, and its length counts from its beginning."""
     assert not health_state.backend("redis", None)
     clock.now = 10
@@ -103,7 +101,7 @@ def test_an_outage_is_said_once(health_state: HealthState, clock: Clock) -> None
     assert health_state.outage_since("redis") is None
 
 
-def test_outages_overlap(health_state: HealthState, clock: Clock) -> None:
+def test_overlapping_outages_are_both_reported(health_state: HealthState, clock: Clock) -> None:
     """Two backends may be away at once; the service is degraded until both are back."""
     health_state.backend("redis", ERROR)
     health_state.backend("s3", ERROR)
@@ -123,7 +121,7 @@ def test_long_work_is_not_a_stall(health_state: HealthState, clock: Clock) -> No
     assert health_state.read().stuck == {"worker": 61}
 
 
-def test_an_outage_takes_no_announced_time_away(health_state: HealthState, clock: Clock) -> None:
+def test_an_outage_does_not_shorten_announced_work(health_state: HealthState, clock: Clock) -> None:
     """The announcement still holds after an outage in the middle of it."""
     health_state.beat("worker", quiet_for=300)
     health_state.backend("redis", ERROR)

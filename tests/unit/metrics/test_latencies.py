@@ -35,7 +35,7 @@ def test_percentiles_are_within_one_percent(values: list[float]) -> None:
 
 
 @given(st.lists(st.floats(1e-6, 1e6) | st.floats(-1, 1)))
-def test_percentiles_are_those_of_the_histogram(values: list[float]) -> None:
+def test_percentiles_equal_those_of_the_histogram(values: list[float]) -> None:
     """What a line says is exactly what the histogram in the same line says."""
     counts = filled(values).collect()
     assert summary(counts) == as_said(histogram(counts))
@@ -57,7 +57,7 @@ def test_one_outlier_is_the_largest_value_and_not_p99(fast: int) -> None:
 
 
 @given(st.lists(st.floats(1e-6, 1e3), max_size=100), st.lists(st.floats(1e-6, 1e3), max_size=100))
-def test_histograms_merge(one: list[float], other: list[float]) -> None:
+def test_merged_histograms_equal_one_of_all_values(one: list[float], other: list[float]) -> None:
     """Encoded histograms of two intervals, decoded and added, say what one of both would have said."""
     merged = HdrHistogram(1, LARGEST_MICROSECONDS, 2)
     for values in (one, other):
@@ -66,12 +66,12 @@ def test_histograms_merge(one: list[float], other: list[float]) -> None:
     assert as_said(merged) == summary(filled(one + other).collect())
 
 
-def test_nothing_recorded_is_none() -> None:
+def test_empty_latencies_have_no_percentiles() -> None:
     """Without values there are no percentiles, and no zero that looks like one."""
     assert summary(Latencies().collect()) == {"p50": None, "p95": None, "p99": None, "max": None}
 
 
-def test_collecting_starts_anew() -> None:
+def test_collect_resets_the_latencies() -> None:
     """An interval's latencies are told once."""
     latencies = filled([1.0])
     assert sum(latencies.collect().values()) == 1
@@ -79,12 +79,12 @@ def test_collecting_starts_anew() -> None:
 
 
 @pytest.mark.parametrize("seconds", [-5.0, 0.0, 1e-9, 3600.0, 1e7])
-def test_odd_latencies_count(seconds: float) -> None:
+def test_negative_and_huge_latencies_are_counted(seconds: float) -> None:
     """Negative ones (two hosts' clocks), none at all and endless ones are counted at the edges."""
     assert histogram(filled([seconds]).collect()).get_total_count() == 1
 
 
-def test_size_is_bounded() -> None:
+def test_memory_of_latencies_is_bounded() -> None:
     """A hundred thousand latencies over ten decades take a few thousand places, and no more when repeated."""
     rng = Random(1)
     latencies = filled([10 ** rng.uniform(-6, 4) for _ in range(100_000)])

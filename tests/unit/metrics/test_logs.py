@@ -43,7 +43,7 @@ def test_a_long_text_is_cut(log_lines: LogLines) -> None:
     assert len(line["error"]) == 10_001
 
 
-def test_levels(log_lines: LogLines) -> None:
+def test_lower_levels_are_not_written(log_lines: LogLines) -> None:
     """Less severe lines than asked for are not written, and can be saved building."""
     logs.event("detail", "DEBUG")
     assert log_lines.all() == []

@@ -30,7 +30,7 @@ async def test_a_line_every_interval(autojump_clock: MockClock, log_lines: LogLi
     assert uptimes == [pytest.approx(10 * k + 0.3) for k in range(1, 361)]
 
 
-async def test_a_fraction_does_not_drift(autojump_clock: MockClock, log_lines: LogLines) -> None:
+async def test_a_fractional_interval_does_not_drift(autojump_clock: MockClock, log_lines: LogLines) -> None:
     """An interval that floats cannot hold exactly gives as many lines as it should."""
     service = await build_in_memory(settings(LOG_INTERVAL_SECONDS=0.7))
     await run_for(service, 700.35)
@@ -45,7 +45,7 @@ async def work_through(service: InMemory, seconds: float) -> None:
                 nursery.start_soon(task.run)
 
 
-async def test_a_process_that_only_works_keeps_no_inventory(
+async def test_a_worker_only_process_keeps_no_inventory(
     autojump_clock: MockClock, log_lines: LogLines
 ) -> None:
     """What it creates is nobody's to reconcile here, so it would be remembered for ever: nothing is."""
@@ -62,7 +62,7 @@ async def test_a_process_that_only_works_keeps_no_inventory(
     assert (service.service.inventory.objects, len(service.bucket.objects)) == (0, 9)
 
 
-async def test_the_books_balance_in_each_line(autojump_clock: MockClock, log_lines: LogLines) -> None:
+async def test_the_ledger_balances_in_every_line(autojump_clock: MockClock, log_lines: LogLines) -> None:
     """Under load every line accounts for every message, and the totals agree with the ledger."""
     service = await build_in_memory(
         settings(MIN_FILE_UUIDS=1, MAX_FILE_UUIDS=2, LOG_INTERVAL_SECONDS=1, SCHEDULER_INTERVAL_SECONDS=0.37),
@@ -82,7 +82,7 @@ async def test_the_books_balance_in_each_line(autojump_clock: MockClock, log_lin
     assert lines[0]["phase"] == "precondition" or lines[0]["objects"] >= 80
 
 
-async def test_the_rate_is_of_the_last_interval(autojump_clock: MockClock, log_lines: LogLines) -> None:
+async def test_the_rate_covers_the_last_interval(autojump_clock: MockClock, log_lines: LogLines) -> None:
     """`rate_per_second` is what was processed since the line before, over the time since then."""
     service = await build_in_memory(settings(LOG_INTERVAL_SECONDS=2))
     async with trio.open_nursery() as nursery:
@@ -96,7 +96,7 @@ async def test_the_rate_is_of_the_last_interval(autojump_clock: MockClock, log_l
     assert [line["rate_per_second"] for line in log_lines.of("metrics")] == [50, 0, 2.5]
 
 
-async def test_lines_keep_coming_in_an_outage(autojump_clock: MockClock, log_lines: LogLines) -> None:
+async def test_lines_are_written_during_an_outage(autojump_clock: MockClock, log_lines: LogLines) -> None:
     """Without Redis a line waits two seconds, then carries the last known queue and its age."""
     service = await build_in_memory(settings())
     service.redis.push(b"x")
@@ -123,7 +123,7 @@ async def test_floods_are_summarised_with_each_line(autojump_clock: MockClock, l
     assert log_lines.of("failures_summarised")[0]["held_back"] == 3
 
 
-async def test_embedded_metric_format(autojump_clock: MockClock, log_lines: LogLines) -> None:
+async def test_emf_lines_carry_the_cloudwatch_header(autojump_clock: MockClock, log_lines: LogLines) -> None:
     """With METRICS_FORMAT=emf a line is also CloudWatch metrics; without, it has nothing of it."""
     for form in ("emf", "plain"):
         service = await build_in_memory(settings(METRICS_FORMAT=form, METRICS_NAMESPACE="ns", QUEUE_NAME="q"))
@@ -150,7 +150,7 @@ async def test_writing_a_line_counts_as_progress(autojump_clock: MockClock, log_
     assert {name: value for name, value in totals.items() if name != "uptime_seconds"}.items() <= last.items()
 
 
-async def test_a_stranger_shows_as_a_negative_difference(autojump_clock: MockClock) -> None:
+async def test_foreign_messages_make_the_difference_negative(autojump_clock: MockClock) -> None:
     """Messages pushed past the books make `difference` negative by as many; nothing else does."""
     service = await build_in_memory(settings())
     books: dict[str, Any] = ledger(service.redis.snapshot())

@@ -24,14 +24,14 @@ def _scored(make: Any, rates: list[int], score: float, spread: float | None = No
 
 
 @pytest.mark.parametrize(("mean", "verdict"), [(230, "faster than A"), (170, "slower than A")])
-def test_clear_difference(write: Write, make: Any, mean: float, verdict: str) -> None:
+def test_a_clear_difference_is_reported(write: Write, make: Any, mean: float, verdict: str) -> None:
     """15 % more or less at 10 % noise is said plainly."""
     a = write(make.run_lines(_rates(200, 1)), "a.jsonl")
     b = write(make.run_lines(_rates(mean, 2)), "b.jsonl")
     assert f"**B is {verdict}** in messages a second." in compare(a, b)
 
 
-def test_no_difference(write: Write, make: Any) -> None:
+def test_noise_is_not_reported_as_a_difference(write: Write, make: Any) -> None:
     """Of 40 pairs of runs that differ by noise alone, no more than 4 are said to differ."""
     wrong = 0
     for seed in range(40):
@@ -41,7 +41,7 @@ def test_no_difference(write: Write, make: Any) -> None:
     assert wrong <= 4
 
 
-def test_normalised(write: Write, make: Any) -> None:
+def test_scores_normalise_different_machines(write: Write, make: Any) -> None:
     """Twice the rate on a machine with twice the score is no difference."""
     a = write(_scored(make, _rates(200, 1), 1.0), "a.jsonl")
     b = write(_scored(make, [2 * rate for rate in _rates(200, 1)], 2.0), "b.jsonl")
@@ -50,14 +50,14 @@ def test_normalised(write: Write, make: Any) -> None:
     assert "Normalised by the calibration scores" in said
 
 
-def test_what_differs_in_the_settings(write: Write, make: Any) -> None:
+def test_differing_settings_are_listed(write: Write, make: Any) -> None:
     """Settings that differ are listed."""
     a = write(make.run_lines(_rates(200, 1)), "a.jsonl")
     b = write(make.run_lines(_rates(200, 2), settings={"WORKER_CONCURRENCY": "20"}), "b.jsonl")
     assert "| WORKER_CONCURRENCY | 10 | 20 |" in compare(a, b)
 
 
-def test_too_little(write: Write, make: Any) -> None:
+def test_a_short_run_cannot_be_compared(write: Write, make: Any) -> None:
     """A run of a few intervals cannot be compared, and that is said."""
     a = write(make.run_lines([5, 5]), "a.jsonl")
     with pytest.raises(UnreadableRunError, match="2 intervals of the steady phase"):
@@ -65,7 +65,7 @@ def test_too_little(write: Write, make: Any) -> None:
 
 
 @pytest.mark.parametrize(("spread", "verdict"), [(0.005, "faster than A"), (0.1, "not shown to differ")])
-def test_an_uncertain_score_counts(write: Write, make: Any, spread: float, verdict: str) -> None:
+def test_an_uncertain_score_widens_the_interval(write: Write, make: Any, spread: float, verdict: str) -> None:
     """12 % more is a difference with scores known to half a percent, and none with scores 10 % apart."""
     a = write(_scored(make, _rates(200, 1), 1.0, spread), "a.jsonl")
     b = write(_scored(make, _rates(224, 2), 1.0, spread), "b.jsonl")
@@ -74,7 +74,7 @@ def test_an_uncertain_score_counts(write: Write, make: Any, spread: float, verdi
     assert f"(1 ± {100 * spread:.1f} % and" in said
 
 
-def test_a_score_without_a_spread(write: Write, make: Any) -> None:
+def test_a_score_without_spread_counts_as_5_percent(write: Write, make: Any) -> None:
     """A score whose line does not say how sure it is counts as known to 5 %."""
     a = write(_scored(make, _rates(200, 1), 1.0), "a.jsonl")
     assert "(1 ± 5.0 % and 1 ± 5.0 %)" in compare(a, a)

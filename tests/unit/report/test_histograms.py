@@ -21,7 +21,7 @@ def test_merged_percentiles_are_those_of_all_values(make: Any) -> None:
     assert merged.mean_ms == pytest.approx(sum(pooled) / len(pooled), rel=0.01)
 
 
-def test_merging_is_not_averaging(make: Any) -> None:
+def test_a_merged_percentile_is_no_average(make: Any) -> None:
     """One slow interval among a hundred moves the merged p50 not at all; an average it would double."""
     lines = [{"histograms": {"x": make.histogram(*[10.0] * 10)}}] * 99
     lines.append({"histograms": {"x": make.histogram(*[1000.0] * 10)}})
@@ -38,12 +38,12 @@ def test_damaged_histograms_are_counted(make: Any) -> None:
     assert (merged.count, merged.damaged) == (1, 4)
 
 
-def test_only_what_is_wanted(make: Any) -> None:
+def test_only_wanted_paths_are_merged(make: Any) -> None:
     """Other paths are not decoded."""
     assert list(merge([{"histograms": {"x": make.histogram(1), "y": "bad"}}], ["x"])) == ["x"]
 
 
-def test_steps_rise_to_one(make: Any) -> None:
+def test_cumulative_steps_rise_to_one(make: Any) -> None:
     """The distribution's steps rise from the smallest value to all values."""
     steps = list(merge([{"histograms": {"x": make.histogram(1, 2, 2, 4)}}])["x"].steps())
     assert [share for _, share in steps] == [0.25, 0.75, 1.0]

@@ -7,15 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from loadtest_trio.report.reader import UnreadableRunError, read
 
 Write = Callable[..., Path]
 
 
-def test_plain_lines(write: Write, make: Any) -> None:
+def test_plain_lines_are_all_read(write: Write, make: Any) -> None:
     """Every line of a healthy file is read, by time, and nothing is counted as bad."""
     reading = read([write(make.run_lines([5, 6]))])
     assert [line["event"] for line in reading.lines] == [
@@ -27,7 +25,7 @@ def test_plain_lines(write: Write, make: Any) -> None:
     assert reading.lines[0]["_at"] == make.start
 
 
-def test_folder_with_gzip(write: Write, make: Any, tmp_path: Path) -> None:
+def test_a_folder_is_read_with_its_subfolders(write: Write, make: Any, tmp_path: Path) -> None:
     """A folder is read with its sub-folders; ``.gz`` is decompressed; other files are left alone."""
     lines = make.run_lines([5, 6])
     write(gzip.compress(make.encode(lines[:3])), "logs/a.jsonl.gz")
@@ -37,7 +35,7 @@ def test_folder_with_gzip(write: Write, make: Any, tmp_path: Path) -> None:
     assert (len(reading.lines), reading.files, reading.foreign) == (5, 2, 0)
 
 
-def test_truncated_gzip(write: Write, make: Any) -> None:
+def test_a_truncated_gzip_file_is_read_up_to_the_cut(write: Write, make: Any) -> None:
     """A gzip file cut short gives the lines before the cut and one sentence about the file."""
     whole = gzip.compress(make.encode(make.run_lines(list(range(200)))))
     reading = read([write(whole[: len(whole) // 2], "cut.jsonl.gz")])
@@ -45,14 +43,14 @@ def test_truncated_gzip(write: Write, make: Any) -> None:
     assert reading.faults[0].startswith("cut.jsonl.gz: cut short or damaged")
 
 
-def test_partial_and_foreign_lines(write: Write, make: Any) -> None:
+def test_partial_lines_are_damaged_and_other_lines_foreign(write: Write, make: Any) -> None:
     """A line cut in half is damaged, a line of somebody else foreign, an empty one nothing."""
     encoded = make.encode(make.run_lines([5]))
     reading = read([write(encoded[:-100] + b"\n\nStarting container\n" + b'{"other": "json"}\n')])
     assert (reading.damaged, reading.foreign, len(reading.lines)) == (1, 2, 3)
 
 
-def test_cloudwatch_prefix(write: Write, make: Any) -> None:
+def test_a_prefix_before_lines_is_ignored(write: Write, make: Any) -> None:
     """``aws logs tail`` puts time and stream before each line."""
     lines = make.encode(make.run_lines([5])).splitlines()
     reading = read([write(b"\n".join(b"2025-01-01T00:00:00 main/main/1 " + line for line in lines))])
@@ -60,7 +58,7 @@ def test_cloudwatch_prefix(write: Write, make: Any) -> None:
 
 
 @pytest.mark.parametrize("indent", [None, 2])
-def test_cloudwatch_events(write: Write, make: Any, indent: int | None) -> None:
+def test_cloudwatch_events_are_unwrapped(write: Write, make: Any, indent: int | None) -> None:
     """``filter-log-events`` wraps each line as text in ``message``, on one line of output or on many."""
     lines = make.encode(make.run_lines([5])).decode().splitlines()
     answer = {"events": [{"timestamp": 1, "message": line} for line in lines], "searchedLogStreams": []}
@@ -68,31 +66,16 @@ def test_cloudwatch_events(write: Write, make: Any, indent: int | None) -> None:
     assert (len(reading.lines), reading.damaged) == (4, 0)
 
 
-def test_collected_twice(write: Write, make: Any) -> None:
+def test_lines_collected_twice_count_once(write: Write, make: Any) -> None:
     """Lines that were collected twice count once."""
     first, second = write(make.run_lines([5]), "a.jsonl"), write(make.run_lines([5]), "b.jsonl")
     reading = read([first, second])
     assert (len(reading.lines), reading.duplicates) == (4, 4)
 
 
-def test_nothing_to_read(write: Write, tmp_path: Path) -> None:
+def test_no_lines_are_one_clear_error(write: Write, tmp_path: Path) -> None:
     """No file, or no line of the service, is one clear error."""
     with pytest.raises(UnreadableRunError, match="does not exist"):
         read([tmp_path / "missing"])
     with pytest.raises(UnreadableRunError, match="no log line of the service in 1 files"):
         read([write(b"hello\nworld\n")])
-
-
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.data())
-def test_any_damage(write: Write, make: Any, data: st.DataObject) -> None:
-    """Whatever bytes are overwritten, reading ends with lines or the one error, never another."""
-    content = bytearray(make.encode(make.run_lines([5, 6, 7])))
-    for _ in range(data.draw(st.integers(1, 5))):
-        at = data.draw(st.integers(0, len(content) - 1))
-        content[at : at + data.draw(st.integers(1, 300))] = data.draw(st.binary(max_size=20))
-    try:
-        reading = read([write(bytes(content))])
-    except UnreadableRunError:
-        return
-    assert all(isinstance(line["event"], str) and isinstance(line["_at"], float) for line in reading.lines)

@@ -14,7 +14,7 @@ from loadtest_trio.report import write_report
 Write = Callable[..., Path]
 
 
-def test_a_run(write: Write, make: Any, tmp_path: Path) -> None:
+def test_a_report_on_a_run_is_complete(write: Write, make: Any, tmp_path: Path) -> None:
     """One run: machine, settings, rates, percentiles, mix, ledger, and pictures that exist."""
     report = write_report([write(make.run_lines([10, 20, 30]))], tmp_path / "out")
     said = report.read_text()
@@ -32,7 +32,7 @@ def test_a_run(write: Write, make: Any, tmp_path: Path) -> None:
     assert all((tmp_path / "out" / name).read_bytes().startswith(b"\x89PNG") for name in pictures)
 
 
-def test_what_each_step_changed(write: Write, make: Any, tmp_path: Path) -> None:
+def test_a_report_on_several_runs_lists_what_changed(write: Write, make: Any, tmp_path: Path) -> None:
     """Several runs: a table of what was changed between them and what that gave."""
     first = make.run_lines([10] * 5)
     second = make.run_lines([15] * 5, make.start + 100, settings={"WORKER_CONCURRENCY": "20"})
@@ -49,7 +49,7 @@ def test_damage_is_reported(write: Write, make: Any, tmp_path: Path) -> None:
     assert "- Damaged lines, left out: 1\n- Damaged histograms, left out: 1" in said
 
 
-def test_unbalanced_ledger_is_loud(write: Write, make: Any, tmp_path: Path) -> None:
+def test_an_unbalanced_ledger_is_reported(write: Write, make: Any, tmp_path: Path) -> None:
     """A ledger that does not add up is said, with the time."""
     lines = make.run_lines([10, 20])
     lines[2]["ledger"]["difference"] = 3
@@ -72,7 +72,7 @@ def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
-def test_fields_of_any_kind(
+def test_fields_of_any_type_do_not_stop_a_report(
     write: Write, make: Any, tmp_path: Path, no_pictures: None, data: st.DataObject
 ) -> None:
     """Fields that are missing, null or of another kind never stop a report."""
@@ -96,7 +96,7 @@ def _places(value: Any, at: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
 
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
-def test_tune_fields_of_any_kind(
+def test_tune_fields_of_any_type_do_not_stop_a_report(
     write: Write, make: Any, tmp_path: Path, no_pictures: None, data: st.DataObject
 ) -> None:
     """Whatever stands anywhere inside a line of a search, it never stops a report."""
@@ -126,7 +126,7 @@ def test_tune_fields_of_any_kind(
         ("tune_costs", {"operations": [1]}),
     ],
 )
-def test_odd_tune_lines_are_damage(
+def test_tune_lines_with_wrong_types_count_as_damaged(
     write: Write, make: Any, tmp_path: Path, no_pictures: None, event: str, fields: dict[str, Any]
 ) -> None:
     """A line of a search whose fields have another shape is left out and counted."""
@@ -136,7 +136,7 @@ def test_odd_tune_lines_are_damage(
     assert f"- Damaged lines, left out: {odd}" in said
 
 
-def test_a_search(write: Write, make: Any, tmp_path: Path) -> None:
+def test_a_report_on_a_search_is_complete(write: Write, make: Any, tmp_path: Path) -> None:
     """A search: the rate to set, what limits, what to do, and the latencies of its own stage alone."""
     said = write_report([write(make.tune_lines())], tmp_path / "out").read_text()
     for fact in (
@@ -193,7 +193,7 @@ def test_the_report_advises_fewer_workers_beyond_the_peak(
 
 
 @pytest.mark.parametrize(("waited", "disturbed"), [(0.3, True), (0.02, False)])
-def test_a_search_without_confirmation(
+def test_an_unconfirmed_saturation_point_is_marked(
     write: Write, make: Any, tmp_path: Path, no_pictures: None, waited: float, disturbed: bool
 ) -> None:
     """The report has the windows made so far, and names other programs only if they disturbed."""
@@ -206,7 +206,9 @@ def test_a_search_without_confirmation(
     assert "of all lines of stage 1, the saturation point" in said
 
 
-def test_an_interrupted_search(write: Write, make: Any, tmp_path: Path, no_pictures: None) -> None:
+def test_an_interrupted_search_is_reported_as_far_as_it_came(
+    write: Write, make: Any, tmp_path: Path, no_pictures: None
+) -> None:
     """Without a verdict the report tells what was known, and that this is not all."""
     said_by_then = ("tune_started", "metrics", "tune_stage", "tune_saturation", "tune_experiment")
     lines = [line for line in make.tune_lines() if line["event"] in said_by_then]

@@ -13,7 +13,7 @@ def _at(lines: list[dict[str, Any]], start: float) -> list[dict[str, Any]]:
     return [line | {"_at": start + line.get("uptime_seconds", 0.0)} for line in lines]
 
 
-def test_one_after_the_other(make: Any) -> None:
+def test_two_runs_in_one_file_are_told_apart(make: Any) -> None:
     """Two lives in one file are two runs."""
     later = make.start + 100
     runs = split(_at(make.run_lines([5, 6]), make.start) + _at(make.run_lines([7], later), later))
@@ -22,7 +22,7 @@ def test_one_after_the_other(make: Any) -> None:
     assert [run.stopped["reason"] for run in runs] == ["the run's duration is over"] * 2
 
 
-def test_mixed_processes(make: Any) -> None:
+def test_interleaved_processes_are_told_apart(make: Any) -> None:
     """Lines of two processes that ran side by side are told apart by when each began."""
     later = make.start + 10
     lines = _at(make.run_lines([5] * 30), make.start) + _at(make.run_lines([7] * 30, later), later)
@@ -30,14 +30,14 @@ def test_mixed_processes(make: Any) -> None:
     assert [totals(run)["messages_processed"] for run in runs] == [150, 210]
 
 
-def test_missing_beginning(make: Any) -> None:
+def test_a_run_without_its_beginning_is_one_run(make: Any) -> None:
     """Without its first line a run is still one run, with nothing known of its settings."""
     (run,) = split(_at(make.run_lines([5, 6, 7])[2:], make.start))
     assert (run.settings, run.is_tuning, run.seconds) == ({}, False, 3)
     assert run.began == pytest.approx(make.start)
 
 
-def test_intervals_from_counters(make: Any) -> None:
+def test_a_lost_line_makes_a_longer_interval(make: Any) -> None:
     """Rates come from counters over uptime, so a lost line costs resolution and nothing else."""
     lines = _at([make.metrics(at, done) for at, done in ((0, 0), (1, 10), (4, 70))], make.start)
     spans = intervals(lines, make.start)
@@ -48,7 +48,7 @@ def test_intervals_from_counters(make: Any) -> None:
     assert [each.cpu_seconds for each in spans] == [0.5, 1.5]
 
 
-def test_counters_that_began_anew(make: Any) -> None:
+def test_there_is_no_interval_over_a_reset_counter(make: Any) -> None:
     """Where a counter or the clock steps back, or a stage ends, there is no interval."""
     lines = _at([make.metrics(at, done) for at, done in ((5, 100), (6, 3), (6, 4))], make.start)
     assert intervals(lines) == []
@@ -56,7 +56,7 @@ def test_counters_that_began_anew(make: Any) -> None:
     assert intervals(stages) == []
 
 
-def test_ledger(make: Any) -> None:
+def test_the_ledger_of_a_run_is_that_of_its_last_line(make: Any) -> None:
     """The books are those of the last line; lines that do not balance are found."""
     bad = make.metrics(2, 5, ledger={"created": 5, "processed": 4, "difference": 1})
     (run,) = split(_at([make.metrics(1, 5), bad], make.start))
