@@ -84,10 +84,18 @@ class Signing:
 
 @attrs.frozen
 class _Attempt:
-    """What may differ between the two attempts at a call."""
+    """What may differ between the two attempts at a call.
+
+    Attributes:
+        keys: What to sign with.
+        address: Where to send.
+        skew: S3's clock minus ours, in seconds.
+        final: Whether its error is the call's.
+    """
 
     keys: Credentials
     address: Address
+    skew: float
     final: bool = False
 
 
@@ -131,7 +139,7 @@ class SignedClient:
         self._on_outage = on_outage
         self._outages = OutageDetector(trio.current_time)
         self._in_outage = False
-        self._skew = 0.0  # S3's clock minus ours, in seconds
+        self._skew = 0.0  # of the next attempt
 
     async def send(self, call: Call) -> Body:
         """Send a request; once more if its keys, its time of signing or its address can be mended at once.
@@ -148,7 +156,7 @@ class SignedClient:
         """
         try:
             keys = await self._signing.credentials.current()
-            outcome = await self._observed(call, _Attempt(keys, self.address))
+            outcome = await self._observed(call, _Attempt(keys, self.address, self._skew))
             if isinstance(outcome, _Attempt):
                 outcome = await self._observed(call, outcome)
         except LoadtestError as error:
@@ -179,9 +187,10 @@ class SignedClient:
 
     async def _mend(self, attempt: _Attempt, error: S3Error) -> _Attempt | None:
         """Return an attempt without the fault of the last one, if there is one."""
-        if isinstance(error, ClockSkewError):
-            corrected = self._correct_clock(error)
-            return attrs.evolve(attempt, final=True) if corrected else None
+        if isinstance(error, ClockSkewError) and error.server_time is not None:
+            skew = self._correct_clock(error.server_time)
+            corrected = abs(skew - attempt.skew) >= _MIN_SKEW_SECONDS  # here, or by another call meanwhile
+            return attrs.evolve(attempt, skew=skew, final=True) if corrected else None
         if isinstance(error, S3RedirectedError) and error.status in _FOLLOWED:
             address = follow_redirect(attempt.address, self._bucket, error.location)
             return attrs.evolve(attempt, address=address, final=True) if address else None
@@ -196,16 +205,13 @@ class SignedClient:
             isinstance(error, S3CredentialsError) or error.code == "SignatureDoesNotMatch" or self._in_outage
         )
 
-    def _correct_clock(self, error: ClockSkewError) -> bool:
-        """Sign with S3's clock from now on, as the AWS SDKs do; False if that would change little."""
-        if error.server_time is None:
-            return False
-        skew = error.server_time - self._signing.unix_clock()
-        if abs(skew - self._skew) < _MIN_SKEW_SECONDS:
-            return False
-        self._skew = skew
-        logs.event("clock_corrected", "WARNING", seconds=round(skew, 1), source="S3")
-        return True
+    def _correct_clock(self, server_time: float) -> float:
+        """Sign with S3's clock from now on, as the AWS SDKs do; return how far ours is behind."""
+        skew = server_time - self._signing.unix_clock()
+        if abs(skew - self._skew) >= _MIN_SKEW_SECONDS:
+            self._skew = skew
+            logs.event("clock_corrected", "WARNING", seconds=round(skew, 1), source="S3")
+        return self._skew
 
     async def _exchange(self, call: Call, attempt: _Attempt) -> Body:
         try:
@@ -235,7 +241,7 @@ class SignedClient:
             [("host", address.host), *call.headers],
             payload,
             attempt.keys,
-            signing.unix_clock() + self._skew,
+            signing.unix_clock() + attempt.skew,
         )
         stream = _NO_BODY
         if call.method == "PUT":

@@ -41,6 +41,7 @@ from loadtest_trio.errors import (
     S3UnreachableError,
     WrongRegionError,
 )
+from tests.support.log_lines import LogLines
 
 KEYS = Credentials("AKEXAMPLE", "hidden-secret", "hidden-token")
 NOW = 1700000000.0
@@ -491,6 +492,20 @@ async def test_clock_is_corrected_by_the_answers_date() -> None:
     assert await s3.get("p/k") == b"x"
     dates = [request.headers["x-amz-date"] for request in transport.requests]
     assert dates == ["20231114T221320Z", "20231115T001320Z", "20231115T001320Z"]
+
+
+async def test_clock_is_corrected_once_for_all(log_lines: LogLines) -> None:
+    """Requests that are refused at the same moment all succeed at their second attempt."""
+    told: list[LoadtestError | None] = []
+    skewed = refusal(403, "RequestTimeTooSkewed", date=dated(NOW + 7200))
+    transport = Script(page([]), *[skewed] * 5, *[httpx.Response(204)] * 5)
+    s3 = service(transport, on_outage=told.append)
+    await s3.check_bucket()
+    async with trio.open_nursery() as nursery:
+        for number in range(5):
+            nursery.start_soon(s3.delete, f"p/{number}")
+    assert told == [None] * 6
+    assert len(log_lines.of("clock_corrected")) == 1
 
 
 @pytest.mark.parametrize("headers", [{}, {"date": dated(NOW)}, {"date": "yesterday"}])
