@@ -45,6 +45,17 @@ class Acknowledger:
         if len(self._pending) >= _FULL_BATCH:
             self._many.set()
 
+    def hurry(self) -> bool:
+        """Settle jobs without a further pause: the next jobs of their clients wait for it.
+
+        Returns:
+            Whether there were any.
+        """
+        if not any(each.message and each.message.job for each in self._pending):
+            return False
+        self._many.set()
+        return True
+
     async def run(self) -> None:
         """Settle until cancelled; the batch of an interrupted call becomes pending again.
 

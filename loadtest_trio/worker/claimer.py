@@ -25,6 +25,7 @@ from loadtest_trio.worker.runner import Claimed
 
 _BATCH = 64
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.001, 0.05  # seconds between two claims from an empty queue
+_LONGEST_PAUSE_AFTER_SOME = 0.005  # so that the next claim is a larger one
 _LONG_SECONDS = 1.0
 
 
@@ -49,6 +50,10 @@ class GiveBack:
     defer: Callable[[list[Claimed]], None]
 
 
+def _nothing_to_hurry() -> bool:
+    return False
+
+
 class Claimer:
     """The only task that claims.
 
@@ -59,6 +64,8 @@ class Claimer:
         concurrency: Number of workers; also the maximum batch size.
         give_back: Callbacks for messages that no worker gets.
         health_state: Is told about progress.
+        hurry: Settles finished work that holds up other messages, and returns whether there is any; called
+            when nothing was claimed.
     """
 
     def __init__(
@@ -69,6 +76,7 @@ class Claimer:
         concurrency: int,
         give_back: GiveBack,
         health_state: HealthState,
+        hurry: Callable[[], bool] = _nothing_to_hurry,
     ) -> None:
         self._queue = queue
         self._registry = registry
@@ -76,6 +84,7 @@ class Claimer:
         self._batch = min(_BATCH, concurrency)
         self._give_back = give_back
         self._health_state = health_state
+        self._hurry = hurry
         self._ready: deque[Claimed] = deque()
 
     def resize(self, concurrency: int) -> None:
@@ -99,11 +108,17 @@ class Claimer:
             while self._ready:
                 await _hand_over(workers, self._ready[0])
                 self._ready.popleft()
-            if len(deliveries) == self._batch:
-                pause = _SHORTEST_PAUSE
-            else:
-                pause = _SHORTEST_PAUSE if deliveries else min(2 * pause, _LONGEST_PAUSE)
+            pause = self._pause_after(len(deliveries), pause)
+            if len(deliveries) < self._batch:
                 await trio.sleep(pause)
+
+    def _pause_after(self, claimed: int, pause: float) -> float:
+        """Return how long to wait after a claim: the longer, the less of a batch there was."""
+        if claimed:
+            return min(_SHORTEST_PAUSE * self._batch / claimed, _LONGEST_PAUSE_AFTER_SOME)
+        if self._hurry():
+            return _SHORTEST_PAUSE
+        return min(2 * pause, _LONGEST_PAUSE)
 
     def unstarted(self) -> list[str]:
         """Give up the messages that no worker has started; return their tokens in the order of the claim."""

@@ -8,6 +8,7 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from loadtest_trio.jobs.delivery import Delivery, Outcome, Settlement
+from loadtest_trio.jobs.message import Message
 from loadtest_trio.worker.acknowledger import Acknowledger
 from loadtest_trio.worker.completion import Completion
 
@@ -76,6 +77,27 @@ async def test_full_batch_is_settled_at_once(autojump_clock: MockClock) -> None:
         await trio.sleep(1)
         assert [token for call in queue.calls for token in call] == [str(number) for number in range(1000)]
         assert max(map(len, queue.calls)) <= 256
+        nursery.cancel_scope.cancel()
+
+
+async def test_jobs_are_hurried(autojump_clock: MockClock) -> None:
+    """Told that the queue is empty, it settles jobs without a pause: others wait behind them."""
+    queue = Queue()
+    acknowledger = Acknowledger(queue, Told())
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(acknowledger.run)
+        acknowledger.put(finished(0))
+        await wait_all_tasks_blocked()
+        assert not acknowledger.hurry()
+        await wait_all_tasks_blocked()
+        assert queue.calls == []
+        message = Message("j", "sleep", job=True)
+        acknowledger.put(attrs.evolve(finished(1), message=message))
+        before = trio.current_time()
+        assert acknowledger.hurry()
+        await wait_all_tasks_blocked()
+        assert trio.current_time() == before
+        assert queue.calls == [["0", "1"]]
         nursery.cancel_scope.cancel()
 
 

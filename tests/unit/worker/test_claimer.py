@@ -210,3 +210,42 @@ async def test_unknown_operation_is_refused_with_the_reason(autojump_clock: Mock
         "unknown operation 'FLY': known are READ, UPDATE, CREATE, DELETE",
         "READ needs a key",
     ]
+
+
+async def test_small_claims_are_followed_by_a_pause(autojump_clock: MockClock) -> None:
+    """Messages that come in one by one are claimed several at a time."""
+    bench, claims = Bench(concurrency=64), list[int]()
+    claim = bench.queue.claim
+
+    async def counted(limit: int) -> list[Delivery]:
+        deliveries = await claim(limit)
+        claims.append(len(deliveries))
+        return deliveries
+
+    bench.queue.claim = counted  # type: ignore[method-assign]  # to look at it
+    send, receive = trio.open_memory_channel[Claimed](100)
+    async with trio.open_nursery() as nursery, receive:
+        nursery.start_soon(bench.claimer.run, send)
+        for number in range(100):
+            bench.push(f"k{number}")
+            await trio.sleep(0.001)
+        nursery.cancel_scope.cancel()
+    assert 90 <= sum(claims) <= 100
+    assert len(claims) <= 25
+
+
+async def test_an_empty_queue_hurries_what_holds_up_others(autojump_clock: MockClock) -> None:
+    """It says so at once, and looks again soon while there is such a thing."""
+    looks = list[float]()
+    bench = Bench(concurrency=64)
+
+    def hurry() -> bool:
+        looks.append(trio.current_time())
+        return len(looks) < 5
+
+    bench.claimer._hurry = hurry
+    send, _receive = trio.open_memory_channel[Claimed](0)
+    start = trio.current_time()
+    with trio.move_on_after(0.02):
+        await bench.claimer.run(send)
+    assert [round(1000 * (at - start)) for at in looks] == [0, 1, 2, 3, 4, 6, 10, 18]
