@@ -53,7 +53,7 @@ class Delays:
     """Latency added on purpose, for experiments, in seconds.
 
     Attributes:
-        redis: To every Redis call.
+        redis: To every Redis call, in its thread.
         s3: To every S3 request.
     """
 

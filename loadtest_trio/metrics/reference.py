@@ -35,7 +35,7 @@ FIELDS: dict[str, str] = {
     "memory_limit_mb": "Memory that the ECS task may use; null elsewhere.",
     "loop_lag_ms": "The longest delay of the event loop within the interval.",
     "schedule_lag_ms": "The longest delay of the scheduler within the interval.",
-    "redis_latency_ms": "The p99 of the slowest kind of Redis call, from sending it to reading the reply.",
+    "redis_latency_ms": "The p99 of the slowest kind of Redis call, measured inside its thread.",
     "end_to_end_p99_ms": "p99 from due to done, over all operations.",
     "enqueue_wait_ms": "p50, p95, p99 and max from due until on the queue.",
     "settle_wait_ms": "p50, p95, p99 and max from done until Redis knew: a kill in between repeats the work.",

@@ -2,7 +2,7 @@
 
 The channel to the workers is unbuffered: a send completes when a worker takes the message. So at most one
 claimed batch waits for workers and another for its keys; a shutdown releases exactly these messages. A claim
-costs the same for one message as for many; a claim per worker would cost a call per message.
+costs the same for one message as for many; a claim per worker would cost a thread hop per message.
 
 Messages waiting for their key must not block claims for other keys. If a whole batch waits behind slow work,
 because an object is slow or fails repeatedly, those messages return to the queue for a while.

@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import Any
 
 import hiredis
+import redis
 
 from loadtest_trio.backends.redis.scripts import read_scripts
-from loadtest_trio.backends.redis.wire import Wire
 from loadtest_trio.cli.main import main
 from loadtest_trio.worker import Runner
 from loadtest_trio.worker.completion import Completion
@@ -96,21 +96,18 @@ class Trap:
         setattr(owner, self._point.name, wrapped)
 
     def _wrap_sending(self) -> None:
-        wire: Any = Wire
-        exchange, receive = wire.exchange, wire._receive
+        connection: Any = redis.connection.AbstractConnection
+        original = connection.send_command
         sha = hashlib.sha1(read_scripts()[self._point.name], usedforsecurity=False).hexdigest().encode()
 
-        async def exchanging(this: Any, command: tuple[Any, ...]) -> Any:
-            this.is_awaited = command[:2] == (b"EVALSHA", sha)
-            return await exchange(this, command)
+        def sending(this: Any, *command: Any, **options: Any) -> None:
+            original(this, *command, **options)
+            if command[0] == b"EVALSHA" and command[1] == sha:
+                reply = _peek(this._sock)
+                if isinstance(reply, list):
+                    self.reached(reply)
 
-        async def receiving(this: Any, *arguments: Any) -> Any:
-            reply = _peek(this._socket) if this.is_awaited else None
-            if isinstance(reply, list):
-                self.reached(reply)
-            return await receive(this, *arguments)
-
-        wire.exchange, wire._receive = exchanging, receiving
+        connection.send_command = sending
 
 
 def _peek(connection: socket.socket) -> Any:

@@ -12,7 +12,6 @@ import signal
 import sys
 from typing import Any
 
-import hiredis
 import trio
 
 from loadtest_trio.backends.redis import RedisService, dead_record
@@ -35,18 +34,17 @@ def kill_at(service: RedisService, script: str, when: str) -> None:
     connections: Connections = service._connections
     execute, head = connections.execute, service._channel._scripts._heads[script]
 
-    async def deadly(*command: Any, **options: Any) -> Any:
+    def deadly(*command: Any, **options: Any) -> Any:
         if command[:2] != head[:2]:
-            return await execute(*command, **options)
+            return execute(*command, **options)
         if when == "before":
             die()
         if when == "sent":
-            _, wire = connections._idle[-1]
-            data = hiredis.pack_command(command)
-            assert wire._send_nowait(data) == len(data)
-            select.select([wire._fd], [], [], 10)
+            _, connection = connections._idle[-1]
+            connection.send_command(*command)
+            select.select([connection._sock], [], [], 10)
             die()
-        await execute(*command, **options)
+        execute(*command, **options)
         return die()
 
     connections.execute = deadly  # type: ignore[method-assign]  # the fault

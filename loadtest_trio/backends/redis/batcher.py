@@ -1,6 +1,6 @@
 """Requests of concurrent tasks travel together: one call is under way, the next batch gathers meanwhile.
 
-    task ─┐                       ┌─► Redis, for the whole batch
+    task ─┐                       ┌─► thread ─► Redis, for the whole batch
     task ─┼─► open batch ─ leader ┤
     task ─┘                       └── (the next batch opens; its leader waits for this call to end)
 

@@ -1,7 +1,11 @@
-"""The way to Redis and back: calls are observed, and repeated for as long as Redis is away."""
+"""The way from Trio to Redis and back: a thread a call, observed, repeated for as long as Redis is away.
+
+A thread inside a call is never abandoned: the call may be a claim, and the messages it takes would be
+forgotten. It ends by itself, since every wait on the socket is bounded.
+"""
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -31,6 +35,7 @@ class Channel:
     Args:
         connections: What commands are sent over.
         scripts: What scripts are run with.
+        threads: How many calls may be under way at once; their threads are nobody else's.
         backoff: Seconds to wait after the given failed attempt (1 is the first).
         observe: Called with every attempt.
         on_outage: Called with the error of every attempt that failed because Redis is away, and with None
@@ -42,12 +47,14 @@ class Channel:
         connections: Connections,
         scripts: Scripts,
         *,
+        threads: int,
         backoff: Callable[[int], float],
         observe: Observer,
         on_outage: Callable[[RedisError | None], None],
     ) -> None:
         self._connections = connections
         self._scripts = scripts
+        self._limiter = trio.CapacityLimiter(threads)
         self._backoff = backoff
         self._observe = observe
         self._on_outage = on_outage
@@ -123,7 +130,7 @@ class Channel:
         self,
         kind: str,
         size: Callable[[Any], int],
-        call: Callable[..., Awaitable[Any]],
+        call: Callable[..., Any],
         *arguments: object,
         soon: bool = False,
     ) -> Any:
@@ -151,13 +158,20 @@ class Channel:
         return reply
 
     async def _attempt(
-        self, kind: str, size: Callable[[Any], int], call: Callable[..., Awaitable[Any]], *arguments: object
+        self, kind: str, size: Callable[[Any], int], call: Callable[..., Any], *arguments: object
     ) -> Any:
-        start = time.perf_counter()
-        try:
-            reply = await call(*arguments)
-        except RedisError as error:
-            self._observe(kind, time.perf_counter() - start, 0, error)
-            raise
-        self._observe(kind, time.perf_counter() - start, size(reply), None)
+        seconds, reply, error = await trio.to_thread.run_sync(_timed, call, arguments, limiter=self._limiter)
+        self._observe(kind, seconds, 0 if error else size(reply), error)
+        if error:
+            raise error
         return reply
+
+
+def _timed(call: Callable[..., Any], arguments: tuple[object, ...]) -> tuple[float, Any, RedisError | None]:
+    # In the thread, so that waiting for one is not counted as Redis's time.
+    start = time.perf_counter()
+    try:
+        reply = call(*arguments)
+        return time.perf_counter() - start, reply, None
+    except RedisError as error:
+        return time.perf_counter() - start, None, error

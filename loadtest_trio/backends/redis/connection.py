@@ -1,8 +1,8 @@
-"""Connections to Redis: one a call that is under way, none shared, errors translated.
+"""Blocking connections to Redis: one redis-py `Connection` a thread, none shared, errors translated.
 
 redis-py's own client is passed by on purpose: its pool polls each connection twice a command and its
 retries and telemetry cost more than the command itself, while all that is needed here is "send these
-arguments, return the reply" (`wire`).
+arguments, return the reply". Reconnecting is what `Connection` does by itself when it is used again.
 """
 
 import ssl
@@ -12,24 +12,18 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 import attrs
 import redis
-import trio
 from redis.connection import DefaultParser
 
 from loadtest_trio.backends.redis.translate import is_elsewhere, translate
-from loadtest_trio.backends.redis.wire import Wire
 from loadtest_trio.errors import ConfigurationError, RedisError, RedisRejectedError, SettingFault
 from loadtest_trio.http.address import authority
 
 DEFAULT_PORT = 6379
-_CONNECTING = 10  # connections that are made at once, each in a thread
 ALLOWED = "redis://[user:password@]host[:port][/database], or rediss:// for TLS"
 
 
 class BoundedParser(DefaultParser):  # type: ignore[valid-type,misc]  # redis-py chooses the class at import
-    """redis-py's parser, for the replies to a login, with a limit on the whole of one.
-
-    redis-py's own timeout starts anew with every byte.
-    """
+    """redis-py's parser with a limit on the whole reply: its own timeout starts anew with every byte."""
 
     reply_timeout = 10.0
     _deadline = 0.0
@@ -130,7 +124,9 @@ def _check_authorities(file: str) -> None:
 
 
 class Connections:
-    """As many connections as there are calls at once, reused last in first out.
+    """As many connections as threads call at once, reused last in first out.
+
+    Safe to call from several threads: `list.pop` and `list.append` are atomic.
 
     A connection ends when it breaks, and also when a reply says that its server is the wrong one: after a
     failover the old primary often keeps its clients, as a replica that refuses writes. The idle ones end
@@ -146,73 +142,70 @@ class Connections:
         self._delay = delay
         self._endpoint = endpoint
         self._timeout = timeout
-        self._connecting = trio.CapacityLimiter(_CONNECTING)
-        self._idle: list[tuple[int, Wire]] = []
+        self._idle: list[tuple[int, Any]] = []
         self._generation = 0  # connections of an earlier one are not used again
         self._has_worked = False
 
-    async def execute(self, *command: object, then: tuple[object, ...] = ()) -> Any:
-        """Send one command and wait for its reply; cancelled only before it is sent.
+    def execute(self, *command: object, then: tuple[object, ...] = ()) -> Any:
+        """Send one command and wait for its reply; blocks.
 
         Args:
             command: What to send.
             then: What to send after it over the same connection, such as ``WAIT``.
 
         Returns:
-            The reply: bytes, int, None or a list. With `then`, both replies.
+            The reply as redis-py parses it: bytes, int, None or a list. With `then`, both replies.
 
         Raises:
             RedisUnavailableError: No answer, or one that says "later".
             RedisRejectedError: The answer is no.
             redis.exceptions.NoScriptError: The script is not loaded: for the caller to mend.
         """
-        await trio.lowlevel.checkpoint_if_cancelled()
         if self._delay:
-            await trio.sleep(self._delay)
-        generation, wire = self._idle.pop() if self._idle else (self._generation, None)
+            time.sleep(self._delay)
         try:
-            if wire is None:
-                wire = await self._open()
-            reply = await wire.exchange(command)
+            generation, connection = self._idle.pop()
+        except IndexError:
+            generation, connection = self._generation, self._endpoint.connection(self._timeout)
+        try:
+            connection.send_command(*command)
+            reply = connection.read_response()
             if then:
-                reply = reply, await wire.exchange(then)
+                connection.send_command(*then)
+                reply = reply, connection.read_response()
         except redis.ResponseError as error:
-            if wire is None or is_elsewhere(error):
-                self._renew(wire)
+            if is_elsewhere(error):
+                self._renew(connection)
             else:  # a whole reply was read: the connection stays good
-                self._give_back(generation, wire)
+                self._give_back(generation, connection)
             if isinstance(error, redis.exceptions.NoScriptError):
                 raise
             raise self._translated(error) from error
         except (redis.RedisError, OSError, ValueError) as error:
-            self._renew(wire)
+            self._renew(connection)
             raise self._translated(error) from error
         self._has_worked = True
-        self._give_back(generation, wire)
+        self._give_back(generation, connection)
         return reply
 
     def close(self) -> None:
-        """Close the connections that no call is using."""
+        """Close the connections that no thread is using."""
         while self._idle:
-            self._idle.pop()[1].close()
+            try:
+                self._idle.pop()[1].disconnect()
+            except IndexError:  # another thread took the last one
+                return
 
-    async def _open(self) -> Wire:
-        """Connect; what has begun is not cancelled, and bounded by its timeouts."""
-        connection = self._endpoint.connection(self._timeout)
-        await trio.to_thread.run_sync(connection.connect, limiter=self._connecting)
-        return Wire(connection, self._timeout)
-
-    def _give_back(self, generation: int, wire: Wire) -> None:
+    def _give_back(self, generation: int, connection: Any) -> None:
         if generation == self._generation:
-            self._idle.append((generation, wire))
+            self._idle.append((generation, connection))
         else:
-            wire.close()
+            connection.disconnect()
 
-    def _renew(self, wire: Wire | None) -> None:
+    def _renew(self, connection: Any) -> None:
         """End a connection and all others: what is wrong with it most likely is wrong with them too."""
         self._generation += 1
-        if wire:
-            wire.close()
+        connection.disconnect()
         self.close()
 
     def _translated(self, error: Exception) -> RedisError:

@@ -2,7 +2,7 @@
 
 Every script replies with the books (epoch and counters of the ledger) as they stood when it ran. Each life of
 the server has an epoch of its own, so another epoch than the one remembered says that the server was away and
-may have come back with less. Replies may be handled out of order (several connections), so that is only a
+may have come back with less. Replies may be handled out of order (several threads), so that is only a
 suspicion; repair.lua compares with the books of the moment and decides.
 """
 

@@ -81,7 +81,7 @@ def read_scripts() -> dict[str, bytes]:
 
 
 class Scripts:
-    """Calls scripts over `Connections`.
+    """Calls scripts over `Connections`; blocks.
 
     Args:
         connections: What to send with.
@@ -98,7 +98,7 @@ class Scripts:
             for name, source in self._sources.items()
         }
 
-    async def run(self, name: str, *arguments: object, then: tuple[object, ...] = ()) -> Any:
+    def run(self, name: str, *arguments: object, then: tuple[object, ...] = ()) -> Any:
         """Run one script and return its reply, or with `then` both replies (see `Connections.execute`).
 
         A Redis that was restarted or flushed knows no scripts: all are loaded and the call repeated.
@@ -111,17 +111,17 @@ class Scripts:
         if then:
             execute = partial(execute, then=then)
         try:
-            return await execute(*self._heads[name], *arguments)
+            return execute(*self._heads[name], *arguments)
         except NoScriptError:
-            await self._load()
+            self._load()
         try:
-            return await execute(*self._heads[name], *arguments)
+            return execute(*self._heads[name], *arguments)
         except NoScriptError as error:
             raise RedisUnavailableError("Redis forgot a script right after it was loaded") from error
 
-    async def _load(self) -> None:
+    def _load(self) -> None:
         for source in self._sources.values():
-            await self._connections.execute(b"SCRIPT", b"LOAD", source)
+            self._connections.execute(b"SCRIPT", b"LOAD", source)
 
 
 def _sha(source: bytes) -> bytes:

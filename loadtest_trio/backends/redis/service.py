@@ -73,6 +73,10 @@ class RedisService:
         observe: Called with every attempt of every call.
         heartbeat_ttl: A consumer that was silent for longer, in seconds, is dead. Beat at a third of it.
         max_deliveries: Deliveries of one message before a reaper sends it to the dead list.
+        threads: Calls under way at once. There are ten kinds of callers (the scheduler, the claimer, the
+            acknowledger, the heartbeat, the reaper, the metrics service, and those who submit, read, cancel
+            and list jobs), and none must wait for another's slow call: a heartbeat that does is late, and
+            its consumer is taken for dead.
         timeout: For connecting, for sending and between two parts of a reply, in seconds.
         on_outage: Called with the error of every attempt that failed because Redis is away, and with None
             when it is back.
@@ -80,7 +84,7 @@ class RedisService:
             that it counted as lost: 0 when another process was first, or nothing was waiting. Over all
             processes the numbers add up to `lost` in the ledger.
         clock: Unix seconds, for dead records.
-        delay_seconds: Added to every call, in seconds: for the experiments of `tune`.
+        delay_seconds: Added to every call, in its thread: for the experiments of `tune`.
         job_limits: What the job store takes.
 
     Attributes:
@@ -101,6 +105,7 @@ class RedisService:
         observe: Observer = _unobserved,
         heartbeat_ttl: float = 15.0,
         max_deliveries: int = 5,
+        threads: int = 10,
         timeout: float = 5.0,
         on_outage: Callable[[RedisError | None], None] = _ignored,
         on_data_loss: Callable[[int], None] = _ignored,
@@ -113,6 +118,7 @@ class RedisService:
         self._channel = Channel(
             self._connections,
             Scripts(self._connections, keys),
+            threads=threads,
             backoff=backoff,
             observe=observe,
             on_outage=on_outage,

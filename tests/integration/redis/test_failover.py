@@ -105,7 +105,7 @@ async def test_reads_do_not_keep_a_connection_to_the_old_primary(pair: Pair, ser
     """A replica answers reads: a connection that was busy with one during the switch is not used again."""
     service: RedisService = service_of(url=pair.url)
     await service.enqueue([b"1"])
-    old = service._connections._idle.pop()  # as a call holds it while it waits for an answer
+    old = service._connections._idle.pop()  # as a thread holds it while it waits for an answer
     pair.wait_for_replication()
     pair.fail_over()
     await service.enqueue([b"2"])

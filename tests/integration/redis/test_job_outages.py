@@ -187,7 +187,7 @@ async def test_lost_memory_is_counted(own_redis: RedisServer, service_of: Any) -
     await service.connect()
     one, _ = await submit(service, new(), new())
     await service.jobs.cancel(one)
-    await service_of("other", url=own_redis.url)._connections.execute(b"FLUSHALL")
+    service_of("other", url=own_redis.url)._connections.execute(b"FLUSHALL")
     (again,) = await submit(service, new())
     snapshot = await service.snapshot()
     assert (snapshot.created, snapshot.lost, snapshot.cancelled, snapshot.queued) == (3, 1, 1, 1)

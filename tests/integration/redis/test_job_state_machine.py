@@ -106,13 +106,13 @@ class JobMachine(RuleBasedStateMachine):
         self.names[slot : slot + 1] = [name]
         self.held[slot] = {}
 
-    async def execute(self, execute: Callable[..., Awaitable[Any]], *command: Any) -> Any:
+    def execute(self, execute: Callable[..., Any], *command: Any) -> Any:
         """Run a command, twice when its first reply is to be lost."""
         if command[0] == b"EVALSHA":
             self.sent.append(command)
             if self.repeat:
-                await execute(*command)
-        return await execute(*command)
+                execute(*command)
+        return execute(*command)
 
     def both(self, slot: int, call: Call, repeat: bool = False) -> tuple[Any, Any]:
         """Make one call in both worlds; return both answers."""

@@ -273,11 +273,11 @@ def record(service: RedisService, monkeypatch: pytest.MonkeyPatch) -> Callable[.
     def begin(*, hold: bool = False) -> Sent:
         sent: Sent = []
 
-        async def recording(*command: Any) -> Any:
+        def recording(*command: Any) -> Any:
             sent.append(command)
             if hold:
                 raise UnsentError
-            return await execute(*command)
+            return execute(*command)
 
         monkeypatch.setattr(service._connections, "execute", recording)
         return sent
@@ -289,7 +289,7 @@ async def deliver(service: RedisService, commands: Sent) -> None:
     """Let calls arrive that were given up."""
     for command in commands:
         with suppress(RedisRejectedError):  # the outdated are refused; nobody listens
-            await service._connections.execute(*command)
+            await trio.to_thread.run_sync(service._connections.execute, *command)
 
 
 async def test_late_duplicates_change_nothing(
@@ -353,7 +353,7 @@ async def test_trickling_reply_is_given_up(
     service: RedisService, proxy: Any, bare: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A reply that comes in drops is cut off after a while and asked for again."""
-    monkeypatch.setattr("loadtest_trio.backends.redis.wire.Wire.reply_seconds", 0.2)
+    monkeypatch.setattr("loadtest_trio.backends.redis.connection.BoundedParser.reply_timeout", 0.2)
     outages: list[Any] = []
 
     def mend(error: Any) -> None:

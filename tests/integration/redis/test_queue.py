@@ -1,5 +1,6 @@
 """Enqueue, claim, settle, release: contents, order and books, on Valkey and on Redis 7.0."""
 
+import threading
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -311,16 +312,16 @@ async def test_heartbeat_does_not_wait_for_slow_calls(
     """While every other kind of caller is inside a call that hangs, the heartbeat still gets through."""
     service = make_service()
     await service.connect()
-    run, begun = service._channel._scripts.run, set[str]()
-    all_begun, go_on = trio.Event(), trio.Event()
+    run, begun, go_on = service._channel._scripts.run, set[str](), threading.Event()
+    all_begun = trio.Event()
 
-    async def slow(name: str, *arguments: Any) -> Any:
+    def slow(name: str, *arguments: Any) -> Any:
         if name != "heartbeat":
             begun.add(name)
             if begun == set(calls):
-                all_begun.set()
-            await go_on.wait()
-        return await run(name, *arguments)
+                trio.from_thread.run_sync(all_begun.set)
+            go_on.wait(30)
+        return run(name, *arguments)
 
     monkeypatch.setattr(service._channel._scripts, "run", slow)
     calls: dict[str, Callable[[], Awaitable[Any]]] = {

@@ -11,7 +11,7 @@ calls, and makes the right thing of the replies, is what the rules assert.
 """
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from copy import deepcopy
 from functools import partial
@@ -217,19 +217,19 @@ class QueueMachine(RuleBasedStateMachine):
         self.consumers[slot : slot + 1] = [service]
         self.names[slot : slot + 1] = [name]
 
-    async def execute(self, execute: Callable[..., Awaitable[Any]], *command: Any) -> Any:
+    def execute(self, execute: Callable[..., Any], *command: Any) -> Any:
         """Run a command as the current step wants it: once, twice as after a lost reply, or not at all."""
         if command[0] != b"EVALSHA":
-            return await execute(*command)
+            return execute(*command)
         if self.looking:
-            return await execute(*command)
+            return execute(*command)
         self.sent.append(command)
         if self.mode == "unsent":
             raise UnsentError
-        reply = await self.arrive(execute, command)
-        return await self.arrive(execute, command) if self.mode == "repeated" else reply
+        reply = self.arrive(execute, command)
+        return self.arrive(execute, command) if self.mode == "repeated" else reply
 
-    async def arrive(self, execute: Callable[..., Awaitable[Any]], command: tuple[Any, ...]) -> Any:
+    def arrive(self, execute: Callable[..., Any], command: tuple[Any, ...]) -> Any:
         """Let a call reach Redis, and the model."""
         heads = self.consumers[0]._channel._scripts._heads
         script = next(name for name, head in heads.items() if command[:2] == head[:2])
@@ -238,13 +238,9 @@ class QueueMachine(RuleBasedStateMachine):
             # Redis has been up for long, and whoever judges was heard just now.
             self.client.zadd(PREFIX + "consumers", {consumer: self.client.time()[0] * 1000})
             self.client.hset(PREFIX + "ledger", "serving_since", 0)
-        reply = await execute(*command)
+        reply = execute(*command)
         self.model.arrive(script, consumer, tuple(arguments))
         return reply
-
-    async def deliver(self, *command: Any) -> Any:
-        """Let a command arrive by another connection."""
-        return self.client.execute_command(*command)
 
     def call(
         self, slot: int, mode: str | bool, call: Callable[[RedisService], Coroutine[Any, Any, Any]]
@@ -430,7 +426,7 @@ class QueueMachine(RuleBasedStateMachine):
 
     def arrive_late(self, command: tuple[Any, ...]) -> None:
         with suppress(redis.ResponseError):  # the outdated are refused; nobody listens
-            trio.run(self.arrive, self.deliver, command)
+            self.arrive(self.client.execute_command, command)
 
     @rule()
     def save(self) -> None:
@@ -506,7 +502,7 @@ class QueueMachine(RuleBasedStateMachine):
         if not self.consumers:
             return
         self.looking = True
-        snapshot = QueueSnapshot.parse(trio.run(self.consumers[0]._channel._scripts.run, "snapshot"))
+        snapshot = QueueSnapshot.parse(self.consumers[0]._channel._scripts.run("snapshot"))
         self.looking = False
         counted = self.model.counted
         assert snapshot.surplus == counted["foreign"]

@@ -1,7 +1,7 @@
 """URLs, and how idle connections are kept."""
 
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 import redis
@@ -9,7 +9,6 @@ import trustme
 from redis.connection import DefaultParser
 
 from loadtest_trio.backends.redis.connection import BoundedParser, Connections, Endpoint
-from loadtest_trio.backends.redis.wire import Wire
 from loadtest_trio.errors import ConfigurationError, RedisRejectedError, RedisUnavailableError
 
 
@@ -93,51 +92,51 @@ class StubConnection:
         self.replies = list(replies)
         self.open = True
 
-    async def exchange(self, command: tuple[object, ...]) -> object:
+    def send_command(self, *command: object) -> None:
+        self.sent = command
+
+    def read_response(self) -> object:
         reply = self.replies.pop(0)
         if isinstance(reply, Exception):
             raise reply
         return reply
 
-    def close(self) -> None:
+    def disconnect(self) -> None:
         self.open = False
 
 
 def connections_of(monkeypatch: pytest.MonkeyPatch, *stubs: StubConnection) -> Connections:
     supply = iter(stubs)
-
-    async def open_next(self: Connections) -> StubConnection:
-        return next(supply)
-
-    monkeypatch.setattr(Connections, "_open", open_next)
+    monkeypatch.setattr(Endpoint, "connection", lambda self, timeout: next(supply))
     return Connections(Endpoint.parse("redis://:secret@h"))
 
 
-async def test_connection_is_reused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_connection_is_reused(monkeypatch: pytest.MonkeyPatch) -> None:
     """One caller at a time needs one connection, also after an error reply."""
     only = StubConnection(b"1", redis.ResponseError("ERR nope"), b"2")
     connections = connections_of(monkeypatch, only)
-    assert await connections.execute("A") == b"1"
+    assert connections.execute("A") == b"1"
     with pytest.raises(RedisRejectedError, match="nope"):
-        await connections.execute("B")
-    assert await connections.execute("C") == b"2"
+        connections.execute("B")
+    assert connections.execute("C") == b"2"
     assert only.open
 
 
-async def test_a_broken_connection_ends_the_idle_ones_too(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_broken_connection_ends_the_idle_ones_too(monkeypatch: pytest.MonkeyPatch) -> None:
     """When one connection breaks, the server most likely went away: no stale one is tried afterwards."""
     broken, idle, fresh = (
         StubConnection(redis.ConnectionError("gone")),
         StubConnection(),
         StubConnection(b"new"),
     )
-    connections = connections_of(monkeypatch, fresh)
-    connections._idle += [(0, cast(Wire, idle)), (0, cast(Wire, broken))]
+    connections = connections_of(monkeypatch, broken, fresh)
+    connections._idle += [(0, idle), (0, broken)]
     with pytest.raises(RedisUnavailableError, match="h:6379: gone"):
-        await connections.execute("A")
+        connections.execute("A")
     assert not broken.open
     assert not idle.open
-    assert await connections.execute("A") == b"new"
+    monkeypatch.setattr(Endpoint, "connection", lambda self, timeout: fresh)
+    assert connections.execute("A") == b"new"
 
 
 ELSEWHERE = [
@@ -153,7 +152,7 @@ ELSEWHERE = [
 
 
 @pytest.mark.parametrize("text", ELSEWHERE)
-async def test_a_server_that_is_the_wrong_one_ends_every_connection(
+def test_a_server_that_is_the_wrong_one_ends_every_connection(
     monkeypatch: pytest.MonkeyPatch, text: str
 ) -> None:
     """The one that got the reply, the idle ones, and the ones in use as soon as they are given back."""
@@ -165,24 +164,24 @@ async def test_a_server_that_is_the_wrong_one_ends_every_connection(
     )
     busy = StubConnection(b"read")
     connections = connections_of(monkeypatch, wrong, fresh)
-    assert await connections.execute("A") == b"1"
-    connections._idle.insert(0, (0, cast(Wire, idle)))
+    assert connections.execute("A") == b"1"
+    connections._idle.insert(0, (0, idle))
     with pytest.raises(RedisUnavailableError, match=text.split()[0]):
-        await connections.execute("B")
+        connections.execute("B")
     assert not wrong.open
     assert not idle.open
-    connections._give_back(0, cast(Wire, busy))  # it was on its way when the others ended
+    connections._give_back(0, busy)  # it was on its way when the others ended
     assert not busy.open
-    assert await connections.execute("C") == b"2"
+    assert connections.execute("C") == b"2"
     assert fresh.open
 
 
-async def test_a_login_that_never_worked_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_login_that_never_worked_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
     """Before the first answer it is the user's mistake, not a password that is being changed."""
     parser: Any = DefaultParser
     connections = connections_of(monkeypatch, StubConnection(parser.parse_error("WRONGPASS invalid")))
     with pytest.raises(RedisRejectedError, match="user and password"):
-        await connections.execute("A")
+        connections.execute("A")
 
 
 def test_trickling_reply_ends(monkeypatch: pytest.MonkeyPatch) -> None:

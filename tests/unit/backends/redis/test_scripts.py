@@ -45,7 +45,7 @@ class Forgetful:
         self.calls: list[tuple[Any, ...]] = []
         self.hopeless = hopeless
 
-    async def execute(self, *command: Any) -> object:
+    def execute(self, *command: Any) -> object:
         self.calls.append(command)
         if command[0] == b"SCRIPT":
             if not self.hopeless:
@@ -56,18 +56,18 @@ class Forgetful:
         return command
 
 
-async def test_unknown_script_is_loaded_and_called_again() -> None:
+def test_unknown_script_is_loaded_and_called_again() -> None:
     """After NOSCRIPT all scripts are loaded and the call repeated with the same arguments."""
     redis = Forgetful()
     scripts = Scripts(cast(Connections, redis), Keys("q", "me"))
-    assert (await scripts.run("heartbeat", 15000))[-2:] == ("me", 15000)
+    assert scripts.run("heartbeat", 15000)[-2:] == ("me", 15000)
     assert len(redis.known) == len(read_scripts())
     count = len(redis.calls)
-    await scripts.run("claim", 15000, "1", 5, 1)
+    scripts.run("claim", 15000, "1", 5, 1)
     assert len(redis.calls) == count + 1
 
 
-async def test_server_that_never_learns_is_unavailable() -> None:
+def test_server_that_never_learns_is_unavailable() -> None:
     """NOSCRIPT right after loading is not asked for ever."""
     with pytest.raises(RedisUnavailableError):
-        await Scripts(cast(Connections, Forgetful(hopeless=True)), Keys("q", "me")).run("heartbeat", 15000)
+        Scripts(cast(Connections, Forgetful(hopeless=True)), Keys("q", "me")).run("heartbeat", 15000)
