@@ -128,6 +128,8 @@ def _figures(line: Line, lines: Sequence[Line]) -> Iterator[tuple[str, str, list
     yield "done", f"{short(line.get('rate_per_second'))}/s", course("rate_per_second")
     yield "p99", "–" if p99 is None else duration(p99), course("end_to_end_p99_ms")
     yield "waiting", short(line.get("queue_length")), course("queue_length")
+    oldest = line.get("oldest_seconds")
+    yield "oldest", "–" if oldest is None else duration(1000 * oldest), course("oldest_seconds")
     yield "in flight", short(line.get("in_flight")), course("in_flight")
     yield "CPU", f"{line.get('cpu_percent') or 0:.0f} %", course("cpu_percent")
     yield "memory", f"{line.get('memory_mb') or 0:.0f} MB", course("memory_mb")

@@ -61,6 +61,8 @@ class QueueSnapshot:
         lost: Messages that Redis lost.
         cancelled: Cancelled jobs.
         waiting: Jobs that wait behind an earlier one of their client.
+        oldest_at: When the next message to be claimed was due, in Unix seconds; None for an empty queue,
+            or if that message does not say.
     """
 
     queued: int
@@ -76,17 +78,28 @@ class QueueSnapshot:
     lost: int
     cancelled: int = 0
     waiting: int = 0
+    oldest_at: float | None = None
 
     @classmethod
     def parse(cls, reply: list[Any]) -> "QueueSnapshot":
         """Parse the reply of snapshot.lua."""
         books = Books.parse(reply[0])
-        places = dict(zip(_PLACES, reply[1:], strict=True))
+        *counts, due = reply[1:]
+        places = dict(zip(_PLACES, counts, strict=True))
         counters = attrs.asdict(books) | {"epoch": books.epoch.decode()}
-        return cls(**places, **counters)
+        oldest_at = _seconds(due) if places["queued"] else None  # what is left may be cancelled jobs
+        return cls(**places, **counters, oldest_at=oldest_at)
 
     @property
     def surplus(self) -> int:
         """Messages not counted as created: 0, or those that others pushed onto the list directly."""
         ended = self.processed + self.missed + self.dead + self.purged + self.lost + self.cancelled
         return ended + self.queued + self.waiting + self.delayed + self.in_flight - self.created
+
+
+def _seconds(text: bytes) -> float | None:
+    try:
+        seconds = float(text)
+    except ValueError:
+        return None
+    return seconds if seconds > 0 else None

@@ -39,6 +39,8 @@ FIELDS: dict[str, str] = {
     "end_to_end_p99_ms": "p99 from due to done, over all operations.",
     "enqueue_wait_ms": "p50, p95, p99 and max from due until on the queue.",
     "settle_wait_ms": "p50, p95, p99 and max from done until Redis knew: a kill in between repeats the work.",
+    "oldest_seconds": "Time since the next message to be claimed was due; null for an empty queue, or if the message "
+    "has no `created_at`.",
     "snapshot_age_seconds": "Age of the queue's figures; above 0 when Redis does not answer.",
     "by_operation": "For each operation `created`, `processed`, `missed`, `failed`, `share_nominal` and `share_actual` "
     "(percent of the steady messages scheduled), and p50, p95, p99 and max of `queue_wait_ms`, `service_ms` and "

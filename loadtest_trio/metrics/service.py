@@ -164,6 +164,7 @@ class MetricsService:
             "in_flight": snapshot.in_flight,
             "delayed": snapshot.delayed,
             "dead": snapshot.dead,
+            "oldest_seconds": self._oldest_seconds(),
             "snapshot_age_seconds": round(now - self._snapshot_at, 3),
             "rate_per_second": self._rate(now),
             "objects": sources.objects() if sources.objects else None,
@@ -174,6 +175,10 @@ class MetricsService:
             "schedule_lag_ms": self._metrics.collect_peak_ms("schedule_lag"),
             **collect(self._metrics, self._shares),
         }
+
+    def _oldest_seconds(self) -> float | None:
+        due = self._snapshot.oldest_at
+        return None if due is None else round(max(0.0, self._unix_clock() - due), 3)
 
     def _rate(self, now: float) -> float:
         (before, count), processed = self._last, self._metrics.totals["processed"]

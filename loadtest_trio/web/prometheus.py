@@ -48,6 +48,11 @@ _GAUGES = {
     "rate_target": ("loadtest_target_per_second", "Messages a second that the scheduler offers.", 1.0),
     "workers": ("loadtest_workers", "Workers of this process.", 1.0),
     "objects": ("loadtest_objects", "Objects known to exist.", 1.0),
+    "oldest_seconds": (
+        "loadtest_oldest_message_age_seconds",
+        "Time since the next message to be claimed was due.",
+        1.0,
+    ),
     "loop_lag_ms": (
         "loadtest_event_loop_lag_seconds",
         "Longest lag of the event loop in the interval.",

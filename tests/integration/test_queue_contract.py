@@ -12,6 +12,7 @@ from loadtest_trio.backends.redis import ReapResult, RedisService, ServerInfo, d
 from loadtest_trio.errors import LoadtestError, RedisUnavailableError
 from loadtest_trio.jobs.delivery import Delivery, Settlement
 from loadtest_trio.jobs.ledger import QueueSnapshot
+from loadtest_trio.jobs.message import Message
 from tests.support.memory_redis import MemoryQueue, MemoryRedis
 
 TTL = 1.0
@@ -84,6 +85,23 @@ async def test_first_in_first_out(make: Make) -> None:
     assert await claimed(queue, 2) == [b"3"]
     assert await claimed(queue, 2) == []
     assert await places(queue) == {"in_flight": 3, "created": 3, "consumers": 1}
+
+
+async def test_oldest_message(make: Make) -> None:
+    """The snapshot says when the message that goes out next was due, as far as that message tells."""
+    queue = make()
+    deceit = '"x","created_at":1,'  # text in a key is no field
+    first, second = (
+        Message("m", "READ", deceit, created_at=due, params={"created_at": 3}).encode()
+        for due in (1_790_000_000.125, 1_790_000_001.5)
+    )
+    found = [(await queue.snapshot()).oldest_at]
+    await queue.enqueue([first, second, b"no message", b'{"id": "a", "operation": "b"}'])
+    for _ in range(4):
+        found.append((await queue.snapshot()).oldest_at)
+        await queue.claim(1)
+    assert found == [None, 1_790_000_000.125, 1_790_000_001.5, None, None]
+    assert (await queue.snapshot()).oldest_at is None
 
 
 async def test_empty_requests(make: Make) -> None:

@@ -19,9 +19,10 @@ from typing import TypeVar
 import trio
 
 from loadtest_trio.backends.redis import ReapResult, ServerInfo, dead_record
-from loadtest_trio.errors import LoadtestError, RedisError, RedisUnavailableError
+from loadtest_trio.errors import LoadtestError, MalformedMessageError, RedisError, RedisUnavailableError
 from loadtest_trio.jobs.delivery import Delivery, Outcome, Settlement
 from loadtest_trio.jobs.ledger import QueueSnapshot
+from loadtest_trio.jobs.message import decode
 from loadtest_trio.jobs.store import JobLimits
 from loadtest_trio.metrics.counters import Observer
 from tests.support.memory_jobs import MemoryDeadLetters, MemoryJobs, MemoryJobStore, Record
@@ -151,8 +152,15 @@ class MemoryRedis:
             consumers=len(self.heard),
             epoch="memory",
             waiting=self.jobs.waiting,
+            oldest_at=self._oldest_at(),
             **self.counters,
         )
+
+    def _oldest_at(self) -> float | None:
+        try:
+            return decode(self.queue[-1]).created_at or None
+        except (IndexError, MalformedMessageError):
+            return None
 
 
 class MemoryQueue:

@@ -37,7 +37,14 @@ local function claimed_until(number)
   return tokens
 end
 
--- Messages in each place, cancelled jobs that still lie there left out.
+-- The `created_at` of the next message to be claimed (Unix seconds); '' if there is none. Quotes within a JSON string
+-- are escaped, so the pattern only matches the name of a field.
+local function next_due()
+  local element = redis.call('LINDEX', QUEUE, -1)
+  return element and string.match(element, '[{,]%s*"created_at"%s*:%s*([%d.eE+-]+)') or ''
+end
+
+-- Messages in each place, cancelled jobs that still lie there left out, and when the next one was due.
 local function places()
   local gone = redis.call('HMGET', LEDGER, 'gone_queue', 'gone_retry', 'gone_lane', 'waiting')
   for i = 1, 4 do gone[i] = tonumber(gone[i] or 0) end
@@ -46,5 +53,6 @@ local function places()
     redis.call('ZCARD', RETRY) - gone[2],
     redis.call('LLEN', DEAD),
     redis.call('ZCARD', CONSUMERS),
-    gone[4] - gone[3]
+    gone[4] - gone[3],
+    next_due()
 end

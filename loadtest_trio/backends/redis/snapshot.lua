@@ -1,6 +1,7 @@
 #!lua flags=allow-oom
 -- ARGV: consumer
--- Reply: books, queued, in flight, delayed, dead, consumers, waiting: all of one instant.
+-- Reply: books, queued, in flight, delayed, dead, consumers, waiting, when the next message was due: all of one
+-- instant.
 
 open_books()
 return {books(), places()}

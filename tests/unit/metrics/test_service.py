@@ -8,7 +8,7 @@ from trio.testing import MockClock
 
 from loadtest_trio.metrics import logs
 from loadtest_trio.metrics.service import ledger
-from tests.support.in_memory import InMemory, build_in_memory, settings
+from tests.support.in_memory import UNIX_EPOCH, InMemory, build_in_memory, settings
 from tests.support.log_lines import LogLines
 from tests.support.memory_bucket import MemoryBucket
 
@@ -97,9 +97,9 @@ async def test_the_rate_covers_the_last_interval(autojump_clock: MockClock, log_
 
 
 async def test_lines_are_written_during_an_outage(autojump_clock: MockClock, log_lines: LogLines) -> None:
-    """Without Redis a line waits two seconds, then carries the last known queue and its age."""
+    """Without Redis a line waits two seconds, then carries the last known queue; its messages age."""
     service = await build_in_memory(settings())
-    service.redis.push(b"x")
+    service.redis.push(b'{"id": "x", "operation": "READ", "created_at": %d}' % (UNIX_EPOCH - 1))
     async with trio.open_nursery() as nursery:
         nursery.start_soon(service.service.metrics_service.run)
         await trio.sleep(15)
@@ -112,6 +112,7 @@ async def test_lines_are_written_during_an_outage(autojump_clock: MockClock, log
     assert [line["uptime_seconds"] for line in lines] == [10, 22, 32, 42, 50]
     assert [line["snapshot_age_seconds"] for line in lines] == [0, 12, 22, 32, 0]
     assert [line["queue_length"] for line in lines] == [1] * 5
+    assert [line["oldest_seconds"] for line in lines] == [11, 23, 33, 43, 51]
 
 
 async def test_floods_are_summarised_with_each_line(autojump_clock: MockClock, log_lines: LogLines) -> None:

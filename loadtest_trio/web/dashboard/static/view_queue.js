@@ -31,7 +31,7 @@ export const queue = {
     }),
     new Chart({
       title: "Oldest message", unit: "seconds", lines: metrics,
-      series: [{ name: "age", colour: "s7", fill: true, value: (line) => line.jobs?.oldestSeconds }],
+      series: [{ name: "age", colour: "s7", fill: true, value: (line) => line.oldest_seconds ?? line.jobs?.oldestSeconds ?? 0 }],
     }),
     new Letters(),
   ],
