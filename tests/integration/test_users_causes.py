@@ -12,6 +12,8 @@ import pytest
 from loadtest_trio.backends.embedded import RedisServer
 from loadtest_trio.users.embedded import JobService
 
+pytestmark = pytest.mark.alone
+
 ROOT = Path(__file__).parents[2]
 PLAIN = {"PATH": "/usr/bin:/bin"}
 

@@ -17,6 +17,8 @@ import pytest
 from tests.clients.launch import K6, LOCUST, ClientLoad, run_client
 from tests.support.job_api import JobApi, serve
 
+pytestmark = pytest.mark.alone
+
 ROOT = Path(__file__).parents[2]
 LOAD = ClientLoad(users=10, spawn_rate=100, seconds=8, jobs=1, poll_seconds=0.5)
 ANSWER_SECONDS = 0.05

@@ -224,7 +224,7 @@ async def test_connection_without_a_request_yet_is_not_closed_to_make_room(serve
         await RawClient.connect(server.port) as second,
     ):
         await second.send(b"GET /" + HEAD + b"\r\n")
-        await trio.sleep(0.3)
+        await trio.sleep(1.0)  # the server has noticed that somebody waits
         answer = await first.get()
         assert (answer.status, answer.headers[b"connection"]) == (200, b"close")
         assert (await second.answer()).status == 200
