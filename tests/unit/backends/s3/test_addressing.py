@@ -32,7 +32,7 @@ from loadtest_trio.backends.s3.addressing import (
         ("b-1", "x", "https://[::1]:9/sub/", "https://[::1]:9/sub/", "[::1]:9", "/sub/b-1/k"),
     ],
 )
-def test_styles(
+def test_address_style_follows_bucket_name_and_endpoint(
     bucket: str, region: str, endpoint: str | None, url: str, host: str | None, path: str
 ) -> None:
     """AWS gets virtual hosts where the name allows it; an endpoint, dots and odd names get paths."""
@@ -47,7 +47,7 @@ def test_styles(
     "endpoint",
     ["", "s3.example", "ftp://h", "http://", "http://u:hunter2@h", "http://h?a=hunter2", "http://h:hunter2/"],
 )
-def test_unusable_endpoints(endpoint: str) -> None:
+def test_unusable_endpoint_is_rejected_without_its_password(endpoint: str) -> None:
     """An endpoint that is no plain http(s) address is refused, without repeating a password in it."""
     with pytest.raises(ValueError, match="endpoint") as caught:
         locate(BucketLocation("b-1", "us-east-1", endpoint))
@@ -108,13 +108,13 @@ def test_redirects_stay_with_whom_we_trust(
 
 
 @pytest.mark.parametrize("key", ["p/a", "p/.hidden", "p/...", "p/a..b", "p//x", "p/", "p/./x"])
-def test_inside(key: str) -> None:
+def test_keys_under_the_prefix_are_inside(key: str) -> None:
     """What starts with the prefix is inside, dots in names included."""
     assert is_inside(key, "p/")
 
 
 @pytest.mark.parametrize("key", ["", "p", "q/a", "P/a", "/p/a", "p/../q/a", "p/..", "p/a/../../q"])
-def test_outside(key: str) -> None:
+def test_other_keys_are_outside(key: str) -> None:
     """Other keys are outside, and so are those that a server which resolves dots would lead outside."""
     assert not is_inside(key, "p/")
 

@@ -81,7 +81,9 @@ def xml(code: str, more: str = "") -> bytes:
         (OBJECT, 202, b"", S3ServerError),
     ],
 )
-def test_kinds(context: RequestContext, status: int, body: bytes, kind: type[S3Error]) -> None:
+def test_code_then_status_decides_the_error(
+    context: RequestContext, status: int, body: bytes, kind: type[S3Error]
+) -> None:
     """Code first, status where there is no code, decide the kind of error."""
     error = refused(context, status, {}, body)
     assert type(error) is kind
@@ -112,7 +114,7 @@ def test_messages_say_what_to_change(error: S3Error, needed: list[str]) -> None:
     assert len(str(error).splitlines()) == 1
 
 
-def test_the_bucket_s_own_region_is_no_fault() -> None:
+def test_own_region_in_an_error_is_not_a_wrong_region() -> None:
     """S3 names the bucket's region in many refusals: only another one than ours is the wrong one."""
     error = refused(BUCKET, 400, {"x-amz-bucket-region": "us-east-1"}, xml("ExpiredToken"))
     assert type(error) is S3CredentialsError
@@ -127,7 +129,7 @@ def test_echoed_secrets_are_not_shown() -> None:
     assert "SECRETTOKEN" not in f"{error} {error!r} {vars(error)}"
 
 
-def test_hostile_words_are_one_short_line() -> None:
+def test_hostile_messages_are_shortened_to_one_line() -> None:
     """Line breaks, control characters and megabytes in a message do not reach a log line."""
     body = b"<Error><Code>Odd\n\x7fCode</Code><Message>" + b"a\r\nb " * 5_000 + b"</Message></Error>"
     error = refused(OBJECT, 400, {}, body)
@@ -139,7 +141,7 @@ def test_hostile_words_are_one_short_line() -> None:
 @given(
     st.integers(300, 599), st.binary() | st.text().map(lambda text: f"<Error><Code>{text}</Code>".encode())
 )
-def test_any_refusal_is_an_s3_error(status: int, body: bytes) -> None:
+def test_any_body_becomes_an_s3_error(status: int, body: bytes) -> None:
     """Arbitrary bodies never break the translation."""
     for context in (OBJECT, BUCKET):
         error = refused(context, status, {}, body)
@@ -161,7 +163,7 @@ def test_any_refusal_is_an_s3_error(status: int, body: bytes) -> None:
         httpx.RemoteProtocolError,
     ],
 )
-def test_transport_failures_can_be_tried_again(kind: type[httpx.HTTPError]) -> None:
+def test_transport_failures_are_retryable(kind: type[httpx.HTTPError]) -> None:
     """What a transport raises is retryable, with its name as the code; without a connection S3 is away."""
     error = unreachable(OBJECT, kind("connection refused"))
     away = kind in (httpx.ConnectError, httpx.ConnectTimeout)
@@ -171,19 +173,19 @@ def test_transport_failures_can_be_tried_again(kind: type[httpx.HTTPError]) -> N
 
 
 @pytest.mark.parametrize("kind", [httpx.LocalProtocolError, httpx.UnsupportedProtocol])
-def test_our_own_mistakes_are_not_tried_again(kind: type[httpx.HTTPError]) -> None:
+def test_requests_that_cannot_be_sent_are_not_retried(kind: type[httpx.HTTPError]) -> None:
     """A request that cannot be sent at all cannot be sent later either."""
     assert type(unreachable(OBJECT, kind(""))) is S3RejectedError
 
 
-def test_truncated_bodies_can_be_tried_again() -> None:
+def test_truncated_bodies_are_retryable() -> None:
     """A body cut short names both lengths."""
     error = truncated(OBJECT, 3, 10)
     assert (error.retryable, error.code) == (True, "TruncatedBody")
     assert "3 of 10 bytes" in str(error)
 
 
-def test_an_object_over_the_limit_names_the_setting() -> None:
+def test_object_over_the_limit_names_the_setting() -> None:
     """A limit of ours is not an unreachable S3: the message names the setting to change."""
     error = unreachable(OBJECT, BodyTooLargeError(1000))
     assert type(error) is ObjectTooLargeError

@@ -28,7 +28,7 @@ def document(objects: list[tuple[str, int]], *, more: str = "<IsTruncated>false<
 
 
 @given(st.lists(st.tuples(keys, st.integers(0, 2**63))))
-def test_every_key_comes_back(objects: list[tuple[str, int]]) -> None:
+def test_every_key_survives_the_round_trip(objects: list[tuple[str, int]]) -> None:
     """Keys and sizes are read as they were written, in order, whatever the keys hold."""
     in_scope = [(key, size if size < 10**18 else None) for key, size in objects]
     assert parse_listing(document(objects)) == ListingPage(
@@ -44,7 +44,7 @@ def test_unencoded_keys_are_left_alone() -> None:
     assert parse_listing(body).objects == [ListedObject("a+b%20", 1)]
 
 
-def test_truncated_page_names_the_next() -> None:
+def test_truncated_page_yields_its_continuation_token() -> None:
     """The continuation token of a page that goes on is handed over as it is."""
     more = "<IsTruncated>true</IsTruncated><NextContinuationToken>1/+=&amp;</NextContinuationToken>"
     assert parse_listing(document([], more=more)).next_token == "1/+=&"
@@ -60,7 +60,7 @@ def test_truncated_page_names_the_next() -> None:
         document([], more="<IsTruncated>true</IsTruncated>"),
     ],
 )
-def test_what_is_not_a_listing(body: bytes) -> None:
+def test_other_documents_are_listing_errors(body: bytes) -> None:
     """Anything else, cut, mangled or of another kind, is a ListingError."""
     with pytest.raises(ListingError):
         parse_listing(body)
@@ -123,7 +123,7 @@ def test_namespace_prefixes_are_ignored() -> None:
         b"",
     ],
 )
-def test_an_unreadable_key_costs_one_object(key: bytes) -> None:
+def test_unreadable_key_costs_one_object(key: bytes) -> None:
     """A key that is not UTF-8, or not XML, is skipped and counted; the others of the page are read."""
     body = document([("a", 1), ("k", 2), ("z", 3)]).replace(b"<Key>k<", b"<Key>" + key + b"<")
     assert parse_listing(body) == ListingPage([ListedObject("a", 1), ListedObject("z", 3)], None, 1)
@@ -147,7 +147,7 @@ def test_undeclared_entities_are_refused() -> None:
         scan(b"<a>&b;</a>", lambda _name, _text: None)
 
 
-def test_deep_nesting_is_only_long() -> None:
+def test_deep_nesting_does_not_recurse() -> None:
     """A hundred thousand nested elements are read without recursion."""
     ends: list[str] = []
     scan(b"<a>" * 100_000 + b"</a>" * 100_000, lambda name, _text: ends.append(name))
@@ -164,7 +164,7 @@ def test_deep_nesting_is_only_long() -> None:
 @example(b"<?xml version='1.0' encoding='utf-7'?><a/>")
 @example(b"<?xml version='1.0' encoding='no-such'?><a/>")
 @example(b"\x00")
-def test_arbitrary_bytes(body: bytes) -> None:
+def test_arbitrary_bytes_are_parsed_or_rejected(body: bytes) -> None:
     """Whatever arrives, the answer is a page or a ListingError."""
     try:
         page = parse_listing(body)

@@ -123,7 +123,7 @@ async def listed(s3: S3Service) -> list[str]:
     return [each.key async for page in s3.list() for each in page.objects]
 
 
-async def test_get_hands_over_the_transport_s_buffer() -> None:
+async def test_get_returns_the_buffer_of_the_transport() -> None:
     """A body that the transport received into one buffer is returned without a copy."""
     buffer = bytearray(b"hello")
     transport = Script(httpx.Response(200, headers={"content-length": "5"}, extensions={"body": buffer}))
@@ -131,7 +131,7 @@ async def test_get_hands_over_the_transport_s_buffer() -> None:
     assert transport.targets == ["/bkt/p/k"]
 
 
-async def test_get_reads_a_streamed_body() -> None:
+async def test_get_reads_streamed_body() -> None:
     """A transport without the extension is read to the end and closed."""
 
     async def chunks() -> AsyncIterator[bytes]:
@@ -143,7 +143,7 @@ async def test_get_reads_a_streamed_body() -> None:
     assert answer.is_closed
 
 
-async def test_short_body() -> None:
+async def test_body_shorter_than_announced_is_an_error() -> None:
     """A body shorter than its header said is not returned but can be asked for again."""
 
     async def chunks() -> AsyncIterator[bytes]:
@@ -169,7 +169,7 @@ async def test_labelled_body_is_returned_as_it_was_sent() -> None:
 
 
 @pytest.mark.parametrize("body", [b"", b"text", bytearray(b"text"), memoryview(b"some text")[5:]])
-async def test_put_sends_the_body_as_it_is(body: bytes | bytearray | memoryview) -> None:
+async def test_put_sends_body_unchanged(body: bytes | bytearray | memoryview) -> None:
     """Any buffer is sent whole and uncopied, as plain text, with its length."""
     transport = Script(httpx.Response(200))
     await service(transport).put("p/k", body)
@@ -184,7 +184,7 @@ async def test_put_sends_the_body_as_it_is(body: bytes | bytearray | memoryview)
     assert request.headers["x-amz-content-sha256"] == "UNSIGNED-PAYLOAD"
 
 
-async def test_signed_payload() -> None:
+async def test_payload_hash_is_sent_when_payloads_are_signed() -> None:
     """With `sign_payload` the body's hash is sent and signed instead."""
     transport = Script(httpx.Response(200))
     await service(transport, signing=signing(sign_payload=True)).put("p/k", b"text")
@@ -192,7 +192,7 @@ async def test_signed_payload() -> None:
 
 
 @given(st.text(st.characters(codec="utf-8"), min_size=1).filter(lambda key: ".." not in key.split("/")))
-def test_what_is_signed_is_what_is_sent(key: str) -> None:
+def test_sent_path_is_the_signed_path(key: str) -> None:
     """A server that decodes the target finds the exact key, and the signature over the target's path."""
     transport = Script(httpx.Response(204))
     trio.run(service(transport).delete, f"p/{key}")
@@ -216,7 +216,7 @@ async def test_keys_outside_the_prefix_are_never_sent(key: str) -> None:
     assert transport.requests == []
 
 
-async def test_missing_object() -> None:
+async def test_missing_object_raises_object_missing() -> None:
     """An object that is gone is ObjectMissingError, with its key and request id."""
     transport = Script(refusal(404, "NoSuchKey", **{"x-amz-request-id": "R1"}))
     with pytest.raises(ObjectMissingError) as caught:
@@ -247,7 +247,7 @@ NEWER = Credentials("AKNEWER", "s", "t")
 @pytest.mark.parametrize(
     ("status", "code"), [(400, "ExpiredToken"), (400, "InvalidToken"), (403, "ExpiredTokenException")]
 )
-async def test_stale_keys_are_renewed_once(status: int, code: str) -> None:
+async def test_expired_keys_are_renewed_and_request_repeated(status: int, code: str) -> None:
     """An answer that calls the token stale renews the keys and tries once more with the new ones."""
     transport, source = (
         Script(refusal(status, code), httpx.Response(200, content=b"x")),
@@ -257,7 +257,7 @@ async def test_stale_keys_are_renewed_once(status: int, code: str) -> None:
     assert ["AKNEWER/" in request.headers["authorization"] for request in transport.requests] == [False, True]
 
 
-async def test_stale_keys_are_renewed_only_once() -> None:
+async def test_request_is_repeated_only_once() -> None:
     """If the new keys are refused too, that is the answer."""
     transport, source = Script(refusal(400, "ExpiredToken")), Succession([KEYS, NEWER])
     with pytest.raises(S3DeniedError, match="session token has expired"):
@@ -265,7 +265,7 @@ async def test_stale_keys_are_renewed_only_once() -> None:
     assert (len(transport.requests), source.renewals) == (2, 1)
 
 
-async def test_stale_keys_without_newer_ones() -> None:
+async def test_expired_keys_without_newer_ones_are_an_error() -> None:
     """Keys that cannot be renewed are not tried again."""
     transport = Script(refusal(400, "ExpiredToken"))
     with pytest.raises(S3DeniedError):
@@ -276,7 +276,7 @@ async def test_stale_keys_without_newer_ones() -> None:
 @pytest.mark.parametrize(
     "answer", [refusal(403, "AccessDenied"), refusal(503, "SlowDown"), httpx.ReadError("reset")]
 )
-async def test_one_attempt_a_call(answer: Answer) -> None:
+async def test_other_errors_are_not_retried(answer: Answer) -> None:
     """Everything else is the caller's to try again: one request, no renewal."""
     transport, source = Script(answer), Succession([KEYS, NEWER])
     with pytest.raises(S3Error):
@@ -284,7 +284,7 @@ async def test_one_attempt_a_call(answer: Answer) -> None:
     assert (len(transport.requests), source.renewals) == (1, 0)
 
 
-async def test_without_keys_nothing_is_sent() -> None:
+async def test_nothing_is_sent_without_keys() -> None:
     """When there are no valid keys the call fails with the source's reason."""
 
     class Empty(Succession):
@@ -329,7 +329,7 @@ async def test_both_attempts_are_observed() -> None:
     assert [type(error) for _, _, _, error in observed.calls] == [S3CredentialsError, type(None)]
 
 
-async def test_a_cancelled_request_is_closed_and_not_observed(autojump_clock: MockClock) -> None:
+async def test_cancelled_request_is_closed_and_not_observed(autojump_clock: MockClock) -> None:
     """Cancellation while the body arrives passes through, closes the response, and is no observation."""
     closed = trio.Event()
 
@@ -350,7 +350,7 @@ async def test_a_cancelled_request_is_closed_and_not_observed(autojump_clock: Mo
     assert observed.calls == []
 
 
-async def test_closing_that_hangs_is_given_up(autojump_clock: MockClock) -> None:
+async def test_hanging_close_is_abandoned(autojump_clock: MockClock) -> None:
     """A response that will not close holds a cancelled task for a second, not for ever."""
 
     class Stuck(httpx.AsyncByteStream):
@@ -390,13 +390,13 @@ async def test_list_follows_the_tokens() -> None:
     ]
 
 
-async def test_list_leaves_out_what_it_would_refuse() -> None:
+async def test_list_skips_keys_outside_the_prefix() -> None:
     """Keys that a faulty server lists from elsewhere never reach the inventory."""
     assert await listed(service(Script(page(["q/x", "p/a", "p/../q/x"])))) == ["p/a"]
 
 
 @pytest.mark.parametrize("answer", [page(["p/a"], "same"), httpx.Response(200, text="<html>hi</html>")])
-async def test_list_that_is_none(answer: httpx.Response) -> None:
+async def test_response_that_is_no_listing_is_an_error(answer: httpx.Response) -> None:
     """A token that repeats itself, or a page of something else, ends the listing with a typed error."""
     with pytest.raises(S3RejectedError, match="S3_ENDPOINT_URL") as caught:
         await listed(service(Script(answer)))
@@ -418,7 +418,7 @@ async def test_list_that_is_none(answer: httpx.Response) -> None:
         (httpx.Response(200, text="It works!"), S3RejectedError),
     ],
 )
-async def test_check_bucket_tells_faults_apart(answer: Answer, kind: type[S3Error]) -> None:
+async def test_check_bucket_distinguishes_faults(answer: Answer, kind: type[S3Error]) -> None:
     """What is wrong with the bucket, the keys, the region or the endpoint is a type each."""
     with pytest.raises(kind) as caught:
         await service(Script(answer)).check_bucket()
@@ -446,12 +446,12 @@ async def test_create_bucket_names_the_region(region: str, constraint: bytes) ->
 
 
 @pytest.mark.parametrize("code", ["BucketAlreadyOwnedByYou", "BucketAlreadyExists"])
-async def test_create_bucket_twice(code: str) -> None:
+async def test_create_bucket_accepts_our_existing_bucket(code: str) -> None:
     """A bucket that is there and can be used is fine."""
     await service(Script(refusal(409, code), page([]))).create_bucket()
 
 
-async def test_create_somebody_else_s_bucket() -> None:
+async def test_create_bucket_rejects_foreign_bucket() -> None:
     """A name that somebody else has taken is not fine."""
     with pytest.raises(S3DeniedError):
         await service(
@@ -459,7 +459,7 @@ async def test_create_somebody_else_s_bucket() -> None:
         ).create_bucket()
 
 
-async def test_create_bucket_refused() -> None:
+async def test_create_bucket_reports_rejection() -> None:
     """Any other refusal is passed on."""
     with pytest.raises(S3RejectedError, match="InvalidBucketName"):
         await service(Script(refusal(400, "InvalidBucketName"))).create_bucket()
@@ -472,7 +472,7 @@ async def test_closing_closes_the_transport() -> None:
     assert transport.closed
 
 
-def test_unusable_endpoint() -> None:
+def test_unusable_endpoint_is_a_value_error() -> None:
     """A bad endpoint is refused when the service is built."""
     with pytest.raises(ValueError, match="endpoint"):
         service(Script(httpx.Response(200)), location=attrs.evolve(LOCATION, endpoint_url="s3.test"))
@@ -594,7 +594,7 @@ async def test_mended_request_is_no_outage() -> None:
         ("delete", httpx.Response(202)),
     ],
 )
-async def test_success_that_is_none_of_s3_is_an_error(call: str, answer: httpx.Response) -> None:
+async def test_foreign_success_is_a_retryable_error(call: str, answer: httpx.Response) -> None:
     """It is retryable and counts as an error in the metrics."""
     observed = Observations()
     s3 = service(Script(answer), observe=observed)

@@ -128,7 +128,7 @@ async def test_cancelled_while_waiting_for_a_slot(serve: Serve, open_with: Open)
     assert server.connections == 1
 
 
-async def test_a_storm_of_cancellations(serve: Serve, open_with: Open, eventually: Eventually) -> None:
+async def test_many_cancellations_leak_nothing(serve: Serve, open_with: Open, eventually: Eventually) -> None:
     """Fifty tasks, cancelled at random moments for a while, leave all slots usable."""
     server = await serve(slowly)
     transport = open_with(max_connections=SLOTS)
@@ -146,7 +146,7 @@ async def test_a_storm_of_cancellations(serve: Serve, open_with: Open, eventuall
     await eventually(lambda: server.open_now == 0)
 
 
-async def test_a_timeout_of_the_caller_is_the_caller_s(serve: Serve, open_with: Open) -> None:
+async def test_timeout_of_the_caller_passes_through(serve: Serve, open_with: Open) -> None:
     """A scope around the request is told apart from the transport's own deadlines: no httpx exception."""
 
     async def handler(peer: Peer) -> None:

@@ -35,7 +35,7 @@ async def by_path(peer: Peer) -> None:
         await peer.send(b"k")
 
 
-async def test_only_who_is_late_is_ended(serve: Serve, virtual_clock: MockClock) -> None:
+async def test_only_late_requests_are_ended(serve: Serve, virtual_clock: MockClock) -> None:
     """A dead request ends at its idle time and half a second at most; a slow one beside it goes on."""
     server, watch = await serve(by_path), DeadlineWatch()
     transport = LeanTransport(max_connections=2, idle_timeout=30, watch=watch)
@@ -58,7 +58,7 @@ async def test_only_who_is_late_is_ended(serve: Serve, virtual_clock: MockClock)
     await transport.aclose()
 
 
-async def test_without_a_watch_requests_bring_their_own_deadline(
+async def test_requests_keep_their_own_deadline_without_a_watch(
     serve: Serve, virtual_clock: MockClock
 ) -> None:
     """Before the watch runs, and after it has ended, a dead request ends all the same."""

@@ -31,7 +31,7 @@ async def fetch(
     return response, bytes(body)
 
 
-async def test_a_body_of_known_length_arrives(serve: Serve, open_any: Open) -> None:
+async def test_body_of_known_length_arrives(serve: Serve, open_any: Open) -> None:
     """A 300 KB body arrives unchanged, however the server cuts it up."""
 
     async def handler(peer: Peer) -> None:
@@ -50,7 +50,7 @@ async def test_a_body_of_known_length_arrives(serve: Serve, open_any: Open) -> N
     assert server.connections == 1
 
 
-async def test_an_upload_arrives(serve: Serve, open_any: Open) -> None:
+async def test_upload_arrives(serve: Serve, open_any: Open) -> None:
     """A 4 MB body goes out unchanged, from bytes and from a buffer, behind the given headers."""
     big = os.urandom(4_000_000)
 
@@ -75,7 +75,7 @@ async def test_an_upload_arrives(serve: Serve, open_any: Open) -> None:
     assert await (await transport.handle_async_request(request)).aread() == b"same"
 
 
-async def test_a_streamed_upload_arrives(serve: Serve, open_any: Open) -> None:
+async def test_streamed_upload_arrives(serve: Serve, open_any: Open) -> None:
     """A body from an asynchronous generator of declared length arrives whole."""
 
     async def handler(peer: Peer) -> None:
@@ -91,7 +91,7 @@ async def test_a_streamed_upload_arrives(serve: Serve, open_any: Open) -> None:
     assert echo == b"one two three"
 
 
-async def test_a_chunked_body_arrives(serve: Serve, open_any: Open) -> None:
+async def test_chunked_body_arrives(serve: Serve, open_any: Open) -> None:
     """Chunks are joined, extensions and trailers dropped, and the connection is used again."""
 
     async def handler(peer: Peer) -> None:
@@ -107,7 +107,7 @@ async def test_a_chunked_body_arrives(serve: Serve, open_any: Open) -> None:
     assert server.connections == 1
 
 
-async def test_a_body_that_ends_with_the_connection_arrives(serve: Serve, open_any: Open) -> None:
+async def test_body_that_ends_with_the_connection_arrives(serve: Serve, open_any: Open) -> None:
     """Without a length the end of the connection ends the body, and the next request gets another one."""
 
     async def handler(peer: Peer) -> None:
@@ -160,7 +160,7 @@ async def test_interim_responses_are_skipped(serve: Serve, open_any: Open) -> No
     assert (await fetch(transport, server.url()))[1] == b"more"
 
 
-async def test_a_big_head_and_repeated_headers(serve: Serve, open_any: Open) -> None:
+async def test_large_heads_and_repeated_headers_are_accepted(serve: Serve, open_any: Open) -> None:
     """A head of 40 KB is accepted; names keep their values, repeated ones all of them."""
 
     async def handler(peer: Peer) -> None:
@@ -174,9 +174,7 @@ async def test_a_big_head_and_repeated_headers(serve: Serve, open_any: Open) -> 
 
 
 @pytest.mark.parametrize("coding", [b"gzip", b"deflate", b"gzip,aws-chunked", b"br", b"unknown"])
-async def test_the_label_of_an_encoded_body_is_not_trusted(
-    serve: Serve, open_any: Open, coding: bytes
-) -> None:
+async def test_content_encoding_is_ignored(serve: Serve, open_any: Open, coding: bytes) -> None:
     """A body is handed over as it was sent, whatever its Content-Encoding says of it."""
 
     async def handler(peer: Peer) -> None:
@@ -188,7 +186,7 @@ async def test_the_label_of_an_encoded_body_is_not_trusted(
     assert bytes(await response_body(response)) == BODY
 
 
-async def test_a_caller_of_httpx_gets_an_encoded_body_decoded(serve: Serve, open_any: Open) -> None:
+async def test_aread_decodes_an_encoded_body(serve: Serve, open_any: Open) -> None:
     """`aread` decodes, as httpx does; the body as it was sent remains at hand."""
 
     async def handler(peer: Peer) -> None:
@@ -216,7 +214,7 @@ async def test_a_caller_of_httpx_gets_an_encoded_body_decoded(serve: Serve, open
         b"\x15\x03\x01\x00\x02\x02\x16 a TLS alert",
     ],
 )
-async def test_a_broken_response_is_an_error(serve: Serve, open_any: Open, response: bytes) -> None:
+async def test_broken_response_is_an_error(serve: Serve, open_any: Open, response: bytes) -> None:
     """A response cut short or malformed raises, at once, and the transport works on."""
 
     async def handler(peer: Peer) -> None:
@@ -264,7 +262,7 @@ async def test_a_stale_connection_is_replaced(serve: Serve, open_any: Open) -> N
         closed = trio.Event()
 
 
-async def test_nobody_listens(open_any: Open) -> None:
+async def test_refused_connection_is_a_connect_error(open_any: Open) -> None:
     """A refused connection is a ConnectError that names the address, and leaves the slot free."""
     transport = open_any(max_connections=1)
     listener = (await trio.open_tcp_listeners(0, host="127.0.0.1"))[0]
@@ -275,19 +273,19 @@ async def test_nobody_listens(open_any: Open) -> None:
             await fetch(transport, f"http://127.0.0.1:{port}/")
 
 
-async def test_an_unknown_name(open_any: Open) -> None:
+async def test_unknown_host_is_a_connect_error(open_any: Open) -> None:
     """A name that does not resolve is a ConnectError."""
     with pytest.raises(httpx.ConnectError):
         await fetch(open_any(), "http://no-such-host.invalid/")
 
 
-async def test_other_schemes_are_refused(open_any: Open) -> None:
+async def test_other_schemes_are_rejected(open_any: Open) -> None:
     """Only http and https."""
     with pytest.raises(httpx.UnsupportedProtocol):
         await fetch(open_any(), "ftp://127.0.0.1/")
 
 
-async def test_a_name_is_resolved(serve: Serve, open_any: Open) -> None:
+async def test_host_name_is_resolved(serve: Serve, open_any: Open) -> None:
     """``localhost`` leads to the server, with the name in the Host header."""
 
     async def handler(peer: Peer) -> None:
@@ -299,7 +297,9 @@ async def test_a_name_is_resolved(serve: Serve, open_any: Open) -> None:
     assert re.search(rb"(?i)\r\nhost: localhost:%d\b" % server.port, head)
 
 
-async def test_a_server_that_never_answers(serve: Serve, open_any: Open, virtual_clock: MockClock) -> None:
+async def test_server_that_never_answers_times_out(
+    serve: Serve, open_any: Open, virtual_clock: MockClock
+) -> None:
     """ReadTimeout after the idle time, or the request's own; the slot is free again."""
 
     async def handler(peer: Peer) -> None:
@@ -315,7 +315,7 @@ async def test_a_server_that_never_answers(serve: Serve, open_any: Open, virtual
         assert seconds <= trio.current_time() - started <= 1.1 * seconds + 0.1
 
 
-async def test_a_body_that_stalls_is_given_up(serve: Serve, open_any: Open, virtual_clock: MockClock) -> None:
+async def test_stalled_body_times_out(serve: Serve, open_any: Open, virtual_clock: MockClock) -> None:
     """A connection that dies in the middle of a body, unseen, is a ReadTimeout after the idle time."""
 
     async def handler(peer: Peer) -> None:
@@ -339,13 +339,13 @@ async def trickle(peer: Peer) -> None:
         await peer.send(b"x")
 
 
-async def test_a_slow_trickle_is_not_idle(serve: Serve, open_any: Open, virtual_clock: MockClock) -> None:
+async def test_slow_body_is_not_idle(serve: Serve, open_any: Open, virtual_clock: MockClock) -> None:
     """Bytes that keep moving reset the idle time."""
     server = await serve(trickle)
     assert (await fetch(open_any(idle_timeout=10, request_timeout=300), server.url()))[1] == b"x" * 12
 
 
-async def test_a_slow_trickle_ends_with_the_request_timeout(
+async def test_slow_body_ends_at_the_request_timeout(
     serve: Serve, open_any: Open, virtual_clock: MockClock
 ) -> None:
     """The whole request has a limit too."""
@@ -356,7 +356,7 @@ async def test_a_slow_trickle_ends_with_the_request_timeout(
     assert 30 <= trio.current_time() - started < 31
 
 
-async def test_a_server_that_stops_reading(serve: Serve, open_any: Open, virtual_clock: MockClock) -> None:
+async def test_stalled_upload_times_out(serve: Serve, open_any: Open, virtual_clock: MockClock) -> None:
     """An upload nobody reads is a WriteTimeout."""
 
     async def handler(peer: Peer) -> None:
@@ -367,7 +367,7 @@ async def test_a_server_that_stops_reading(serve: Serve, open_any: Open, virtual
         await fetch(open_any(idle_timeout=10), server.url(), "PUT", bytes(64 * 1024 * 1024))
 
 
-async def test_no_free_slot(serve: Serve, open_any: Open, virtual_clock: MockClock) -> None:
+async def test_waiting_for_a_slot_times_out(serve: Serve, open_any: Open, virtual_clock: MockClock) -> None:
     """With every slot busy a request waits, and gives up after its ``pool`` timeout."""
 
     async def handler(peer: Peer) -> None:
@@ -387,7 +387,7 @@ async def test_no_free_slot(serve: Serve, open_any: Open, virtual_clock: MockClo
     assert server.connections == 1
 
 
-async def test_an_upload_refused_early(serve: Serve, open_any: Open) -> None:
+async def test_early_response_to_an_upload_is_read(serve: Serve, open_any: Open) -> None:
     """A server that answers and closes without reading the upload is heard."""
 
     async def handler(peer: Peer) -> None:
@@ -405,7 +405,7 @@ async def test_an_upload_refused_early(serve: Serve, open_any: Open) -> None:
     "headers",
     [{"X": "a\r\nEvil: b"}, {"X": "a\nEvil: b"}, {"X": "a\0b"}],
 )
-async def test_line_breaks_in_headers_are_refused(
+async def test_line_breaks_in_headers_are_rejected(
     serve: Serve, open_any: Open, headers: dict[str, str]
 ) -> None:
     """A header cannot smuggle another one."""
@@ -419,7 +419,7 @@ async def expect_nobody(peer: Peer) -> None:
     raise AssertionError("nothing may be sent")
 
 
-async def test_fifty_tasks_share_eight_slots(serve: Serve, open_any: Open) -> None:
+async def test_tasks_share_the_slots(serve: Serve, open_any: Open) -> None:
     """Fifty tasks get each their own answer over no more than eight connections."""
 
     async def handler(peer: Peer) -> None:
@@ -442,7 +442,7 @@ async def test_fifty_tasks_share_eight_slots(serve: Serve, open_any: Open) -> No
     assert server.open_at_most <= 8
 
 
-async def test_nothing_is_left_after_aclose(
+async def test_aclose_closes_all_connections(
     serve: Serve, open_any: Open, open_fds: Callable[[], int], eventually: Eventually
 ) -> None:
     """Closing the transport closes every connection: as many file descriptors as before."""

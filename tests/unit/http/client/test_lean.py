@@ -51,7 +51,7 @@ async def test_bytes_after_a_response_end_the_connection(
 
 
 @pytest.mark.parametrize("framing", [b"Content-Length: 4", b"Transfer-Encoding: chunked"])
-async def test_a_body_after_a_head_request_ends_the_connection(
+async def test_body_after_a_head_request_ends_the_connection(
     serve: Serve, open_with: Open, framing: bytes
 ) -> None:
     """A server that sends a body in answer to HEAD does not get its bytes taken for the next response."""
@@ -69,7 +69,7 @@ async def test_a_body_after_a_head_request_ends_the_connection(
     assert server.connections == 2
 
 
-async def test_a_wrong_content_length_is_refused(serve: Serve, open_with: Open) -> None:
+async def test_wrong_content_length_is_rejected(serve: Serve, open_with: Open) -> None:
     """A body longer than it says does not go out."""
     server = await serve(expect_nobody)
     with pytest.raises(httpx.LocalProtocolError):
@@ -99,7 +99,7 @@ async def test_the_body_is_the_buffer_it_was_received_into(serve: Serve, open_wi
 @pytest.mark.parametrize(
     "length", [b"Content-Length: 100000\r\n\r\n", b"Transfer-Encoding: chunked\r\n\r\n186a0\r\n", b"\r\n"]
 )
-async def test_a_body_over_the_limit_is_refused(serve: Serve, open_with: Open, length: bytes) -> None:
+async def test_body_over_the_limit_is_rejected(serve: Serve, open_with: Open, length: bytes) -> None:
     """However it is framed, a body over the limit is an error, and the connection is closed."""
 
     async def handler(peer: Peer) -> None:
@@ -118,7 +118,7 @@ async def test_a_body_over_the_limit_is_refused(serve: Serve, open_with: Open, l
 @pytest.mark.parametrize(
     "start", [b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n"]
 )
-async def test_a_head_over_the_limit_is_refused(serve: Serve, open_with: Open, start: bytes) -> None:
+async def test_head_over_the_limit_is_rejected(serve: Serve, open_with: Open, start: bytes) -> None:
     """An endless head ends at the limit."""
 
     async def handler(peer: Peer) -> None:
@@ -132,7 +132,7 @@ async def test_a_head_over_the_limit_is_refused(serve: Serve, open_with: Open, s
         await fetch(open_with(max_header_bytes=20_000), server.url())
 
 
-async def test_endless_interim_responses_are_refused(serve: Serve, open_with: Open) -> None:
+async def test_endless_interim_responses_are_rejected(serve: Serve, open_with: Open) -> None:
     """A server cannot keep a request alive with 1xx responses."""
 
     async def handler(peer: Peer) -> None:
@@ -144,7 +144,7 @@ async def test_endless_interim_responses_are_refused(serve: Serve, open_with: Op
         await fetch(open_with(), (await serve(handler)).url())
 
 
-async def test_an_unasked_protocol_switch_is_refused(serve: Serve, open_with: Open) -> None:
+async def test_unexpected_protocol_switch_is_rejected(serve: Serve, open_with: Open) -> None:
     """101 is an error: nobody asked."""
 
     async def handler(peer: Peer) -> None:
@@ -158,7 +158,7 @@ async def test_an_unasked_protocol_switch_is_refused(serve: Serve, open_with: Op
 @pytest.mark.parametrize(
     ("method", "times"), [("GET", 2), ("HEAD", 2), ("PUT", 2), ("DELETE", 2), ("POST", 1)]
 )
-async def test_a_request_on_a_dying_connection_is_retried_once(
+async def test_request_on_a_closing_connection_is_retried_once(
     serve: Serve, open_with: Open, method: str, times: int
 ) -> None:
     """A reused connection that dies under a request: sent again if that does no harm, with its whole body."""
@@ -189,7 +189,7 @@ async def test_a_request_on_a_dying_connection_is_retried_once(
     assert [body for _, body in seen] == [b"body"] * times
 
 
-async def test_a_new_connection_is_not_retried(serve: Serve, open_with: Open) -> None:
+async def test_request_on_a_new_connection_is_not_retried(serve: Serve, open_with: Open) -> None:
     """A server that hangs up at once is an error after one attempt, and after two behind a reused one."""
 
     async def handler(peer: Peer) -> None:
@@ -209,7 +209,7 @@ async def test_a_new_connection_is_not_retried(serve: Serve, open_with: Open) ->
     assert server.connections == 3
 
 
-async def test_a_half_answered_request_is_not_retried(serve: Serve, open_with: Open) -> None:
+async def test_half_answered_request_is_not_retried(serve: Serve, open_with: Open) -> None:
     """Once a byte of the answer has come, a lost connection is an error even for a GET."""
 
     async def handler(peer: Peer) -> None:
@@ -226,7 +226,7 @@ async def test_a_half_answered_request_is_not_retried(serve: Serve, open_with: O
     assert server.connections == 1
 
 
-async def test_late_garbage_is_noticed(serve: Serve, open_with: Open) -> None:
+async def test_unexpected_bytes_on_an_idle_connection_close_it(serve: Serve, open_with: Open) -> None:
     """Bytes that come while the connection is idle make it unusable."""
     sent = trio.Event()
 
@@ -278,7 +278,7 @@ async def test_idle_connections_to_other_origins_make_room(serve: Serve, open_wi
         assert sum(each.open_now for each in servers) <= 2
 
 
-async def test_a_synchronous_body_is_refused(open_with: Open) -> None:
+async def test_synchronous_body_is_rejected(open_with: Open) -> None:
     """A synchronous iterable, as httpx takes a bytearray for, is an error with a hint, not a hang."""
     request = httpx.Request("PUT", "http://127.0.0.1:1/", content=[b"abc"])
     with pytest.raises(httpx.LocalProtocolError, match="asynchronous"):
@@ -299,14 +299,16 @@ async def test_missing_headers_are_added(serve: Serve, open_with: Open) -> None:
 
 
 @pytest.mark.parametrize("target", [b"/a b", b"/a\r\nEvil: b", b"/ HTTP/1.1\r\n"])
-async def test_a_target_cannot_smuggle(open_with: Open, target: bytes) -> None:
+async def test_target_cannot_smuggle_a_request(open_with: Open, target: bytes) -> None:
     """A blank or a line break in the target is refused."""
     request = httpx.Request("GET", "http://127.0.0.1:1/", extensions={"target": target})
     with pytest.raises(httpx.LocalProtocolError):
         await open_with().handle_async_request(request)
 
 
-async def test_a_closed_transport_refuses(serve: Serve, open_with: Open, eventually: Eventually) -> None:
+async def test_closed_transport_rejects_requests(
+    serve: Serve, open_with: Open, eventually: Eventually
+) -> None:
     """After aclose a request is refused, and one under way ends normally without leaving a connection."""
     started, go_on = trio.Event(), trio.Event()
 
@@ -361,7 +363,7 @@ class HalfDeaf:
         """Nothing to close."""
 
 
-async def test_a_half_sent_request_ends_the_connection() -> None:
+async def test_half_sent_request_ends_the_connection() -> None:
     """The answer to a request that did not go out whole counts, but the connection is not used again."""
     stream = HalfDeaf(b"HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n")
     connection = Connection(stream, memoryview(bytearray(65536)), 1000, 1000)

@@ -62,7 +62,7 @@ async def test_bodies_go_both_ways(
     assert server.connections == 1
 
 
-async def test_the_name_is_checked(
+async def test_host_name_is_verified(
     serve: Serve, open_any: Open, kind: Kind, server_tls: ssl.SSLContext, client_tls: ssl.SSLContext
 ) -> None:
     """The right name passes; a certificate for another host is refused with the reason."""
@@ -81,7 +81,7 @@ async def test_the_name_is_checked(
         await fetch(transport, server.url())
 
 
-async def test_an_unknown_authority_is_refused(
+async def test_unknown_authority_is_rejected(
     serve: Serve, open_any: Open, kind: Kind, server_tls: ssl.SSLContext
 ) -> None:
     """Verification is on without being asked for, against the public authorities."""
@@ -94,7 +94,7 @@ async def test_an_unknown_authority_is_refused(
             await fetch(transport, server.url())
 
 
-async def test_plain_http_is_not_tls(
+async def test_plain_http_server_is_a_connect_error(
     serve: Serve, open_any: Open, kind: Kind, client_tls: ssl.SSLContext
 ) -> None:
     """A server that speaks plain HTTP on the port is a ConnectError."""
@@ -108,7 +108,7 @@ async def test_plain_http_is_not_tls(
         await fetch(open_any(**tls_option(kind, client_tls)), f"https://127.0.0.1:{server.port}/")
 
 
-async def test_a_silent_server_is_a_connect_timeout(
+async def test_silent_server_is_a_connect_timeout(
     serve: Serve, open_any: Open, kind: Kind, client_tls: ssl.SSLContext, virtual_clock: MockClock
 ) -> None:
     """The handshake belongs to the connect timeout."""
@@ -151,7 +151,7 @@ async def test_a_stale_connection_is_replaced(
         await eventually(lambda: bool(closed) and closed[-1] == server.connections)
 
 
-async def test_a_cut_is_not_the_end_of_a_body(
+async def test_truncated_tls_stream_is_not_the_end_of_a_body(
     serve: Serve, open_with: Open, server_tls: ssl.SSLContext, client_tls: ssl.SSLContext
 ) -> None:
     """Without a length only close_notify ends a body: a cut connection is an error."""

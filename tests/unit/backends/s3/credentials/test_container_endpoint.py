@@ -52,7 +52,7 @@ async def stand_in(status: str, body: bytes) -> AsyncIterator[tuple[str, list[by
         nursery.cancel_scope.cancel()
 
 
-async def test_fetch_over_loopback(tmp_path: Path) -> None:
+async def test_fetch_reads_the_token_file_every_time(tmp_path: Path) -> None:
     """The path and the authorization token are sent, the token file being read anew each time."""
     token_file = tmp_path / "token"
     async with stand_in("200 OK", orjson.dumps(ANSWER)) as (url, received):
@@ -95,7 +95,7 @@ def mock_endpoint(
     )
 
 
-async def test_two_failures_are_survived(autojump_clock: MockClock) -> None:
+async def test_fetch_succeeds_after_two_failures(autojump_clock: MockClock) -> None:
     """The third attempt's answer counts, two pauses later."""
     answers: Iterator[httpx.Response | Exception] = iter(
         [httpx.Response(500), httpx.ConnectError("refused"), httpx.Response(200, json=ANSWER)]
@@ -111,7 +111,7 @@ async def test_two_failures_are_survived(autojump_clock: MockClock) -> None:
     assert trio.current_time() >= 2
 
 
-async def test_gives_up_after_three(autojump_clock: MockClock) -> None:
+async def test_fetch_fails_after_three_attempts(autojump_clock: MockClock) -> None:
     """A source that stays down is asked three times, and named without its secret path."""
     asked = list[httpx.Request]()
 
@@ -125,7 +125,7 @@ async def test_gives_up_after_three(autojump_clock: MockClock) -> None:
     assert "hidden" not in str(caught.value)
 
 
-async def test_a_silent_endpoint_is_not_waited_for(autojump_clock: MockClock) -> None:
+async def test_silent_endpoint_times_out(autojump_clock: MockClock) -> None:
     """An endpoint that never answers costs at most three attempts of two seconds and the pauses."""
 
     class Silent(httpx.AsyncBaseTransport):
@@ -139,7 +139,7 @@ async def test_a_silent_endpoint_is_not_waited_for(autojump_clock: MockClock) ->
     assert trio.current_time() - began <= 8.01
 
 
-async def test_unreadable_and_unsendable_tokens(autojump_clock: MockClock, tmp_path: Path) -> None:
+async def test_unreadable_or_unsendable_token_is_an_error(autojump_clock: MockClock, tmp_path: Path) -> None:
     """A missing token file is named; a token with a line break is neither sent nor shown."""
     missing = ContainerEndpoint("http://127.0.0.1/", None, str(tmp_path / "none"), lambda: 0.0)
     with pytest.raises(CredentialsError, match=r"AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE.*No such file"):
@@ -165,7 +165,7 @@ async def test_unreadable_and_unsendable_tokens(autojump_clock: MockClock, tmp_p
         ({"AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://[fd00:ec2::23]/v1"}, "http://[fd00:ec2::23]/v1"),
     ],
 )
-def test_allowed_addresses(environ: dict[str, str], url: str) -> None:
+def test_allowed_addresses_are_accepted(environ: dict[str, str], url: str) -> None:
     """The agents' addresses, loopback, and anything over https may be asked."""
     endpoint = find_endpoint(environ, unix_clock=lambda: 0.0)
     assert endpoint is not None
@@ -184,31 +184,31 @@ def test_allowed_addresses(environ: dict[str, str], url: str) -> None:
         "http://h:port/",
     ],
 )
-def test_refused_addresses(url: str) -> None:
+def test_other_addresses_are_rejected(url: str) -> None:
     """The authorization token is not sent over plain http to anybody else."""
     with pytest.raises(CredentialsError, match="AWS_CONTAINER_CREDENTIALS_FULL_URI"):
         find_endpoint({"AWS_CONTAINER_CREDENTIALS_FULL_URI": url}, unix_clock=lambda: 0.0)
 
 
-def test_no_variables_no_endpoint() -> None:
+def test_endpoint_is_none_without_variables() -> None:
     """Outside a container there is no endpoint."""
     assert find_endpoint({}, unix_clock=lambda: 0.0) is None
 
 
 @pytest.mark.parametrize("expiration", ["2030-01-02T03:04:05", "soon", 1893553445, ""])
-def test_ends_that_cannot_be_read(expiration: object) -> None:
+def test_unreadable_expiration_is_an_error(expiration: object) -> None:
     """An end without a zone, or in another form, is not guessed: renewing too late would fail requests."""
     with pytest.raises(CredentialsError, match="holds no AWS credentials"):
         parse_answer(orjson.dumps({**ANSWER, "Expiration": expiration}), now=0.0)
 
 
-def test_keys_without_an_end() -> None:
+def test_keys_may_have_no_expiration() -> None:
     """Keys without a token and an end are taken as they are."""
     body = orjson.dumps({"AccessKeyId": "AK", "SecretAccessKey": "s"})
     assert parse_answer(body, now=0.0) == Credentials("AK", "s")
 
 
-def test_already_expired_keys_are_refused() -> None:
+def test_already_expired_keys_are_rejected() -> None:
     """Keys that ended before they arrived are an error here, not a denial later."""
     with pytest.raises(CredentialsError, match="already expired"):
         parse_answer(orjson.dumps(ANSWER), now=1893553445.0)

@@ -105,7 +105,7 @@ async def test_profiles_as_botocore_reads_them(
     assert ours == Credentials(theirs.access_key, theirs.secret_key, theirs.token)
 
 
-async def test_files_lie_in_the_home(tmp_path: Path) -> None:
+async def test_default_files_are_in_the_home_directory(tmp_path: Path) -> None:
     """Without variables the files are those of the home, and ``~`` in a variable means it too."""
     write(tmp_path, "credentials", "[default]\n" + STATIC.format(1))
     write(tmp_path, "other", "[default]\n" + STATIC.format(2))
@@ -123,7 +123,7 @@ async def test_files_lie_in_the_home(tmp_path: Path) -> None:
         ("web_identity_token_file = /x", "a web identity"),
     ],
 )
-async def test_unsupported_profiles(setting: str, named: str, tmp_path: Path) -> None:
+async def test_unsupported_profile_is_rejected(setting: str, named: str, tmp_path: Path) -> None:
     """A profile of a kind that is not supported is refused by one line that says which and what to do."""
     write(tmp_path, "config", f"[profile corp]\n{setting}\n")
     with pytest.raises(CredentialsError, match=named) as caught:
@@ -134,13 +134,13 @@ async def test_unsupported_profiles(setting: str, named: str, tmp_path: Path) ->
     assert len(str(caught.value).splitlines()) == 1
 
 
-async def test_missing_profile(tmp_path: Path) -> None:
+async def test_missing_profile_is_named(tmp_path: Path) -> None:
     """A profile asked for by name that does not exist is named."""
     with pytest.raises(CredentialsError, match=r"^AWS_PROFILE=nobody: no such profile"):
         await found({"AWS_PROFILE": "nobody"}, tmp_path)
 
 
-async def test_profile_with_half_a_pair(tmp_path: Path) -> None:
+async def test_profile_without_secret_is_an_error(tmp_path: Path) -> None:
     """A profile without its secret says which setting is missing."""
     write(tmp_path, "credentials", "[default]\naws_access_key_id = AK\n")
     with pytest.raises(CredentialsError, match=r"^aws_secret_access_key of profile 'default' is missing"):
@@ -150,7 +150,7 @@ async def test_profile_with_half_a_pair(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "text", ["s3cr3t = before any section\n", "[default\ns3cr3t\n", "[default]\ns3cr3t\n"], ids=range(3)
 )
-async def test_broken_file(text: str, tmp_path: Path) -> None:
+async def test_malformed_file_is_named_and_not_quoted(text: str, tmp_path: Path) -> None:
     """A file that is no profile file is named, its lines are not."""
     write(tmp_path, "credentials", text)
     with pytest.raises(CredentialsError, match="not a valid AWS profile file") as caught:
@@ -158,7 +158,7 @@ async def test_broken_file(text: str, tmp_path: Path) -> None:
     assert "s3cr3t" not in str(caught.value)
 
 
-async def test_unreadable_file(tmp_path: Path) -> None:
+async def test_unreadable_file_is_an_error(tmp_path: Path) -> None:
     """A file that cannot be read is an error, not an absence."""
     (tmp_path / ".aws" / "credentials").mkdir(parents=True)
     with pytest.raises(CredentialsError, match="directory"):
@@ -173,7 +173,7 @@ async def test_container_endpoint_comes_last(tmp_path: Path) -> None:
     assert isinstance(source, RenewingCredentials)
 
 
-async def test_nothing_anywhere(tmp_path: Path) -> None:
+async def test_no_source_lists_the_possible_ones(tmp_path: Path) -> None:
     """Without any source one line says where keys can come from."""
     with pytest.raises(CredentialsError, match=r"AWS_ACCESS_KEY_ID.*AWS_PROFILE.*container") as caught:
         await find_credentials({}, home=tmp_path, unix_clock=lambda: 0.0)

@@ -47,7 +47,7 @@ def test_repr_hides_the_secrets() -> None:
 
 @pytest.mark.parametrize("bad", ["", "hidden\n", "hid den", "hiddén", "hidden\r\nX-Injected: 1"])
 @pytest.mark.parametrize("position", [0, 1, 2])
-def test_values_that_cannot_be_sent(bad: str, position: int) -> None:
+def test_unsendable_keys_are_rejected(bad: str, position: int) -> None:
     """A key that would break or extend a header is refused, without being shown."""
     values = ["AK", "secret", "token"]
     values[position] = bad
@@ -89,7 +89,7 @@ async def test_renewed_before_the_end_while_others_go_on(autojump_clock: MockClo
     assert endpoint.fetched == 2
 
 
-async def test_24_hours_of_requests(autojump_clock: MockClock) -> None:
+async def test_keys_stay_valid_for_24_hours(autojump_clock: MockClock) -> None:
     """A day of requests ten seconds apart never sees expired keys, and asks no oftener than needed."""
     endpoint = Endpoint()
     source = renewing(endpoint)
@@ -118,7 +118,7 @@ async def test_failed_renewal_is_noted_and_tried_again(autojump_clock: MockClock
     assert (await source.current()) is not old
 
 
-async def test_expired_and_not_renewable(autojump_clock: MockClock) -> None:
+async def test_expired_keys_that_cannot_be_renewed_are_an_error(autojump_clock: MockClock) -> None:
     """Once expired, requests fail with the reason, share one attempt a second, and recover."""
     endpoint = Endpoint(delay=0.0)
     source = renewing(endpoint)
@@ -186,7 +186,7 @@ async def test_cancelled_renewal_leaves_the_next_one_free(autojump_clock: MockCl
     assert (await source.current()).access_key == "AK2"
 
 
-async def test_clock_set_back(autojump_clock: MockClock) -> None:
+async def test_clock_set_back_does_not_stop_renewals(autojump_clock: MockClock) -> None:
     """A wall clock set back by a day does not keep a failing source from being asked again."""
     endpoint, offset = Endpoint(delay=0.0), 0.0
     endpoint.broken = True
