@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# What the deployment scripts share; sourced, not run. Callers set `dry_run` and `assume_yes` (empty: no).
+# Functions shared by the deployment scripts; sourced, not run. Callers set `dry_run` and `assume_yes` (empty: no).
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 program=$(basename "$0")
@@ -8,7 +8,7 @@ dry_run=${dry_run:-} assume_yes=${assume_yes:-}
 say() { printf '%s\n' "$*" >&2; }
 die() { say "$program: $*"; exit 1; }
 
-# Print the comment at the head of the calling script: it is the usage.
+# Print the comment at the head of the calling script, which is its usage.
 usage() { sed -n '2,/^[^#]/ s/^# \{0,1\}//p' "$0"; }
 
 # Run a command, or only print it.
@@ -16,7 +16,7 @@ run() {
   if [ -n "$dry_run" ]; then say "would run: $*"; else "$@"; fi
 }
 
-# need TOOL HINT: refuse without a tool. A dry run only says so.
+# need TOOL HINT: fail if a tool is missing; a dry run only reports it.
 need() {
   command -v "$1" >/dev/null && return
   if [ -n "$dry_run" ]; then say "missing: $1 ($2)"; else die "needs $1: $2"; fi
@@ -25,29 +25,29 @@ need() {
 need_credentials() {
   [ -n "$dry_run" ] && return
   local said
-  # The answer is the same in every region, but the CLI wants one.
+  # The answer is the same in every region, but the CLI requires one.
   said=$(aws sts get-caller-identity --region "${AWS_REGION:-${AWS_DEFAULT_REGION:-us-east-1}}" 2>&1) ||
     die "no usable AWS credentials: set AWS_PROFILE, or run aws configure, and try 'aws sts get-caller-identity'. It says: $said"
 }
 
-# confirm QUESTION: go on only after a typed yes. --yes and a dry run need none.
+# confirm QUESTION: continue only after a typed yes; not asked with --yes or in a dry run.
 confirm() {
   [ -n "$dry_run$assume_yes" ] && return
-  [ -t 0 ] || die "asks before it goes on, and there is no terminal: use --yes"
+  [ -t 0 ] || die "needs a confirmation, but there is no terminal: use --yes"
   read -r -p "$1 Type yes: " answer
-  [ "$answer" = yes ] || die "stopped, nothing done"
+  [ "$answer" = yes ] || die "cancelled, nothing done"
 }
 
 [ -t 2 ] || export TF_CLI_ARGS=-no-color
 tf=(terraform "-chdir=$root/terraform")
 
-# TF_PLUGIN_DIR: a folder with unpacked providers, for machines that do not reach the registry.
+# TF_PLUGIN_DIR: a folder with unpacked providers, for machines without access to the registry.
 terraform_init() {
   run "${tf[@]}" init -input=false ${TF_PLUGIN_DIR:+"-plugin-dir=$TF_PLUGIN_DIR"} >&2
 }
 
-# output NAME: one output of what is deployed, or NAME in angle brackets in a dry run. Fails when there is none; for a state
-# without any, Terraform prints a warning in its place and calls that a success.
+# output NAME: print one output of the deployment, or NAME in angle brackets in a dry run. Fails if it does not exist; for a
+# state without outputs, Terraform prints a warning instead and exits with 0.
 output() {
   local value
   if [ -n "$dry_run" ]; then printf '<%s>' "$1"; return; fi
@@ -56,13 +56,13 @@ output() {
   printf '%s' "$value"
 }
 
-# pairs NAME: a map among the outputs, a line for each entry: key, tab, value.
+# pairs NAME: print an output that is a map, one entry per line: key, tab, value.
 pairs() {
   "${tf[@]}" output -json "$1" | python3 -c 'import json, sys; [print(*pair, sep="\t") for pair in json.load(sys.stdin).items()]'
 }
 
-# locate: set repository, registry, region and name from what is deployed; fails when that is nothing. The registry's address is
-# the one output that even an interrupted first deployment has, and both region and name are in it.
+# locate: set repository, registry, region and name from the deployment; fails if nothing is deployed. The registry's address is
+# the only output of an interrupted first deployment, and it contains region and name.
 # shellcheck disable=SC2034  # for the caller
 locate() {
   repository=$(output repository_url 2>/dev/null) || return
@@ -72,8 +72,8 @@ locate() {
   region=${region%%.*}
 }
 
-# make_plan ARGUMENTS: save a plan in the file $plan; set platform, image_tag and place (region and name) to what its variables
-# say, and summary to what a person should read.
+# make_plan ARGUMENTS: save a plan in the file $plan; set platform, image_tag and place (region and name) from its variables,
+# and summary to the text for the user.
 # shellcheck disable=SC2034  # for the caller
 make_plan() {
   local answer
@@ -83,7 +83,7 @@ make_plan() {
   summary=$(tail -n +2 <<<"$answer")
 }
 
-# A saved plan holds secrets: it lies in a file of its own for as long as the script runs.
+# A saved plan contains secrets, so it is kept in a temporary file and deleted when the script ends.
 plan_file() {
   plan=$(mktemp)
   trap 'rm -f "$plan"' EXIT

@@ -1,7 +1,7 @@
-"""Summarise a Terraform plan for scripts/deploy and scripts/destroy: what will change, and what it costs.
+"""Summarise a Terraform plan for scripts/deploy and scripts/destroy: changes and costs.
 
-Reads `terraform show -json PLAN` from standard input. The first line printed is for the script: the image's
-platform, its tag, region and name. The rest is for the person who has to say yes.
+Reads `terraform show -json PLAN` from standard input. The first line of the output is for the script: the
+image's platform, its tag, region and name. The rest is for the user who has to confirm.
 """
 
 import json
@@ -15,14 +15,14 @@ UNKNOWN = {"s3_requests": "unknown: in saturate mode the rate is what one vCPU c
 
 
 def for_script(plan: dict[str, Any]) -> str:
-    """Return platform, image tag, region and name, as the plan's variables decide them."""
+    """Return platform, image tag, region and name from the plan's variables."""
     values = {name: item.get("value") for name, item in plan["variables"].items()}
     architecture = ARCHITECTURES[values["cpu_architecture"]]
     return f"linux/{architecture} {values['image_tag']}-{architecture} {values['region']} {values['name']}"
 
 
 def changes(plan: dict[str, Any]) -> list[str]:
-    """Return how much is created, updated, replaced and deleted, and by address what is lost."""
+    """Return the numbers of changes by kind, and the addresses of resources that will be lost."""
     kinds = {
         item["address"]: NAMES.get(kind, kind)
         for item in plan.get("resource_changes", [])
@@ -34,7 +34,7 @@ def changes(plan: dict[str, Any]) -> list[str]:
 
 
 def costs(outputs: dict[str, Any]) -> list[str]:
-    """Return the estimate by service and for the run, as lines."""
+    """Return the lines of the cost estimate, by service and for the whole run."""
     values = {name: item.get("value") for name, item in outputs.items()}
     parts = {**values["cost_usd_a_day"], "the whole run": values.get("cost_usd_a_run")}
     missing = {"the whole run": "unknown: a part of it is", **UNKNOWN}
@@ -49,7 +49,7 @@ def costs(outputs: dict[str, Any]) -> list[str]:
 
 
 def main() -> None:
-    """Read the plan, print the summary; a plan that destroys everything costs nothing."""
+    """Read the plan and print the summary; a plan that destroys everything has no costs."""
     plan = json.load(sys.stdin)
     outputs = plan["planned_values"].get("outputs", {})
     lines = [for_script(plan), *changes(plan), *(costs(outputs) if "cost_usd_a_day" in outputs else [])]

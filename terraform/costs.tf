@@ -1,6 +1,6 @@
-# What a day costs, before anything is spent: scripts/deploy prints it from the plan. An estimate from the dated price table
-# prices.json, a copy of the one that `python -m loadtest_trio preflight` uses, for the schedule's rate. In saturate
-# mode nobody knows the rate before it is measured, so the S3 requests, the largest part, have no price.
+# The estimated cost per day; scripts/deploy prints it from the plan before anything is spent. It uses the schedule's rate and
+# the dated price table prices.json, a copy of the one of `python -m loadtest_trio preflight`. In saturate mode the rate is
+# unknown before a measurement, so the S3 requests, the largest part, have no price.
 locals {
   prices   = jsondecode(file("${path.module}/prices.json"))
   run_days = var.run_hours / 24
@@ -14,7 +14,7 @@ locals {
     local.prices.interface_endpoint_hour * length(local.interface_endpoints) * local.zone_count
   )
 
-  # null when prices.json does not know the node type: an unknown price must not look like a low one.
+  # null if prices.json lacks the node type: an unknown price must not look like a low one.
   redis_day = try(
     24 * local.prices.redis_node_hour[var.redis_node_type] * (1 + var.redis_replicas) *
     (var.redis_engine == "valkey" ? 1 - local.prices.valkey_discount : 1),
@@ -28,7 +28,7 @@ locals {
     local.prices.secret_month * 2
   )
 
-  # Shares of the steady mix; where CREATE is below DELETE the bucket lives at its floor and refills make up for it.
+  # Shares of the steady mix; if CREATE is below DELETE, the bucket stays at its minimum and refills make up the difference.
   weights = {
     for pair in split(",", local.environment.STEADY_STATE_DISTRIBUTION) :
     upper(trimspace(split(":", pair)[0])) => tonumber(trimspace(split(":", pair)[1]))

@@ -1,7 +1,7 @@
-# Three roles, each with what it does and no more:
-#   execution  what ECS does before the container runs: pull this image, read this secret, write to this log group
-#   task       what the service does: four object requests under one prefix, and the list of that prefix
-#   stop       what the schedule does: set the desired count of these services
+# Three roles with minimal permissions:
+#   execution  used by ECS before the container runs: pull this image, read this secret, write to this log group
+#   task       used by the service: four object requests under one prefix, and listing that prefix
+#   stop       used by the schedule: set the desired count of these services
 data "aws_iam_policy_document" "ecs_tasks" {
   statement {
     actions = ["sts:AssumeRole"]
@@ -35,7 +35,7 @@ data "aws_iam_policy_document" "execution" {
   statement {
     sid       = "RegistryLogin"
     actions   = ["ecr:GetAuthorizationToken"]
-    resources = ["*"] # this action knows no resource
+    resources = ["*"] # this action supports no resource
   }
 
   statement {

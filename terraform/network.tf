@@ -1,4 +1,4 @@
-# What a day costs (us-east-1, prices of prices.json). A day at the default 100 messages a second moves about 2.0 TB between
+# Cost per day (us-east-1, prices of prices.json). A day at the default 100 messages a second moves about 2.0 TB between
 # the task and S3: GET for READ and UPDATE (75 a second), PUT for UPDATE, CREATE and refills (40 a second), 203 KB each.
 #
 #   S3 through            hours                        traffic             a day
@@ -6,7 +6,7 @@
 #   NAT gateway           $0.045                       $0.045 a GB         $92, and $174 at 190 messages a second
 #   interface endpoint    $0.01 a zone                 $0.01 a GB          $20
 #
-# The rest (image pull, log lines, one secret) is small, so its price is that of the hours:
+# The other traffic (image pull, log lines, one secret) is small, so only the hours count:
 #   private  4 interface endpoints x $0.01 x 24 = $0.96 a zone, no route to the internet
 #   public   1 IPv4 address x $0.005 x 24       = $0.12, a route out, nothing in
 data "aws_availability_zones" "available" {
@@ -33,7 +33,7 @@ resource "aws_vpc" "this" {
   tags = { Name = var.name }
 }
 
-# The group every VPC comes with lets its members talk to each other: empty it.
+# The default security group of a VPC lets its members talk to each other: remove its rules.
 resource "aws_default_security_group" "this" {
   vpc_id = aws_vpc.this.id
 
@@ -89,7 +89,7 @@ resource "aws_vpc_endpoint" "s3" {
   tags = { Name = "${var.name}-s3" }
 }
 
-# Nothing in the VPC reaches another bucket, not even with somebody else's keys.
+# Nothing in the VPC can reach another bucket, even with foreign access keys.
 data "aws_iam_policy_document" "s3_endpoint" {
   statement {
     sid       = "LoadTestBucket"
@@ -102,7 +102,7 @@ data "aws_iam_policy_document" "s3_endpoint" {
     }
   }
 
-  # ECR keeps image layers in a bucket of its own (AmazonECR/latest/userguide/vpc-endpoints.html).
+  # ECR keeps image layers in its own bucket (AmazonECR/latest/userguide/vpc-endpoints.html).
   statement {
     sid       = "ImageLayers"
     actions   = ["s3:GetObject"]

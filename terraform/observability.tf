@@ -1,6 +1,6 @@
-# The metrics come from the log lines: METRICS_FORMAT=emf wraps the ten-second line in the embedded metric format and CloudWatch
-# makes metrics of it (19 x $0.30 a month, by the hour: $0.19 a day), one sample each ten seconds and task. The dimension `role`
-# keeps the main task apart from tasks that only work (as many metrics again), or an average would be of neither.
+# CloudWatch extracts the metrics from the log lines: METRICS_FORMAT=emf puts the ten-second line into the embedded metric format
+# (19 metrics x $0.30 a month, billed by the hour: $0.19 a day), one sample per ten seconds and task. The dimension `role`
+# separates the main task from worker-only tasks (as many metrics again); an average over both would be meaningless.
 resource "aws_cloudwatch_log_group" "this" {
   name              = "/ecs/${var.name}"
   retention_in_days = var.log_retention_days
@@ -9,14 +9,14 @@ resource "aws_cloudwatch_log_group" "this" {
 locals {
   metrics_namespace = local.environment.METRICS_NAMESPACE
 
-  # [namespace, metric, dimension name, dimension value, ...]: how a dashboard names a metric.
+  # [namespace, metric, dimension name, dimension value, ...]: the name of a metric in a dashboard.
   metric = {
     for role in keys(local.services) : role => {
       for name in local.metric_names : name => [local.metrics_namespace, name, "service", var.queue_name, "role", role]
     }
   }
 
-  # Half of what the main task is to do of the schedule. Below 0 falls nothing, so in saturate mode only silence goes off.
+  # Half of the main task's share of the schedule. In saturate mode 0: no rate is below it, so only missing data raises the alarm.
   expected_rate  = local.saturate ? 0 : tonumber(local.environment.SCHEDULER_MESSAGES_PER_SECOND) / (1 + var.worker_task_count)
   rate_threshold = coalesce(var.alarm_thresholds.rate_per_second, local.expected_rate / 2)
 
@@ -39,7 +39,7 @@ locals {
     { title = "Open file descriptors", metrics = ["open_fds"] },
   ]
 
-  # `errors` is a running total, so its alarm looks at the difference from minute to minute.
+  # `errors` is a running total, so its alarm uses the difference between minutes.
   alarms = {
     rate         = { metric = "rate_per_second", below = true, threshold = local.rate_threshold, minutes = 5, text = "Fewer messages a second than announced, or no log lines" }
     queue_length = { metric = "queue_length", threshold = var.alarm_thresholds.queue_length, minutes = 5, text = "The backlog is growing: the workers do not keep up" }
@@ -84,7 +84,7 @@ resource "aws_cloudwatch_metric_alarm" "this" {
   comparison_operator = try(each.value.below, false) ? "LessThanThreshold" : "GreaterThanThreshold"
   threshold           = each.value.threshold
   evaluation_periods  = each.value.minutes
-  # Silence is the worst news a rate can bring. The alarm at the planned end is the receipt of it.
+  # Missing data counts as a breach of the rate alarm. Its mail at the planned end confirms that the run is over.
   treat_missing_data = try(each.value.below, false) ? "breaching" : "notBreaching"
   alarm_actions      = aws_sns_topic.alarms[*].arn
   ok_actions         = aws_sns_topic.alarms[*].arn

@@ -1,10 +1,10 @@
 output "region" {
-  description = "Region of everything; the scripts hand it to the AWS CLI."
+  description = "Region of all resources; the scripts pass it to the AWS CLI."
   value       = var.region
 }
 
 output "repository_url" {
-  description = "Where scripts/deploy pushes the image."
+  description = "Repository to which scripts/deploy pushes the image."
   value       = aws_ecr_repository.this.repository_url
 }
 
@@ -19,12 +19,12 @@ output "cluster" {
 }
 
 output "services" {
-  description = "Names of the ECS services: main, and workers when there are any."
+  description = "Names of the ECS services: main, and workers if there are any."
   value       = { for key, service in aws_ecs_service.this : key => service.name }
 }
 
 output "task_definitions" {
-  description = "ECS service -> task definition it is to run; scripts/deploy waits until it does."
+  description = "ECS service -> task definition to run; scripts/deploy waits until it runs."
   value       = { for service in aws_ecs_service.this : service.name => service.task_definition }
 }
 
@@ -44,7 +44,7 @@ output "dashboard_url" {
 }
 
 output "run_started_at" {
-  description = "When the current run began (RFC 3339, UTC): where scripts/collect starts to read."
+  description = "When the current run began (RFC 3339, UTC); scripts/collect reads from this time."
   value       = terraform_data.run.output
 }
 
@@ -54,12 +54,12 @@ output "run_stops_at" {
 }
 
 output "cost_usd_a_day" {
-  description = "Estimate by service, from prices.json; null where it has no price, or where saturate mode leaves the rate open."
+  description = "Estimate by service, from prices.json; null if it has no price, or if the rate is unknown in saturate mode."
   value       = { for part, usd in local.cost_parts_day : part => usd == null ? null : floor(usd * 100 + 0.5) / 100 }
 }
 
 output "cost_usd_a_run" {
-  description = "Estimate for run_hours; null where a part of it is."
+  description = "Estimate for run_hours; null if a part of it is null."
   value       = anytrue([for usd in values(local.cost_parts_day) : usd == null]) ? null : floor(sum(values(local.cost_parts_day)) * local.run_days * 100 + 0.5) / 100
 }
 

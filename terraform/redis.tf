@@ -1,6 +1,6 @@
-# Size: a message is about 200 bytes, so MAX_QUEUE_LENGTH=100000 is 20 MB and any node holds it. What one outgrows first is
-# a node's one command thread: take a larger type (m7g, then r7g) when redis_latency_ms rises while cpu_percent does not.
-# All keys of a queue share one hash tag, so cluster mode spreads several queues over shards, not one queue.
+# Size: a message is about 200 bytes, so MAX_QUEUE_LENGTH=100000 is 20 MB and fits any node. The first limit is a node's single
+# command thread: choose a larger type (m7g, then r7g) if redis_latency_ms rises while cpu_percent does not.
+# All keys of a queue share one hash tag, so cluster mode distributes several queues over shards, but not a single one.
 locals {
   redis_port   = 6379
   redis_family = "${var.redis_engine}${split(".", var.redis_engine_version)[0]}"
@@ -23,22 +23,22 @@ resource "aws_elasticache_parameter_group" "this" {
   }
 
   lifecycle {
-    create_before_destroy = true # a new engine version needs the new group before it leaves the old one
+    create_before_destroy = true # an engine upgrade needs the new group before the old one is deleted
   }
 }
 
-# Two secrets ($0.40 a month each) because each needs what the other gives: the token makes the Redis, whose address
-# makes the URL that the task is given.
+# Two secrets ($0.40 a month each), because the token is needed to create Redis, and the URL for the task contains Redis's
+# address.
 resource "aws_secretsmanager_secret" "redis_token" {
   name                    = "${var.name}/redis-token"
   description             = "Auth token of the load test's Redis"
-  recovery_window_in_days = 0 # the name is free again after destroy
+  recovery_window_in_days = 0 # frees the name at once after destroy
 }
 
-# 64 hexadecimal digits out of 244 random bits. Write-only: the value goes to Secrets Manager and nowhere else, so that it may
-# differ in every plan. (The data source aws_secretsmanager_random_password has the password for its id, which Terraform prints.)
-# The token lives as long as the deployment; destroy and deploy give a new one. Rotating it in place is not built: ElastiCache
-# wants two changes for it, ROTATE and then SET, and a task reads the secret only when it starts.
+# 64 hexadecimal digits from 244 random bits. Write-only: the value goes only to Secrets Manager, so it may differ in every plan.
+# (The data source aws_secretsmanager_random_password uses the password as its id, which Terraform prints.) The token lives as
+# long as the deployment; destroy and deploy again for a new one. Rotation in place is not supported: ElastiCache needs two
+# changes for it, ROTATE and then SET, and a task reads the secret only when it starts.
 resource "aws_secretsmanager_secret_version" "redis_token" {
   secret_id                = aws_secretsmanager_secret.redis_token.id
   secret_string_wo         = sha256("${uuid()}${uuid()}")
@@ -72,7 +72,7 @@ resource "aws_elasticache_replication_group" "this" {
   auth_token                 = data.aws_secretsmanager_secret_version.redis_token.secret_string
   auth_token_update_strategy = "SET"
 
-  snapshot_retention_limit   = 0     # the queue of a load test is worth nothing after it
+  snapshot_retention_limit   = 0     # the queue is worthless after the load test
   auto_minor_version_upgrade = false # no maintenance in the middle of a run
   apply_immediately          = true
 }

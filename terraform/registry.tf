@@ -1,6 +1,6 @@
 resource "aws_ecr_repository" "this" {
   name                 = var.name
-  image_tag_mutability = "IMMUTABLE" # the tag in a report names one image for ever
+  image_tag_mutability = "IMMUTABLE" # a tag in a report always means the same image
   force_delete         = var.force_destroy
 
   image_scanning_configuration {

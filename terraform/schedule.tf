@@ -1,11 +1,11 @@
-# The end of the run. Nothing forgotten goes on costing: run_hours after the start of a run the desired count becomes 0, and
-# again every run_hours from then, should somebody have started the service by hand.
+# Ends the run, so that a forgotten service does not keep costing: run_hours after the start of a run the desired count becomes
+# 0, and again every run_hours after that, in case the service was started manually.
 locals {
-  start_allowance_minutes = 15 # image pull and start belong to the apply, not to the measured hours
+  start_allowance_minutes = 15 # image pull and start do not count as measured hours
 }
 
 resource "terraform_data" "run" {
-  # A new image, a changed setting or a new run_id is a new run. The time is taken once Redis is up: that alone takes ten minutes.
+  # A new image, a changed setting or a new run_id starts a new run. Its time is taken once Redis is up, which takes ten minutes.
   triggers_replace = [var.run_id, var.run_hours, values(aws_ecs_task_definition.this)[*].arn]
   input            = timestamp()
 

@@ -3,7 +3,7 @@
 # The health check runs inside the container, so the task has no inbound rule at all. DNS, the credentials endpoint
 # and the metadata endpoint are reached over link-local addresses, which security groups do not filter.
 #
-# EC2 allows few characters in a description, and no apostrophe among them (tests/deploy/test_terraform.py knows which).
+# EC2 allows only some characters in a description, and no apostrophe (tests/deploy/test_terraform.py has the list).
 resource "aws_security_group" "task" {
   name        = "${var.name}-task"
   description = "Tasks of the load test: no inbound rule"

@@ -1,11 +1,11 @@
 locals {
-  cpu_units = 1024 # 1 vCPU: the thing that is measured
+  cpu_units = 1024 # 1 vCPU, the object of the measurement
 
-  # After the grace period the service still returns what is left to the queue, writes its last line and closes its clients.
+  # After the grace period the service returns unfinished work to the queue, writes its last line and closes its clients.
   stop_timeout_seconds = var.shutdown_grace_seconds + 15
 
-  # One body for both services. More workers than one task need no other queue; S3 gives each prefix 3,500 writes and
-  # 5,500 reads a second, so beyond about 30 tasks give each group of tasks a prefix (and queue) of its own.
+  # One definition for both services. Several tasks can share one queue; S3 allows 3,500 writes and 5,500 reads a second per
+  # prefix, so beyond about 30 tasks give each group of tasks its own prefix and queue.
   services = merge(
     { main = { name = var.name, roles = "scheduler,worker", count = 1 } },
     var.worker_task_count == 0 ? {} : {
@@ -13,10 +13,10 @@ locals {
     },
   )
 
-  # `once` is for a command by hand (preflight, tune): the same task, whose lines stand apart from those of the run.
+  # `once` is for manual commands (preflight, tune): the same task, but with separate log streams.
   tasks = merge(local.services, { once = { name = "${var.name}-once", roles = "scheduler,worker", count = 0 } })
 
-  # The architecture is part of the tag: tags are immutable, and the same commit for the other one is another image.
+  # The architecture is part of the tag, because tags are immutable and each architecture has its own image.
   image_tag = "${var.image_tag}-${ { X86_64 = "amd64", ARM64 = "arm64" }[var.cpu_architecture]}"
 }
 
@@ -53,7 +53,7 @@ resource "aws_ecs_task_definition" "this" {
     readonlyRootFilesystem = each.key != "once" # tune writes its report into a folder
     stopTimeout            = local.stop_timeout_seconds
     linuxParameters        = { capabilities = { drop = ["ALL"] } }
-    # A connection a worker and a few for Redis: far below this, which only ends the worry.
+    # The service needs one connection per worker and a few for Redis, far below this limit.
     ulimits = [{ name = "nofile", softLimit = 65536, hardLimit = 65536 }]
 
     environment = [
@@ -61,8 +61,8 @@ resource "aws_ecs_task_definition" "this" {
     ]
     secrets = [{ name = "REDIS_ENDPOINT", valueFrom = aws_secretsmanager_secret.redis_endpoint.arn }]
 
-    # ECS ignores the image's HEALTHCHECK. Three failures, 90 s, replace the task; the first minute may fail. Not more often:
-    # each check starts a Python on the one vCPU that is being measured.
+    # ECS ignores the image's HEALTHCHECK. Three failures (90 s) replace the task; failures in the first minute do not count.
+    # The interval is long because each check starts a Python on the vCPU that is being measured.
     healthCheck = {
       command     = ["CMD", "python", "-m", "loadtest_trio", "check"]
       interval    = 30
@@ -71,8 +71,8 @@ resource "aws_ecs_task_definition" "this" {
       startPeriod = 60
     }
 
-    # non-blocking: a slow log service must not stall the loop that is being measured. 25 MB is eleven hours
-    # of metrics lines, 6 KB each.
+    # non-blocking: a slow log service must not stall the measured event loop. 25 MB hold eleven hours of metrics lines of
+    # 6 KB each.
     logConfiguration = {
       logDriver = "awslogs"
       options = {
@@ -96,15 +96,15 @@ resource "aws_ecs_service" "this" {
   launch_type     = "FARGATE"
   propagate_tags  = "SERVICE"
 
-  # Tell the old task to stop before the new one starts, and roll back a new one that fails. ECS does not wait for the old one's
-  # end: a replacement overlaps with what still drains, for stopTimeout at most. Two schedulers lose no message, but they are not
-  # one vCPU, so scripts/deploy waits until no task is left before it applies.
+  # Stop the old task before the new one starts, and roll back a new one that fails. ECS does not wait for the old task to end:
+  # the replacement overlaps with it for at most stopTimeout. Two schedulers lose no message, but they use more than one vCPU, so
+  # scripts/deploy waits until all tasks have ended before it applies.
   deployment_minimum_healthy_percent = 0
   deployment_maximum_percent         = 100
-  availability_zone_rebalancing      = "DISABLED"                # it needs a maximum above 100
-  wait_for_steady_state              = var.wait_for_steady_state # a service that was rolled back is steady, too
+  availability_zone_rebalancing      = "DISABLED"                # it requires a maximum above 100
+  wait_for_steady_state              = var.wait_for_steady_state # a service that was rolled back is steady too
 
-  # Each run is a deployment of its own, which is completed, failed or rolled back: scripts/deploy looks which.
+  # Each run is a separate deployment, which completes, fails or is rolled back; scripts/deploy checks which.
   force_new_deployment = true
   triggers             = { run = var.run_id }
 
@@ -119,7 +119,7 @@ resource "aws_ecs_service" "this" {
     assign_public_ip = local.public
   }
 
-  # Permissions, the way out and the secret's value before the first start; the end of the run before its beginning.
+  # Create permissions, network access, the secret's value and the scheduled stop before the first start.
   depends_on = [
     aws_iam_role_policy.execution,
     aws_iam_role_policy.task,

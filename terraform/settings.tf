@@ -1,6 +1,5 @@
-# Every setting of the service, as text and with the service's own default: what `python -m loadtest_trio config` prints.
-# tests/deploy/test_settings.py compares the two. An empty value counts as not set. Credentials are not here: the task
-# role brings them.
+# Every setting of the service as text, with the service's own default, as printed by `python -m loadtest_trio config`;
+# tests/deploy/test_settings.py compares the two. An empty value counts as unset. Credentials come from the task role.
 locals {
   setting_defaults = {
     S3_TRANSPORT                  = "lean"
@@ -57,7 +56,7 @@ locals {
     MAX_COST_USD                  = ""
   }
 
-  # Decided by what is built here, so var.settings may not change them. REDIS_ENDPOINT comes from Secrets Manager and
+  # Determined by the resources here, so var.settings may not change them. REDIS_ENDPOINT comes from Secrets Manager and
   # ROLES from the service (service.tf).
   infrastructure_settings = {
     AWS_REGION             = var.region
@@ -67,9 +66,9 @@ locals {
     S3_CREATE_BUCKET       = "false"
     QUEUE_NAME             = var.queue_name
     SHUTDOWN_GRACE_SECONDS = tostring(var.shutdown_grace_seconds)
-    # Not the default (86400): ECS starts an exited task again. The schedule ends the run instead (schedule.tf).
+    # Not the default (86400): ECS would restart an exited task. The schedule ends the run instead (schedule.tf).
     RUN_DURATION_SECONDS = "0"
-    # Not the default (plain): CloudWatch makes metrics of the same line, without a request to its API.
+    # Not the default (plain): CloudWatch extracts metrics from the line, without API requests.
     METRICS_FORMAT = "emf"
   }
 

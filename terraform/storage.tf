@@ -24,7 +24,7 @@ resource "aws_s3_bucket_ownership_controls" "this" {
   }
 }
 
-# S3's own key: a KMS key would add a request, and $0.03 for 10,000 of them, to a test that makes millions.
+# S3's own key: a KMS key would add a paid request ($0.03 per 10,000) to each of millions.
 resource "aws_s3_bucket_server_side_encryption_configuration" "this" {
   bucket = aws_s3_bucket.this.id
 
@@ -35,7 +35,7 @@ resource "aws_s3_bucket_server_side_encryption_configuration" "this" {
   }
 }
 
-# What a crashed or forgotten run left behind goes by itself. No versioning: every UPDATE would keep a copy.
+# Objects left by a crashed or forgotten run expire by themselves. No versioning: every UPDATE would keep a copy.
 resource "aws_s3_bucket_lifecycle_configuration" "this" {
   bucket = aws_s3_bucket.this.id
 

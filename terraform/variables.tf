@@ -1,5 +1,5 @@
 variable "region" {
-  description = "AWS region of everything. The prices in prices.json are those of us-east-1."
+  description = "AWS region of all resources. The prices in prices.json are those of us-east-1."
   type        = string
   default     = "us-east-1"
 
@@ -22,7 +22,7 @@ variable "name" {
 }
 
 variable "network" {
-  description = "private: no internet route, interface endpoints (4 x $0.01 an hour a zone). public: a public IPv4 address ($0.005 an hour), still nothing inbound."
+  description = "private: no internet route, interface endpoints (4 x $0.01 per hour and zone). public: a public IPv4 address ($0.005 an hour), no inbound traffic either."
   type        = string
   default     = "private"
 
@@ -44,7 +44,7 @@ variable "vpc_cidr" {
 }
 
 variable "availability_zone_count" {
-  description = "Zones to spread over. One task and one Redis node gain nothing from a second, which doubles the endpoints' price."
+  description = "Number of zones. One task and one Redis node gain nothing from a second zone, which doubles the cost of the endpoints."
   type        = number
   default     = 1
 
@@ -88,7 +88,7 @@ variable "s3_prefix" {
 }
 
 variable "object_expiry_days" {
-  description = "Days after which S3 deletes what a run left under the prefix. At least 2: a run of a day must not lose objects to it."
+  description = "Days after which S3 deletes left-over objects under the prefix. At least 2, so that a run of a day does not lose objects."
   type        = number
   default     = 2
 
@@ -99,7 +99,7 @@ variable "object_expiry_days" {
 }
 
 variable "force_destroy" {
-  description = "Let destroy delete a bucket and a registry that are not empty. They hold generated data and images that can be built again."
+  description = "Let destroy delete a bucket and a registry that are not empty. They contain generated data and images that can be rebuilt."
   type        = bool
   default     = true
 }
@@ -127,7 +127,7 @@ variable "redis_engine_version" {
 }
 
 variable "redis_node_type" {
-  description = "ElastiCache node type. t4g is enough for a few thousand messages a second; take m7g for a result without CPU credits."
+  description = "ElastiCache node type. t4g is enough for a few thousand messages a second; choose m7g for a result without CPU credits."
   type        = string
   default     = "cache.t4g.small"
 
@@ -138,7 +138,7 @@ variable "redis_node_type" {
 }
 
 variable "redis_replicas" {
-  description = "Replicas of the Redis node. 0: a node that fails takes the queue with it, which ends a measurement anyway."
+  description = "Replicas of the Redis node. 0: if the node fails, the queue is lost, which ends a measurement anyway."
   type        = number
   default     = 0
 
@@ -149,7 +149,7 @@ variable "redis_replicas" {
 }
 
 variable "image_tag" {
-  description = "Tag of the image in the registry, without the architecture that is added to it; scripts/deploy sets it. Tags are immutable, so a new image needs a new tag."
+  description = "Tag of the image in the registry, without the appended architecture; set by scripts/deploy. Tags are immutable, so a new image needs a new tag."
   type        = string
 
   validation {
@@ -159,7 +159,7 @@ variable "image_tag" {
 }
 
 variable "memory_mib" {
-  description = "Memory of the task in MiB. Fargate sells 2048 to 8192 in steps of 1024 with 1 vCPU."
+  description = "Memory of the task in MiB. With 1 vCPU, Fargate offers 2048 to 8192 in steps of 1024."
   type        = number
   default     = 2048
 
@@ -181,7 +181,7 @@ variable "cpu_architecture" {
 }
 
 variable "worker_task_count" {
-  description = "Further tasks that only work (ROLES=worker). 0: the one vCPU that is to be measured."
+  description = "Additional worker-only tasks (ROLES=worker). 0: measure one vCPU."
   type        = number
   default     = 0
 
@@ -214,7 +214,7 @@ variable "queue_name" {
 }
 
 variable "shutdown_grace_seconds" {
-  description = "Time to finish the work in flight after SIGTERM (SHUTDOWN_GRACE_SECONDS). The task gets 15 s more before ECS kills it."
+  description = "Time to finish work in progress after SIGTERM (SHUTDOWN_GRACE_SECONDS). ECS kills the task 15 s later."
   type        = number
   default     = 30
 
@@ -236,7 +236,7 @@ variable "run_hours" {
 }
 
 variable "run_id" {
-  description = "A new value begins a new run: the scheduled stop is counted again from that apply. scripts/deploy sets the time."
+  description = "A new value starts a new run: run_hours count from that apply. scripts/deploy sets it to the current time."
   type        = string
   default     = "first"
 }
@@ -259,7 +259,7 @@ variable "container_insights" {
 }
 
 variable "alarm_email" {
-  description = "Address that is told about alarms; null: alarms only show in the console. AWS asks the address for confirmation."
+  description = "E-mail address for alarms; null: alarms appear only in the console. AWS asks the address for confirmation."
   type        = string
   default     = null
 
@@ -270,7 +270,7 @@ variable "alarm_email" {
 }
 
 variable "alarm_thresholds" {
-  description = "When the alarms of the main task go off: rate below, the others above. Each must hold for 5 minutes; errors and dead letters for one. rate_per_second null: half of the main task's share of SCHEDULER_MESSAGES_PER_SECOND; in saturate mode only silence."
+  description = "Thresholds of the main task's alarms: an alarm is raised if the rate is below, or another value above. Each must hold for 5 minutes; errors and dead letters for one. rate_per_second null: half of the main task's share of SCHEDULER_MESSAGES_PER_SECOND; in saturate mode only missing data."
   type = object({
     rate_per_second   = optional(number)
     queue_length      = optional(number, 10000)
@@ -289,7 +289,7 @@ variable "alarm_thresholds" {
 }
 
 variable "wait_for_steady_state" {
-  description = "Let apply wait until the service is steady, which it also is after a rollback. scripts/deploy waits by itself, and knows the difference."
+  description = "Let apply wait until the service is steady, which it also is after a rollback. scripts/deploy waits itself and tells the two apart."
   type        = bool
   default     = false
 }
