@@ -1,4 +1,4 @@
-"""The judge is judged: what the audit is there to find, it finds."""
+"""The audit itself is tested: it finds what it exists to find."""
 
 import orjson
 import pytest
@@ -36,8 +36,8 @@ def replayed(*transactions: list[Command]) -> History:
     return history
 
 
-def test_a_whole_life_has_no_problems() -> None:
-    """Enqueued, claimed, put back to wait, promoted, claimed, done: one creation, one end."""
+def test_complete_life_has_no_problems() -> None:
+    """Enqueued, claimed, put back, promoted, claimed, done: one creation, one end."""
     a = message("a")
     put_back = [[b"HDEL", INFLIGHT, b"1"], [b"ZADD", b"{q}:retry", b"5", b"a 1\n" + a]]
     promoted = [[b"RPUSH", b"{q}:queue", a], [b"ZREM", b"{q}:retry", b"a 1\n" + a]]
@@ -48,7 +48,7 @@ def test_a_whole_life_has_no_problems() -> None:
     assert [each.id for each in history.ended] == list(history.created) == ["a"]
 
 
-def test_a_dead_letter_is_an_end_of_its_own() -> None:
+def test_dead_letter_is_an_end() -> None:
     """A message on the dead list is in one place, and neither processed nor missed."""
     a = message("a")
     record = dead_record(a, error="poison", attempts=5, time=0.0)
@@ -73,13 +73,13 @@ A = message("a")
         pytest.param([[[b"DEL", b"{q}:queue"]]], id="a step that is none"),
     ],
 )
-def test_every_way_to_lose_or_double_a_message_is_seen(wrong: list[list[Command]]) -> None:
-    """Whatever breaks "one place, one end, counted once" is a problem."""
+def test_every_loss_or_duplication_is_found(wrong: list[list[Command]]) -> None:
+    """Every violation of "one place, one end, counted once" is a problem."""
     assert replayed(enqueue(A), *wrong).problems != []
 
 
-def test_the_bucket_is_judged_by_the_order_of_settlement() -> None:
-    """The last settled CREATE or DELETE of a key says whether its object must exist."""
+def test_bucket_is_checked_against_settlement_order() -> None:
+    """The last settled CREATE or DELETE of a key determines whether its object must exist."""
     create, delete = message("c", "CREATE", "x"), message("d", "DELETE", "x")
     late = message("l", "CREATE", "y")
     history = replayed(

@@ -84,8 +84,8 @@ async def finish(service: InMemory) -> None:
         other.service.worker.stop(0)
 
 
-def test_the_worker() -> None:
-    """Cancelled anywhere, the worker returns what it did not finish and signs off; another completes it."""
+def test_cancelled_worker_returns_unfinished_work() -> None:
+    """Cancelled anywhere, the worker returns unfinished work and retires; another one completes it."""
 
     async def build() -> Scene:
         service = await prepared()
@@ -102,8 +102,8 @@ def test_the_worker() -> None:
     assert cancel_everywhere(build) > 60
 
 
-def test_the_worker_in_an_outage_of_redis() -> None:
-    """Cancelled anywhere around an outage of Redis, what could not be given back is still on record."""
+def test_cancelled_worker_during_redis_outage_leaves_record() -> None:
+    """Cancelled anywhere around a Redis outage, messages that could not be returned stay on record."""
 
     async def build() -> Scene:
         service = await prepared()
@@ -134,8 +134,8 @@ def test_the_worker_in_an_outage_of_redis() -> None:
     assert cancel_everywhere(build) > 60
 
 
-def test_the_worker_in_an_outage_of_s3() -> None:
-    """Cancelled anywhere while S3 is away: nothing is dead or lost, and all is done afterwards."""
+def test_cancelled_worker_during_s3_outage_loses_nothing() -> None:
+    """Cancelled anywhere during an S3 outage, nothing is dead or lost, and everything is done afterwards."""
 
     async def build() -> Scene:
         service = await prepared()
@@ -159,8 +159,8 @@ def test_the_worker_in_an_outage_of_s3() -> None:
     assert cancel_everywhere(build) > 60
 
 
-def test_the_scheduler() -> None:
-    """Cancelled anywhere, each message is on the queue once or not at all, and the books say which."""
+def test_cancelled_scheduler_enqueues_each_message_at_most_once() -> None:
+    """Cancelled anywhere, each message is on the queue once or not at all, and the ledger agrees."""
 
     async def build() -> Scene:
         service = await prepared()
@@ -183,8 +183,8 @@ def test_the_scheduler() -> None:
     assert cancel_everywhere(build) > 15
 
 
-def test_the_metrics_service() -> None:
-    """Cancelled anywhere, no call is left under way, and a last line can still be written."""
+def test_cancelled_metrics_service_can_write_a_last_line() -> None:
+    """Cancelled anywhere, no call is left in progress, and a last line can still be written."""
 
     async def build() -> Scene:
         service = await prepared(LOG_INTERVAL_SECONDS=1)
@@ -202,8 +202,8 @@ def test_the_metrics_service() -> None:
     assert cancel_everywhere(build) > 10
 
 
-def test_the_daemon() -> None:
-    """Cancelled anywhere between start and end, the whole service leaves nothing behind and loses nothing."""
+def test_cancelled_daemon_leaves_nothing_behind() -> None:
+    """Cancelled anywhere between start and end, the whole service leaves and loses nothing."""
 
     async def build() -> Scene:
         configuration = loaded(**SMALL, RUN_DURATION_SECONDS=1.3, INVENTORY_RECONCILE_SECONDS=1)
@@ -230,8 +230,8 @@ def descriptors() -> int:
     return int(psutil.Process().num_fds())
 
 
-def test_the_health_server() -> None:
-    """Cancelled anywhere while it starts, answers and stops, the server leaves no socket and no thread."""
+def test_cancelled_health_server_leaves_no_socket() -> None:
+    """Cancelled anywhere while it starts, answers or stops, it leaves no socket and no thread."""
     before: list[int] = []
 
     async def build() -> Scene:

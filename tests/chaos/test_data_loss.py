@@ -1,4 +1,4 @@
-"""Redis comes back without its memory: that cannot be prevented here, but it must be noticed and counted."""
+"""Redis comes back without its data: this cannot be prevented here, but it is noticed and counted."""
 
 import signal
 import time
@@ -40,8 +40,8 @@ def told_of_a_loss(service: ServiceProcess) -> tuple[LogLine, LogLine]:
     return said, line
 
 
-def test_an_emptied_queue_is_counted_to_the_message(rig: Rig) -> None:
-    """The messages that Redis forgot are said once, as many as there were, and close the ledger."""
+def test_emptied_queue_is_counted_exactly(rig: Rig) -> None:
+    """The exact number of lost messages is reported once and balances the ledger."""
     environ = {
         "ROLES": "scheduler",
         "SCHEDULER_MODE": "saturate",
@@ -61,8 +61,8 @@ def test_an_emptied_queue_is_counted_to_the_message(rig: Rig) -> None:
     assert line["ledger"]["difference"] == 0
 
 
-def test_a_loaded_service_goes_on_with_an_empty_redis(rig: Rig) -> None:
-    """In full work: the loss is said, the ledger closes with it, and every later message is worked off."""
+def test_service_under_load_continues_on_empty_redis(rig: Rig) -> None:
+    """Under load: the loss is reported, the ledger balances, and every later message is processed."""
     environ = {
         "SCHEDULER_MODE": "saturate",
         "SCHEDULER_TARGET_QUEUE_LENGTH": "1000",
@@ -95,8 +95,8 @@ def test_a_loaded_service_goes_on_with_an_empty_redis(rig: Rig) -> None:
     assert rig.books()["created"] == sum(rig.books()[place] for place in ("processed", "missed", "lost"))
 
 
-def test_a_scheduler_notices_an_older_past(rig: Rig) -> None:
-    """Redis falls back to a snapshot; what comes in at once afterwards hides nothing of what is missing."""
+def test_scheduler_notices_restored_snapshot(rig: Rig) -> None:
+    """If Redis falls back to a snapshot, messages enqueued right afterwards do not hide the loss."""
     environ = {
         "ROLES": "scheduler",
         "SCHEDULER_MESSAGES_PER_SECOND": str(10 * BATCH),

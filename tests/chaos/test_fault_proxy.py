@@ -1,4 +1,4 @@
-"""The proxy does to a connection what the fault's name says; else the outage tests would prove nothing."""
+"""The fault proxy does what the fault's name says; otherwise the outage tests would prove nothing."""
 
 import socket
 import threading
@@ -73,16 +73,16 @@ def asked(connection: socket.socket, seconds: float = PATIENCE) -> bytes:
     return answer
 
 
-def test_delay(proxy: FaultProxy, client: socket.socket) -> None:
-    """A reply comes whole, and late."""
+def test_delay_delivers_late(proxy: FaultProxy, client: socket.socket) -> None:
+    """A reply arrives complete, but late."""
     proxy.begin(Fault.DELAY)
     began = time.monotonic()
     assert asked(client) == WORD
     assert time.monotonic() - began >= 0.19
 
 
-def test_reset(proxy: FaultProxy, client: socket.socket) -> None:
-    """Open connections and new ones get RST, until it ends."""
+def test_reset_closes_with_rst(proxy: FaultProxy, client: socket.socket) -> None:
+    """Open and new connections get RST until the fault ends."""
     proxy.begin(Fault.RESET)
     with pytest.raises(ConnectionResetError):
         client.recv(1)
@@ -96,8 +96,8 @@ def test_reset(proxy: FaultProxy, client: socket.socket) -> None:
         assert asked(another) == WORD
 
 
-def test_blackhole(proxy: FaultProxy, client: socket.socket) -> None:
-    """Nothing comes while it lasts; what was sent then arrives when it ends."""
+def test_blackhole_holds_data(proxy: FaultProxy, client: socket.socket) -> None:
+    """Nothing arrives during the fault; data sent then arrives when it ends."""
     proxy.begin(Fault.BLACKHOLE)
     with pytest.raises(TimeoutError):
         asked(client, BRIEFLY)
@@ -106,21 +106,21 @@ def test_blackhole(proxy: FaultProxy, client: socket.socket) -> None:
     assert client.recv(4096) == WORD
 
 
-def test_half_closed(proxy: FaultProxy, client: socket.socket) -> None:
-    """The replies end, and sending still works."""
+def test_half_closed_ends_replies_only(proxy: FaultProxy, client: socket.socket) -> None:
+    """The replies end, but sending still works."""
     proxy.begin(Fault.HALF_CLOSED)
     assert client.recv(1) == b""
     client.sendall(WORD)
 
 
-def test_truncated(proxy: FaultProxy, client: socket.socket) -> None:
-    """Half of the reply comes, then the end."""
+def test_truncated_cuts_reply(proxy: FaultProxy, client: socket.socket) -> None:
+    """Half of the reply arrives, then the end."""
     proxy.begin(Fault.TRUNCATED)
     assert asked(client) == WORD[: len(WORD) // 2]
 
 
-def test_trickle(proxy: FaultProxy, client: socket.socket) -> None:
-    """Single bytes come while it lasts, and the rest at once when it ends."""
+def test_trickle_delivers_single_bytes(proxy: FaultProxy, client: socket.socket) -> None:
+    """Single bytes arrive during the fault, and the rest when it ends."""
     proxy.begin(Fault.TRICKLE)
     client.sendall(WORD)
     time.sleep(BRIEFLY)

@@ -39,7 +39,8 @@ def audits(
     points = [
         str(item.callspec.params["point"])
         for item in request.session.items
-        if isinstance(item, pytest.Function) and item.originalname == test_killed_at.__name__
+        if isinstance(item, pytest.Function)
+        and item.originalname == test_killed_service_loses_nothing.__name__
     ]
     folder = tmp_path_factory.mktemp("kill-matrix")
     pool = ThreadPoolExecutor(SIDE_BY_SIDE)
@@ -49,8 +50,8 @@ def audits(
 
 
 @pytest.mark.parametrize("point", POINTS)
-def test_killed_at(audits: dict[str, Future[Audit]], point: str) -> None:
-    """Killed at this step, the service loses nothing: every message ends once, the bucket fits the books."""
+def test_killed_service_loses_nothing(audits: dict[str, Future[Audit]], point: str) -> None:
+    """Killed at this step, the service loses nothing: each message ends once, the bucket matches."""
     audit = audits[point].result()
     assert audit.problems == []
     assert audit.enqueued == audit.processed + audit.missed + audit.dead

@@ -29,8 +29,10 @@ def own_s3(tmp_path: Path) -> Iterator[S3Server]:
 
 
 @pytest.mark.parametrize("backend", ["redis", "s3"])
-def test_short_outages(own_redis: RedisServer, own_s3: S3Server, tmp_path: Path, backend: str) -> None:
-    """Whatever happens to a backend for a second: health stays 200, nothing is lost or dead, work goes on."""
+def test_one_second_outage_loses_nothing(
+    own_redis: RedisServer, own_s3: S3Server, tmp_path: Path, backend: str
+) -> None:
+    """In and after each fault of a second, health stays 200, nothing is lost or dead, work continues."""
     with outages(own_redis, own_s3, backend, tmp_path, CALM_SECONDS) as load:
         trials = [load.suffer(backend, fault, 1.0) for fault in FAULTS]
     assert [trial for trial in trials if not trial.survived] == []

@@ -11,7 +11,7 @@ KILLS = 10
 
 
 def test_ten_kills_at_random_times_lose_nothing(s3_server: S3Server, tmp_path: Path) -> None:
-    """However often and whenever it is killed: every message ends once, and the bucket fits the books."""
+    """Whenever it is killed, every message ends once, and the bucket matches the ledger."""
     with start_redis(tmp_path) as redis_server:
         rig = Rig.on(redis_server, s3_server, "random-kills", tmp_path)
         killed = kill_again_and_again(rig, KILLS, Random(7))

@@ -50,8 +50,8 @@ def assert_each_ended_once(audit: Audit) -> None:
     assert audit.lost == 0
 
 
-def test_one_of_two_is_killed(rig: Rig) -> None:
-    """The other one reaps what the dead one held, while it works, and nothing is lost."""
+def test_killed_service_is_replaced_by_the_other(rig: Rig) -> None:
+    """The other service reaps the dead one's messages while it works, and nothing is lost."""
     with rig.service(environ=LOAD) as first, rig.service(environ=LOAD) as second:
         for each in (first, second):
             each.wait_for("metrics", lambda line: line["messages_processed"] > 50)
@@ -66,8 +66,8 @@ def test_one_of_two_is_killed(rig: Rig) -> None:
     assert_each_ended_once(rig.audit())
 
 
-def test_one_of_two_is_frozen_and_comes_back(rig: Rig) -> None:
-    """What a frozen service held is done by the other; what it settles when it wakes up is stale."""
+def test_frozen_service_settles_stale(rig: Rig) -> None:
+    """A frozen service's messages are done by the other; its own settlements are stale when it wakes up."""
     with rig.service(environ=LOAD) as first, rig.service(environ=LOAD) as second:
         for each in (first, second):
             each.wait_for("metrics", lambda line: line["messages_processed"] > 50)

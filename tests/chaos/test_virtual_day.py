@@ -202,8 +202,8 @@ def day(judge: Judge) -> Iterator[Day]:
     gc.unfreeze()
 
 
-def test_it_ran_to_its_end(day: Day, judge: Judge) -> None:
-    """The day ended by itself, nothing crashed, and there was an outage in each hour."""
+def test_day_ran_to_its_end(day: Day, judge: Judge) -> None:
+    """The day ended by itself without a crash, with an outage in each hour."""
     assert day.code == 0
     assert judge.last["event"] == "service_stopped"
     assert judge.last["reason"] == "the run's duration is over"
@@ -212,8 +212,8 @@ def test_it_ran_to_its_end(day: Day, judge: Judge) -> None:
     assert judge.events["backend_unavailable"] == judge.events["backend_recovered"] >= 20
 
 
-def test_there_are_8640_lines(day: Day, judge: Judge) -> None:
-    """There is a metrics line every ten seconds, 8,640 in all, and then the one at the end; none drifts."""
+def test_day_has_8640_lines(day: Day, judge: Judge) -> None:
+    """There is a metrics line every ten seconds, 8,640 in all, plus the last one; none drifts."""
     *scheduled, final = judge.uptimes
     assert len(scheduled) == 8640
     start = scheduled[0] - 10  # the backends were looked at first
@@ -224,7 +224,7 @@ def test_there_are_8640_lines(day: Day, judge: Judge) -> None:
     assert SECONDS <= final < SECONDS + 5
 
 
-def test_the_ledger_is_closed_in_each_line(day: Day, judge: Judge) -> None:
+def test_ledger_balances_in_every_line(day: Day, judge: Judge) -> None:
     """Every line of the day accounts for every message, and so does the end."""
     assert judge.unbalanced == []
     assert judge.last["ledger"]["difference"] == 0
@@ -232,16 +232,16 @@ def test_the_ledger_is_closed_in_each_line(day: Day, judge: Judge) -> None:
     assert (snapshot.surplus, snapshot.queued, snapshot.in_flight, snapshot.delayed) == (0, 0, 0, 0)
 
 
-def test_nothing_is_lost_or_given_up(day: Day, judge: Judge) -> None:
-    """Through 24 outages every message is processed, or found its object gone; none is dead, none stale."""
+def test_no_message_is_lost_or_dead(day: Day, judge: Judge) -> None:
+    """Through 24 outages every message is processed or missed; none is dead or stale."""
     snapshot = day.service.redis.snapshot()
     assert snapshot.created == snapshot.processed + snapshot.missed
     assert snapshot.missed <= snapshot.created // 1000
     assert (snapshot.dead, judge.last["settlements_stale"]) == (0, 0)
 
 
-def test_the_schedule_does_not_drift(day: Day) -> None:
-    """Every tick of the day has its messages, under its own time; the sum is rate times steady time."""
+def test_schedule_does_not_drift(day: Day) -> None:
+    """Every tick of the day has its messages, at its own time; their sum is rate times steady time."""
     ticks = sorted(day.due)
     start = ticks[0] - INTERVAL
     steady_seconds = SECONDS - start
@@ -257,14 +257,14 @@ def test_the_schedule_does_not_drift(day: Day) -> None:
     assert set(day.due.values()) <= {floor(RATE * INTERVAL), floor(RATE * INTERVAL) + 1}
 
 
-def test_the_mix_is_exact(day: Day) -> None:
-    """After a day the steady messages are still within 5 of nominal, for each operation."""
+def test_mix_is_exact(day: Day) -> None:
+    """After a day the steady messages are within 5 of nominal, for each operation."""
     total = sum(day.steady.values())
     shares = {Operation.READ: 0.5, Operation.UPDATE: 0.25, Operation.CREATE: 0.1, Operation.DELETE: 0.15}
     assert all(abs(day.steady[operation] - total * share) < 5 for operation, share in shares.items())
 
 
-def test_the_bucket_equals_the_inventory(day: Day) -> None:
+def test_inventory_equals_the_bucket(day: Day) -> None:
     """At the end the service knows exactly the objects that exist."""
     inventory = day.service.service.inventory
     assert set(inventory._keys) == day.service.bucket.objects.keys()
@@ -272,14 +272,14 @@ def test_the_bucket_equals_the_inventory(day: Day) -> None:
     assert 100 <= inventory.objects <= VARIABLES["PRECONDITION_MAX_OBJECTS"]
 
 
-def test_it_was_always_well(day: Day) -> None:
+def test_health_stayed_good(day: Day) -> None:
     """Health was always 200, named each long outage while it lasted, and nothing a minute later."""
     assert day.unhealthy == []
     assert day.unnoticed == []
 
 
-def test_nothing_grows(day: Day, judge: Judge) -> None:
-    """A line at the end of the day is no longer than bounded, and nothing of the day is left in memory."""
+def test_memory_and_lines_stay_bounded(day: Day, judge: Judge) -> None:
+    """Lines at the end of the day are bounded in length, and nothing of the day is left in memory."""
     assert judge.longest < 64_000
     assert day.service.under_way() == 0
     redis = day.service.redis

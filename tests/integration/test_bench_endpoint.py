@@ -1,4 +1,4 @@
-"""The nginx endpoint of the benchmarks, as S3 clients see it."""
+"""The nginx endpoint of the benchmarks, as seen by S3 clients."""
 
 import ssl
 import xml.etree.ElementTree as ET
@@ -59,8 +59,8 @@ def test_put_answers_200_with_an_etag_and_delete_answers_204(s3: httpx.Client) -
     assert "<Code>NoSuchKey</Code>" in missing.text
 
 
-def test_head_says_whether_bucket_exists(s3: httpx.Client) -> None:
-    """HEAD says whether the bucket exists."""
+def test_head_tells_whether_bucket_exists(s3: httpx.Client) -> None:
+    """HEAD is 200 for an existing bucket and 404 for another."""
     assert s3.head("/bench").status_code == 200
     assert s3.head("/bench/").status_code == 200
     assert s3.head("/nowhere").status_code == 404

@@ -1,4 +1,4 @@
-"""MemoryBucket and S3Service behave alike: on SeaweedFS in what S3 does, on scripted answers in faults."""
+"""MemoryBucket and S3Service behave alike: on SeaweedFS, and on scripted answers for faults."""
 
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -62,8 +62,8 @@ def make(request: pytest.FixtureRequest) -> Iterator[Make]:
         client.delete_bucket(Bucket=name)
 
 
-async def test_objects_come_and_go(make: Make) -> None:
-    """What is put is got, listed and deleted; deleting twice is fine, getting it then is a miss."""
+async def test_put_get_list_delete(make: Make) -> None:
+    """A stored object is read, listed and deleted; deleting twice succeeds, reading it then is a miss."""
     bucket = make()
     await bucket.create_bucket()
     await bucket.create_bucket()
@@ -83,8 +83,8 @@ async def test_objects_come_and_go(make: Make) -> None:
     await bucket.aclose()
 
 
-async def test_what_is_got_is_ones_own(make: Make) -> None:
-    """Changing what was got or put changes nothing in the bucket."""
+async def test_returned_bytes_are_a_copy(make: Make) -> None:
+    """Changing bytes that were read or stored changes nothing in the bucket."""
     bucket = make()
     await bucket.create_bucket()
     sent = bytearray(b"abc")
@@ -97,8 +97,8 @@ async def test_what_is_got_is_ones_own(make: Make) -> None:
     await bucket.aclose()
 
 
-async def test_the_bucket_may_be_missing(make: Make) -> None:
-    """Without the bucket a check fails as such, until it is created."""
+async def test_missing_bucket_is_reported_until_created(make: Make) -> None:
+    """Without the bucket a check fails accordingly, until it is created."""
     bucket = make()
     with pytest.raises(BucketMissingError) as caught:
         await bucket.check_bucket()
@@ -109,8 +109,8 @@ async def test_the_bucket_may_be_missing(make: Make) -> None:
     await bucket.aclose()
 
 
-async def test_the_prefix_is_a_fence(make: Make) -> None:
-    """Nothing outside the prefix is touched, or listed."""
+async def test_operations_stay_within_the_prefix(make: Make) -> None:
+    """Nothing outside the prefix is changed or listed."""
     inside, wider = make(), make(prefix="")
     await inside.create_bucket()
     await wider.create_bucket()
@@ -130,8 +130,8 @@ async def test_the_prefix_is_a_fence(make: Make) -> None:
         await bucket.aclose()
 
 
-async def test_calls_are_observed(make: Make) -> None:
-    """Every request is told to the observer: its kind, bytes of both directions, and what went wrong."""
+async def test_requests_are_observed(make: Make) -> None:
+    """The observer receives every request: its kind, bytes of both directions, and error."""
     seen: list[tuple[str, int, type | None]] = []
 
     def observe(kind: str, seconds: float, size: int, error: LoadtestError | None) -> None:
@@ -152,8 +152,8 @@ async def test_calls_are_observed(make: Make) -> None:
     await bucket.aclose()
 
 
-async def test_a_listing_has_pages() -> None:
-    """MemoryBucket lists 2,500 keys as S3 does: pages of up to 1,000, in the order of their bytes."""
+async def test_listing_is_paged_in_byte_order() -> None:
+    """MemoryBucket lists 2,500 keys like S3: pages of up to 1,000, in byte order."""
     bucket = MemoryBucket(prefix="p/")
     bucket.objects = {f"p/{i}": b"x" for i in range(2500)}
     pages = [page.objects async for page in bucket.list()]
@@ -197,8 +197,8 @@ async def failure(bucket: Bucket) -> tuple[Any, ...]:
 
 
 @pytest.mark.parametrize("fault", list(Fault), ids=lambda fault: fault.name.lower())
-async def test_faults_are_the_same(fault: Fault) -> None:
-    """Each fault of MemoryBucket is the error that S3Service makes of that answer."""
+async def test_faults_raise_the_same_errors(fault: Fault) -> None:
+    """Each fault of MemoryBucket raises the error that S3Service raises for that answer."""
     memory = MemoryBucket(prefix="p/")
     memory.objects["p/a"] = b"1234567890"
     memory.break_down(fault)
@@ -212,7 +212,7 @@ async def test_faults_are_the_same(fault: Fault) -> None:
     assert await memory.get("p/a") == b"1234567890"
 
 
-async def test_a_lost_answer_has_had_its_effect() -> None:
+async def test_request_with_lost_answer_took_effect() -> None:
     """A request whose answer is lost was carried out; an unreachable S3 did nothing."""
     bucket = MemoryBucket()
     for fault, stored in ((Fault.UNREACHABLE, False), (Fault.LOST_ANSWER, True)):

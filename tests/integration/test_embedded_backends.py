@@ -1,4 +1,4 @@
-"""The embedded backends as a pair: they end with whoever started them, and leave nothing behind."""
+"""The embedded backends as a pair: they end with their owner and leave nothing behind."""
 
 import json
 import os
@@ -99,14 +99,14 @@ def owner(tmp_path: Path) -> Iterator[Owner]:
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_nothing_outlives_a_killed_owner(owner: Owner, number: signal.Signals) -> None:
-    """After SIGKILL, or a SIGTERM that nobody handles, no process, folder or socket is left."""
+    """After SIGKILL or an unhandled SIGTERM, no process, folder or socket is left."""
     owner.process.send_signal(number)
     assert owner.process.wait(DEADLINE_SECONDS) == -number
     owner.assert_nothing_is_left()
 
 
-def test_nothing_outlives_an_owner_that_failed(owner: Owner) -> None:
-    """An exception inside the block reaches the caller, and everything is gone by then."""
+def test_nothing_outlives_a_failed_owner(owner: Owner) -> None:
+    """An exception in the block reaches the caller after everything has been removed."""
     owner.order("raise")
     assert owner.process.wait(DEADLINE_SECONDS) == 1
     assert not owner._left()
@@ -115,14 +115,14 @@ def test_nothing_outlives_an_owner_that_failed(owner: Owner) -> None:
 
 
 def test_nothing_is_left_after_a_normal_end(owner: Owner) -> None:
-    """The end of the block waits until everything is gone."""
+    """Leaving the block waits until everything is removed."""
     owner.order("leave")
     assert owner.process.wait(DEADLINE_SECONDS) == 0
     assert not owner._left()
 
 
 def test_paused_servers_end_with_their_owner(owner: Owner) -> None:
-    """A server frozen by SIGSTOP does not escape."""
+    """A server frozen by SIGSTOP ends too."""
     for each in owner.family[1:]:
         each.suspend()
     owner.process.kill()
@@ -130,16 +130,16 @@ def test_paused_servers_end_with_their_owner(owner: Owner) -> None:
     owner.assert_nothing_is_left()
 
 
-def test_an_interrupt_from_the_terminal_leaves_the_servers_alone(owner: Owner) -> None:
-    """Ctrl-C signals the owner's whole process group; the servers are not in it and the owner can drain."""
+def test_ctrl_c_does_not_reach_the_servers(owner: Owner) -> None:
+    """Ctrl-C signals the owner's process group only, so the owner can drain."""
     assert owner.process.pid not in [os.getpgid(each.pid) for each in owner.family]
     os.killpg(owner.process.pid, signal.SIGINT)
     owner.order("report")
     assert owner.answer() == [1, True, True]
 
 
-def test_two_pairs_live_side_by_side(tmp_path: Path) -> None:
-    """Each has its own ports and secrets; the end of one does not touch the other."""
+def test_two_pairs_run_side_by_side(tmp_path: Path) -> None:
+    """Each pair has its own ports and secrets; ending one does not affect the other."""
     with EmbeddedBackends.start(tmp_path) as first:
         with EmbeddedBackends.start(tmp_path) as second:
             assert not set(first.environment().items()) & {
@@ -156,7 +156,7 @@ def test_two_pairs_live_side_by_side(tmp_path: Path) -> None:
 
 
 def test_each_server_is_announced_without_secrets(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    """One line a server on standard error, none on standard output, which belongs to the log."""
+    """One line per server on standard error, none on standard output, which belongs to the log."""
     with EmbeddedBackends.start(tmp_path) as pair:
         output, errors = capfd.readouterr()
         assert output == ""
@@ -168,8 +168,8 @@ def test_each_server_is_announced_without_secrets(tmp_path: Path, capfd: pytest.
         ]
 
 
-def test_a_missing_server_starts_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """When one binary is missing the other server does not stay behind."""
+def test_missing_binary_starts_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If one binary is missing, the other server is not left running."""
 
     def missing(*names: str, setting: str) -> Path:
         raise EmbeddedUnavailableError(f"set {setting}")

@@ -1,4 +1,4 @@
-"""preflight and dead, as a user runs them, on real backends."""
+"""preflight and dead, run by a user on real backends."""
 
 import json
 
@@ -23,7 +23,7 @@ def run(*arguments: str, environ: dict[str, str]) -> tuple[int, str, str]:
 def test_preflight_passes_on_fit_backends_and_leaves_nothing(
     backends: dict[str, str], redis_url: str
 ) -> None:
-    """Every check is ok, the cost is predicted, no key and no object is left behind."""
+    """Every check is ok, the cost is predicted, and no key or object is left behind."""
     code, output, _ = run("preflight", environ=backends)
     assert code == 0
     assert "failed" not in output
@@ -32,16 +32,16 @@ def test_preflight_passes_on_fit_backends_and_leaves_nothing(
         assert list(client.scan_iter("*inflight*")) == []
 
 
-def test_preflight_names_the_permission_that_is_missing(backends: dict[str, str]) -> None:
-    """A wrong secret fails each S3 check with its reason, and the exit code says so."""
+def test_preflight_names_missing_permission(backends: dict[str, str]) -> None:
+    """A wrong secret fails each S3 check with its reason, and the exit code is 1."""
     code, output, complaints = run("preflight", environ={**backends, "AWS_SECRET_ACCESS_KEY": "wrong"})
     assert code == 1
     assert output.count("failed") >= 3
     assert backends["AWS_SECRET_ACCESS_KEY"] not in output + complaints
 
 
-def test_preflight_refuses_a_run_above_the_limit(backends: dict[str, str]) -> None:
-    """Above MAX_COST_USD the exit code is 1 and the line names both figures."""
+def test_preflight_fails_above_max_cost(backends: dict[str, str]) -> None:
+    """Above MAX_COST_USD the exit code is 1 and the line has both amounts."""
     code, _, complaints = run("preflight", environ={**backends, "MAX_COST_USD": "0.5"})
     assert code == 1
     assert "MAX_COST_USD=0.5" in complaints
@@ -57,10 +57,10 @@ def test_preflight_refuses_a_run_above_the_limit(backends: dict[str, str]) -> No
     ],
     ids=["no limit", "no rate", "rate given", "no price"],
 )
-def test_preflight_does_not_vouch_for_what_it_does_not_know(
+def test_preflight_fails_on_unknown_cost(
     backends: dict[str, str], arguments: tuple[str, ...], environ: dict[str, str], code: int
 ) -> None:
-    """In saturate mode the rate, and so the cost, is unknown: MAX_COST_USD needs --rate, and every price."""
+    """In saturate mode the rate, and so the cost, is unknown: MAX_COST_USD needs --rate and every price."""
     ended, output, complaints = run(
         "preflight", *arguments, environ={**backends, "SCHEDULER_MODE": "saturate", **environ}
     )
@@ -72,7 +72,7 @@ def test_preflight_does_not_vouch_for_what_it_does_not_know(
 def test_dead_letters_can_be_listed_shown_requeued_and_purged(
     backends: dict[str, str], redis_url: str
 ) -> None:
-    """A dead letter goes through the whole life that the command offers."""
+    """A dead letter goes through all actions of the command."""
     with redis.Redis.from_url(redis_url) as client:
         for number in (1, 2):
             client.lpush("{loadtest}:queue", json.dumps({"id": f"m{number}", "operation": "NO", "key": "k"}))

@@ -1,4 +1,4 @@
-"""MemoryQueue and RedisService behave alike, so that what is tested upon the one holds for the other."""
+"""MemoryQueue and RedisService behave alike, so tests with the one are valid for the other."""
 
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
@@ -74,8 +74,8 @@ async def claimed(queue: Queue, limit: int) -> list[bytes]:
     return [delivery.element for delivery in await queue.claim(limit)]
 
 
-async def test_first_in_first_out(make: Make) -> None:
-    """Messages go out in the order in which they came in; enqueue and length say how many wait."""
+async def test_queue_is_first_in_first_out(make: Make) -> None:
+    """Messages go out in the order in which they came in; enqueue and length return the number queued."""
     queue = make()
     await queue.connect()
     assert await queue.enqueue([b"1", b"2"]) == 2
@@ -87,8 +87,8 @@ async def test_first_in_first_out(make: Make) -> None:
     assert await places(queue) == {"in_flight": 3, "created": 3, "consumers": 1}
 
 
-async def test_oldest_message(make: Make) -> None:
-    """The snapshot says when the message that goes out next was due, as far as that message tells."""
+async def test_snapshot_has_due_time_of_next_message(make: Make) -> None:
+    """The snapshot returns when the next message was due, if the message contains it."""
     queue = make()
     deceit = '"x","created_at":1,'  # text in a key is no field
     first, second = (
@@ -104,8 +104,8 @@ async def test_oldest_message(make: Make) -> None:
     assert (await queue.snapshot()).oldest_at is None
 
 
-async def test_empty_requests(make: Make) -> None:
-    """Nothing to do is no error and changes nothing, not even who is a consumer."""
+async def test_empty_requests_change_nothing(make: Make) -> None:
+    """Empty requests are no errors and change nothing, not even the registered consumers."""
     queue = make()
     assert await queue.claim(0) == []
     assert await queue.settle([]) == []
@@ -113,16 +113,16 @@ async def test_empty_requests(make: Make) -> None:
     assert await places(queue) == {}
 
 
-async def test_a_claim_is_bounded(make: Make) -> None:
-    """However much is asked for, one claim hands out 1,000."""
+async def test_claim_is_bounded(make: Make) -> None:
+    """One claim returns at most 1,000 messages."""
     queue = make()
     await queue.enqueue([b"%d" % i for i in range(1500)])
     assert len(await queue.claim(5000)) == 1000
     assert len(await queue.claim(5000)) == 500
 
 
-async def test_each_outcome_has_its_place(make: Make) -> None:
-    """Processed and missed are counted, a retry waits, a dead one lies on the dead list."""
+async def test_each_outcome_is_counted_in_its_place(make: Make) -> None:
+    """Processed and missed are counted, a retry waits, a dead one is on the dead list."""
     queue = make()
     await queue.enqueue([b"p", b"m", b"r", b"d", b"left"])
     p, m, r, d, _ = (delivery.token for delivery in await queue.claim(5))
@@ -147,8 +147,8 @@ async def test_each_outcome_has_its_place(make: Make) -> None:
     assert (await queue.snapshot()).surplus == 0
 
 
-async def test_a_due_retry_goes_first(make: Make) -> None:
-    """A retry comes back no sooner than its delay, then before the queue, earliest due first."""
+async def test_due_retries_go_before_the_queue(make: Make) -> None:
+    """A retry returns no sooner than its delay, then before the queue, earliest due first."""
     queue = make()
     await queue.enqueue([b"a", b"b", b"new"])
     a, b = (delivery.token for delivery in await queue.claim(2))
@@ -157,8 +157,8 @@ async def test_a_due_retry_goes_first(make: Make) -> None:
     assert await claimed(queue, 3) == [b"b2", b"a2", b"new"]
 
 
-async def test_a_retry_waits(make: Make) -> None:
-    """A retry that is not due is not handed out; what waits on the queue is."""
+async def test_retry_waits_until_due(make: Make) -> None:
+    """A retry that is not due is not delivered; queued messages are."""
     queue = make()
     await queue.enqueue([b"a", b"b"])
     a, b = await queue.claim(2)
@@ -171,8 +171,8 @@ async def test_a_retry_waits(make: Make) -> None:
     }  # fmt: skip
 
 
-async def test_a_short_retry_ends_by_itself(make: Make) -> None:
-    """A retry goes out once its delay is over, and not before."""
+async def test_short_retry_becomes_due_by_itself(make: Make) -> None:
+    """A retry is delivered once its delay is over, and not before."""
     queue = make()
     await queue.enqueue([b"a"])
     (delivery,) = await queue.claim(1)
@@ -185,8 +185,8 @@ async def test_a_short_retry_ends_by_itself(make: Make) -> None:
     assert elements == [b"a2"]
 
 
-async def test_who_has_retired_is_heard_no_more(make: Make) -> None:
-    """A heartbeat or a reaping after the parting registers nobody; a new claim does."""
+async def test_retired_consumer_is_not_registered_again(make: Make) -> None:
+    """A heartbeat or a reaping after retirement registers nobody; a new claim does."""
     queue, other = make("a"), make("b")
     await queue.enqueue([b"1"])
     await queue.retire()
@@ -199,7 +199,7 @@ async def test_who_has_retired_is_heard_no_more(make: Make) -> None:
 
 
 async def test_release_keeps_the_order(make: Make) -> None:
-    """What nobody started goes out again first and in its old order; released tokens are stale."""
+    """Released messages go out first in their old order; their tokens are stale."""
     queue = make()
     await queue.enqueue([b"1", b"2", b"3", b"4"])
     tokens = [delivery.token for delivery in await queue.claim(3)]
@@ -208,7 +208,7 @@ async def test_release_keeps_the_order(make: Make) -> None:
     assert await claimed(queue, 4) == [b"1", b"2", b"3", b"4"]
 
 
-async def test_tokens_sort_in_the_order_of_the_claims(make: Make) -> None:
+async def test_tokens_sort_in_claim_order(make: Make) -> None:
     """Tokens of later claims sort after earlier ones, as text."""
     queue = make()
     await queue.enqueue([b"%d" % i for i in range(30)])
@@ -218,7 +218,7 @@ async def test_tokens_sort_in_the_order_of_the_claims(make: Make) -> None:
 
 
 async def test_retire_returns_everything(make: Make) -> None:
-    """A consumer that leaves gives its messages back and is no consumer any more."""
+    """A retiring consumer returns its messages and is no longer registered."""
     queue, other = make("a"), make("b")
     await queue.enqueue([b"1", b"2", b"3"])
     deliveries = await queue.claim(2)
@@ -228,8 +228,8 @@ async def test_retire_returns_everything(make: Make) -> None:
     assert await claimed(other, 3) == [b"1", b"2", b"3"]
 
 
-async def test_consumers_share_but_do_not_mix(make: Make) -> None:
-    """No message goes to two consumers, and no consumer can settle another one's."""
+async def test_consumers_do_not_share_messages(make: Make) -> None:
+    """No message goes to two consumers, and no consumer can settle another's."""
     one, other = make("a"), make("b")
     await one.enqueue([b"1", b"2"])
     (mine,), (theirs,) = await one.claim(1), await other.claim(1)
@@ -247,8 +247,8 @@ async def reaped(alive: Queue) -> ReapResult:
     return result
 
 
-async def test_the_silent_are_reaped(make: Make) -> None:
-    """A consumer silent for longer than the time to live loses its messages, and settles none of them."""
+async def test_silent_consumer_is_reaped(make: Make) -> None:
+    """A consumer silent for longer than its time to live loses its messages and settles none of them."""
     dead, alive = make("dead", heartbeat_ttl=TTL), make("alive", heartbeat_ttl=TTL)
     await alive.enqueue([b"1", b"2"])
     deliveries = await dead.claim(2)
@@ -260,7 +260,7 @@ async def test_the_silent_are_reaped(make: Make) -> None:
     assert await places(alive) == {"created": 2, "processed": 2, "consumers": 1}
 
 
-async def test_poison_is_given_up(make: Make) -> None:
+async def test_poison_message_ends_dead(make: Make) -> None:
     """A message delivered `max_deliveries` times to consumers that died goes to the dead list."""
     alive = make("alive", heartbeat_ttl=TTL, max_deliveries=2)
     await alive.enqueue([b"1"])
@@ -270,8 +270,8 @@ async def test_poison_is_given_up(make: Make) -> None:
     assert await places(alive) == {"created": 1, "dead": 1, "consumers": 1}
 
 
-async def test_nobody_is_judged_right_after_a_silence(make: Make) -> None:
-    """When everybody was silent, everybody gets a time to live to come back."""
+async def test_consumers_get_time_after_a_common_silence(make: Make) -> None:
+    """If all consumers were silent, each gets a time to live to come back."""
     ttl = 0.2
     one, other = make("a", heartbeat_ttl=ttl), make("b", heartbeat_ttl=ttl)
     await one.enqueue([b"1"])
@@ -283,7 +283,7 @@ async def test_nobody_is_judged_right_after_a_silence(make: Make) -> None:
 
 
 async def test_calls_are_observed(make: Make) -> None:
-    """Every call is told to the observer by kind, with the elements it moved."""
+    """The observer receives every call with its kind and number of elements."""
     seen: list[tuple[str, int]] = []
 
     def observe(kind: str, seconds: float, size: int, error: LoadtestError | None) -> None:
@@ -308,8 +308,8 @@ async def test_calls_are_observed(make: Make) -> None:
     ]
 
 
-async def test_any_bytes_travel(make: Make) -> None:
-    """Elements are bytes, whatever they are, and equal ones are kept apart."""
+async def test_elements_are_arbitrary_bytes(make: Make) -> None:
+    """Elements are arbitrary bytes, and equal ones are kept apart."""
     queue = make()
     elements = [b"", b"\x00", b"\xff\n", b"same", b"same", orjson.dumps({"ü": 1})]
     await queue.enqueue(elements)
@@ -347,8 +347,8 @@ def switch(request: pytest.FixtureRequest, tmp_path: Any) -> Iterator[Callable[.
         each.close()
 
 
-async def test_calls_wait_for_an_outage_to_end(switch: Callable[..., Switch]) -> None:
-    """While the server is away a call waits and tells of failed attempts; then it succeeds, once."""
+async def test_calls_wait_for_the_end_of_an_outage(switch: Callable[..., Switch]) -> None:
+    """During an outage a call waits and reports failed attempts; then it succeeds, once."""
     told: list[object] = []
     both = switch(on_outage=told.append, backoff=lambda _: 0.05)
     await both.queue.enqueue([b"1"])
@@ -367,8 +367,8 @@ async def test_calls_wait_for_an_outage_to_end(switch: Callable[..., Switch]) ->
     assert await claimed(both.queue, 5) == [b"1", b"2"]
 
 
-async def test_a_waiting_call_can_be_cancelled(switch: Callable[..., Switch]) -> None:
-    """Waiting for an outage to end is bounded by a cancel scope, and leaves the queue usable."""
+async def test_waiting_call_can_be_cancelled(switch: Callable[..., Switch]) -> None:
+    """A cancel scope bounds the wait for the end of an outage, and the queue stays usable."""
     both = switch(backoff=lambda _: 0.05)
     await both.queue.enqueue([b"1"])
     both.off()

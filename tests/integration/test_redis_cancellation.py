@@ -1,4 +1,4 @@
-"""Every call of RedisService is cancelled at every step: nothing is lost, doubled or left under way."""
+"""Every call of RedisService is cancelled at every step: nothing is lost, doubled or left in progress."""
 
 import itertools
 import threading
@@ -37,8 +37,8 @@ CALLS: dict[str, Call] = {
 
 
 @pytest.mark.parametrize("name", CALLS)
-def test_a_call_is_cancelled(redis_url: str, name: str) -> None:
-    """The call is done or not done, the books say which, and the service goes on as if nothing had been."""
+def test_cancelled_call_is_done_or_not_done(redis_url: str, name: str) -> None:
+    """The call is done or not done, the counters agree, and the service continues normally."""
 
     async def build() -> Scene:
         redis = RedisService(

@@ -1,4 +1,4 @@
-"""The whole service, started as a user starts it."""
+"""The whole service, started like a user starts it."""
 
 import json
 import signal
@@ -38,7 +38,7 @@ def backends(redis_url: str, s3_environment: dict[str, str], bucket: str) -> dic
     return {"REDIS_ENDPOINT": redis_url, "S3_BUCKET": bucket, **s3_environment}
 
 
-def test_an_embedded_run_fills_the_bucket_mixes_and_stops_in_order() -> None:
+def test_embedded_run_fills_bucket_mixes_and_stops_in_order() -> None:
     """One command gives a steady load; SIGTERM ends it in time with every message accounted for."""
     # A token of the user's own belongs to the user's own keys.
     environ = {"LOG_INTERVAL_SECONDS": "1", "SHUTDOWN_GRACE_SECONDS": "10", "AWS_SESSION_TOKEN": "stale"}
@@ -63,7 +63,7 @@ def test_an_embedded_run_fills_the_bucket_mixes_and_stops_in_order() -> None:
 
 
 @pytest.mark.parametrize("transport", ["lean", "httpx"])
-def test_a_run_ends_by_itself_when_its_duration_is_over(backends: dict[str, str], transport: str) -> None:
+def test_run_ends_after_its_duration(backends: dict[str, str], transport: str) -> None:
     """RUN_DURATION_SECONDS ends the run with exit code 0, over either transport, signatures checked."""
     environ = {
         **backends,
@@ -80,8 +80,8 @@ def test_a_run_ends_by_itself_when_its_duration_is_over(backends: dict[str, str]
     assert stopped["errors"] == 0
 
 
-def test_saturate_mode_keeps_the_queue_at_its_target(backends: dict[str, str]) -> None:
-    """Saturate mode fills the queue to its target; only refills of the bucket come on top."""
+def test_saturate_mode_keeps_queue_at_target(backends: dict[str, str]) -> None:
+    """Saturate mode fills the queue to its target; only refills exceed it."""
     environ = {
         **backends,
         "SCHEDULER_MODE": "saturate",
@@ -99,8 +99,8 @@ def test_saturate_mode_keeps_the_queue_at_its_target(backends: dict[str, str]) -
         assert service.wait() == 0
 
 
-def test_garbage_on_the_queue_goes_to_the_dead_list(backends: dict[str, str], redis_url: str) -> None:
-    """An unreadable element never stops a worker: it ends on the dead list with the reason."""
+def test_malformed_element_goes_to_the_dead_list(backends: dict[str, str], redis_url: str) -> None:
+    """A malformed element never stops a worker: it ends on the dead list with the reason."""
     with redis.Redis.from_url(redis_url) as client:
         client.lpush("{loadtest}:queue", b"\xff\x00 no message", b'{"id": "x"}')
         environ = {**backends, "RUN_DURATION_SECONDS": "6", "LOG_INTERVAL_SECONDS": "1"}
@@ -130,10 +130,10 @@ def test_garbage_on_the_queue_goes_to_the_dead_list(backends: dict[str, str], re
     ],
     ids=["settings", "bucket", "secret", "no-credentials", "redis", "s3"],
 )
-def test_what_a_user_gets_wrong_is_one_clear_line(
+def test_user_error_is_one_clear_line(
     backends: dict[str, str], change: dict[str, str], code: int, naming: list[str]
 ) -> None:
-    """A bad setting or a backend that cannot be used: the right exit code, what to change, no traceback."""
+    """A bad setting or an unusable backend: the right exit code, what to change, no traceback."""
     environ = {**backends, "STARTUP_TIMEOUT_SECONDS": "0.5", "HOME": "/nonexistent", **change}
     with ServiceProcess(environ=environ) as service:
         assert service.wait() == code
@@ -144,7 +144,7 @@ def test_what_a_user_gets_wrong_is_one_clear_line(
     assert environ["AWS_SECRET_ACCESS_KEY"] not in "".join(lines)
 
 
-def test_a_wrong_redis_password_is_said_without_showing_it(backends: dict[str, str]) -> None:
+def test_wrong_redis_password_is_reported_masked(backends: dict[str, str]) -> None:
     """Exit code 3 and a line that names REDIS_ENDPOINT, with the password masked."""
     wrong = backends["REDIS_ENDPOINT"].replace("@", "-tampered@")
     with ServiceProcess(environ={**backends, "REDIS_ENDPOINT": wrong}) as service:
@@ -153,8 +153,8 @@ def test_a_wrong_redis_password_is_said_without_showing_it(backends: dict[str, s
         assert "tampered" not in service.complaints
 
 
-def test_the_port_of_the_health_endpoint_is_taken(backends: dict[str, str]) -> None:
-    """A taken port is bad configuration: exit code 2 and a line that names HEALTH_PORT."""
+def test_taken_health_port_is_bad_configuration(backends: dict[str, str]) -> None:
+    """A taken port gives exit code 2 and a line that names HEALTH_PORT."""
     with ServiceProcess(environ=backends) as first:
         port = first.wait_for("service_started")["health"].split(":")[2].split("/")[0]
         with ServiceProcess(environ={**backends, "HEALTH_PORT": port}) as second:
@@ -166,7 +166,7 @@ def test_the_port_of_the_health_endpoint_is_taken(backends: dict[str, str]) -> N
         assert check.wait() == 1
 
 
-def test_an_interrupt_during_the_wait_for_a_backend_ends_it(backends: dict[str, str]) -> None:
+def test_signal_ends_wait_for_backend(backends: dict[str, str]) -> None:
     """A signal while the service waits for a backend ends it at once, with exit code 0."""
     environ = {**backends, "REDIS_ENDPOINT": "redis://127.0.0.1:1", "LOG_LEVEL": "DEBUG"}
     with ServiceProcess(environ=environ) as service:
@@ -175,9 +175,7 @@ def test_an_interrupt_during_the_wait_for_a_backend_ends_it(backends: dict[str, 
         assert service.wait(10) == 0
 
 
-def test_embedded_starts_only_what_the_user_does_not_bring(
-    s3_environment: dict[str, str], bucket: str
-) -> None:
+def test_embedded_starts_only_missing_backends(s3_environment: dict[str, str], bucket: str) -> None:
     """With an S3 endpoint in the environment, only Redis is embedded."""
     environ = {**s3_environment, "S3_BUCKET": bucket, "RUN_DURATION_SECONDS": "2"}
     with ServiceProcess("run", "--embedded", environ=environ) as service:

@@ -1,4 +1,4 @@
-"""The health endpoint: what it answers, and to what."""
+"""The health endpoint's answers."""
 
 import pytest
 from quart.typing import TestClientProtocol as Client
@@ -36,8 +36,8 @@ def client(health_state: HealthState) -> Client:
     return create_app("/health", health_state).test_client()
 
 
-async def test_ok(client: Client, health_state: HealthState) -> None:
-    """While every task makes progress the answer is 200 and says nothing more."""
+async def test_progress_is_ok(client: Client, health_state: HealthState) -> None:
+    """While every task makes progress the answer is 200 without details."""
     health_state.beat("worker")
     response = await client.get("/health")
     assert response.status_code == 200
@@ -45,8 +45,8 @@ async def test_ok(client: Client, health_state: HealthState) -> None:
     assert await response.get_json() == {"status": "OK"}
 
 
-async def test_stuck(client: Client, health_state: HealthState, clock: Clock) -> None:
-    """A task without progress makes it 503, with its name and its seconds."""
+async def test_stuck_task_is_503(client: Client, health_state: HealthState, clock: Clock) -> None:
+    """A task without progress gives 503, with its name and duration."""
     health_state.beat("worker")
     clock.now = 61.23
     health_state.beat("scheduler")
@@ -55,8 +55,8 @@ async def test_stuck(client: Client, health_state: HealthState, clock: Clock) ->
     assert await response.get_json() == {"status": "STUCK", "stuck": {"worker": 61.2}}
 
 
-async def test_degraded(client: Client, health_state: HealthState, clock: Clock) -> None:
-    """In an outage the answer stays 200, however long it lasts, and names the backend and what is wrong."""
+async def test_outage_is_degraded_but_200(client: Client, health_state: HealthState, clock: Clock) -> None:
+    """During an outage the answer stays 200 and names the backend and its error."""
     health_state.beat("worker")
     health_state.backend("redis", RedisUnavailableError("Redis at host: refused"))
     clock.now = 3600
@@ -66,20 +66,20 @@ async def test_degraded(client: Client, health_state: HealthState, clock: Clock)
 
 
 @pytest.mark.parametrize("path", ["/", "/healthz", "/health/", "/static/x", "/metrics"])
-async def test_nothing_else_is_served(client: Client, path: str) -> None:
+async def test_other_paths_are_404(client: Client, path: str) -> None:
     """Any other path is 404."""
     assert (await client.get(path)).status_code == 404
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH"])
-async def test_nothing_else_is_done(client: Client, method: str) -> None:
+async def test_other_methods_are_405(client: Client, method: str) -> None:
     """Any other method is 405."""
     send = getattr(client, method.lower())
     assert (await send("/health")).status_code == 405
 
 
-async def test_the_path_is_a_setting(health_state: HealthState) -> None:
-    """The application answers at the path it was given."""
+async def test_path_is_configurable(health_state: HealthState) -> None:
+    """The application answers at the configured path."""
     client = create_app("/deep/er", health_state).test_client()
     assert (await client.get("/deep/er")).status_code == 200
     assert (await client.get("/health")).status_code == 404

@@ -1,4 +1,4 @@
-"""`/metrics`: Prometheus's own parser reads it, its figures are those of the log, its names are kept."""
+"""`/metrics`: Prometheus's own parser reads it, its values agree with the log, its names are stable."""
 
 import re
 from collections.abc import Iterator
@@ -40,8 +40,8 @@ async def scrape(made: InMemory, accept: str = "") -> tuple[str, str]:
     return await response.get_data(as_text=True), response.content_type
 
 
-async def test_prometheus_reads_it(autojump_clock: MockClock, log_lines: LogLines) -> None:
-    """In the text format and as OpenMetrics; every family has a meaning, a type and our prefix."""
+async def test_prometheus_parser_reads_it(autojump_clock: MockClock, log_lines: LogLines) -> None:
+    """In the text format and as OpenMetrics; every family has help, a type and our prefix."""
     made = await run(12)
     text, kind = await scrape(made)
     assert kind.startswith("text/plain")
@@ -58,8 +58,8 @@ async def test_prometheus_reads_it(autojump_clock: MockClock, log_lines: LogLine
     assert families.keys() == {family.name for family in again}
 
 
-async def test_figures_are_those_of_the_log(autojump_clock: MockClock, log_lines: LogLines) -> None:
-    """Counts agree with the line that was written last, and histograms hold every value since the start."""
+async def test_values_agree_with_the_log(autojump_clock: MockClock, log_lines: LogLines) -> None:
+    """Counts agree with the latest line, and histograms contain every value since the start."""
     made = await run(10.001)
     text, _ = await scrape(made)
     samples = {
@@ -81,7 +81,7 @@ async def test_figures_are_those_of_the_log(autojump_clock: MockClock, log_lines
 
 
 def test_buckets_are_cumulative_and_exact() -> None:
-    """Each value lies below the bound of its bucket and above the one before, over several intervals."""
+    """Each value lies within its bucket's bounds, over several intervals."""
     latencies, values = Latencies(), [0.0001, 0.0003, 0.001, 0.0011, 0.5, 3.0, 3000.0]
     for value in values:
         latencies.record(value)
@@ -106,10 +106,10 @@ def expressions(node: Any) -> Iterator[str]:
             yield from expressions(value)
 
 
-async def test_the_grafana_dashboard_asks_for_what_there_is(
+async def test_grafana_dashboard_uses_existing_metrics(
     autojump_clock: MockClock, log_lines: LogLines
 ) -> None:
-    """Every name in it is exposed, and every panel asks for something."""
+    """Every name in it is exposed, and every panel has a query."""
     text, _ = await scrape(await run(12))
     exposed = {sample.name for family in parse_text(text) for sample in family.samples}
     dashboard = orjson.loads(GRAFANA.read_bytes())
@@ -122,8 +122,8 @@ async def test_the_grafana_dashboard_asks_for_what_there_is(
     assert all(panel["title"] and [*expressions(panel)] for panel in panels)
 
 
-async def test_a_token_guards_it_too(log_lines: LogLines) -> None:
-    """Where the dashboard needs a token, Prometheus brings it."""
+async def test_token_protects_metrics(log_lines: LogLines) -> None:
+    """If the dashboard needs a token, Prometheus has to send it."""
     made = await build_in_memory(settings(METRICS_ENDPOINT="true", DASHBOARD_TOKEN="correct-horse"))
     app: Any = made.service.health
     client = app.app.test_client()
@@ -132,7 +132,7 @@ async def test_a_token_guards_it_too(log_lines: LogLines) -> None:
     assert answer.status_code == 200
 
 
-async def test_it_is_served_only_when_asked_for(log_lines: LogLines) -> None:
+async def test_metrics_are_served_only_if_configured(log_lines: LogLines) -> None:
     """Without METRICS_ENDPOINT the path does not exist."""
     made = await build_in_memory(settings())
     app: Any = made.service.health

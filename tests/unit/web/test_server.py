@@ -1,4 +1,4 @@
-"""The health server: a port of its own at once, and an end without cutting anybody off."""
+"""The health server: it opens its port at once and ends without interrupting requests."""
 
 import gc
 import socket
@@ -41,7 +41,7 @@ async def get(port: int, path: str) -> httpx.Response:
         return await client.get(f"http://{LOOPBACK}:{port}{path}")
 
 
-async def test_it_serves_until_stopped() -> None:
+async def test_server_serves_until_stopped() -> None:
     """Port 0 is a free port, known at once; after `stop` the server ends and the port is free again."""
     service = HealthService(app(), LOOPBACK, 0)
     assert service.port > 0
@@ -57,7 +57,7 @@ async def test_it_serves_until_stopped() -> None:
     again.close()
 
 
-async def test_a_request_in_flight_is_answered() -> None:
+async def test_request_in_progress_is_answered_after_stop() -> None:
     """A request that has begun when the server is stopped gets its answer."""
     asked, slow = trio.Event(), QuartTrio("slow")
 
@@ -81,8 +81,8 @@ async def test_a_request_in_flight_is_answered() -> None:
     assert answers[0].text == "done"
 
 
-def test_a_port_that_is_taken() -> None:
-    """A port in use is a fault of the settings, told at once and by name."""
+def test_taken_port_is_a_fault_of_the_settings() -> None:
+    """A port in use is reported at once, with the names of the settings."""
     with socket.create_server((LOOPBACK, 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(ConfigurationError) as caught:
@@ -94,14 +94,14 @@ def test_a_port_that_is_taken() -> None:
 
 
 @pytest.mark.parametrize("host", ["192.0.2.1", "no.such.host.invalid"])
-def test_an_address_that_is_not_ours(host: str) -> None:
-    """An address that cannot be listened on is a fault of the settings too."""
+def test_foreign_address_is_a_fault_of_the_settings(host: str) -> None:
+    """An address that cannot be listened on is reported the same way."""
     with pytest.raises(ConfigurationError):
         HealthService(app(), host, 0)
 
 
-def test_a_server_that_never_ran_leaves_no_socket() -> None:
-    """A service that ends before its health endpoint began leaves no open socket behind."""
+def test_server_that_never_ran_leaves_no_socket() -> None:
+    """A service that ends before its health endpoint serves leaves no open socket."""
     with warnings.catch_warnings():
         warnings.simplefilter("error", ResourceWarning)
         service = HealthService(app(), LOOPBACK, 0)
@@ -116,7 +116,7 @@ def test_a_server_that_never_ran_leaves_no_socket() -> None:
     ids=["HTTP/1.0", "Connection: close"],
 )
 async def test_connection_of_probe_that_reads_to_the_end_is_closed(request_head: bytes) -> None:
-    """A probe that asks for the end of the connection gets it: 150 of them leave no descriptor behind."""
+    """A probe that reads until the connection closes gets it closed: 150 of them leave no descriptor."""
     service = HealthService(app(), LOOPBACK, 0)
     with trio.fail_after(30):
         async with trio.open_nursery() as nursery:
@@ -131,7 +131,7 @@ async def test_connection_of_probe_that_reads_to_the_end_is_closed(request_head:
 
 
 async def test_connection_is_closed_after_request_that_outlasts_stop() -> None:
-    """The connection whose request is answered while the server stops does not outlive the server."""
+    """A connection whose request is answered during the stop does not outlive the server."""
     asked, go_on, slow = trio.Event(), trio.Event(), QuartTrio("slow")
 
     @slow.get("/slow")
@@ -158,7 +158,7 @@ async def test_connection_is_closed_after_request_that_outlasts_stop() -> None:
 
 @pytest.mark.parametrize("client", ["127.0.0.1", "::1"])
 async def test_unspecified_ipv6_address_serves_both_families(client: str) -> None:
-    """`::` listens for IPv4 and for IPv6, and its URL can be opened."""
+    """`::` listens for IPv4 and IPv6, and its URL can be opened."""
     service = HealthService(app(), "::", 0)
     assert service.url == f"http://[::]:{service.port}"
     with trio.fail_after(10):
@@ -170,14 +170,14 @@ async def test_unspecified_ipv6_address_serves_both_families(client: str) -> Non
 
 
 def test_fault_of_an_ipv6_address_is_written_with_brackets() -> None:
-    """An address in a message reads as it does in a URL."""
+    """An address in a message is written like in a URL."""
     with pytest.raises(ConfigurationError) as caught:
         HealthService(app(), "2001:db8::1", 8080)
     assert caught.value.faults[0].value == "[2001:db8::1]:8080"
 
 
 def test_crash_of_an_application_is_logged(log_lines: LogLines) -> None:
-    """What an application raises under a server is an event that names the path."""
+    """An exception of an application is logged with the path."""
     log_crash({"type": "http", "path": "/api/jobs"}, ValueError("no"))
     (line,) = log_lines.of("request_crashed")
     assert (line["level"], line["route"]) == ("ERROR", "/api/jobs")
