@@ -1,5 +1,6 @@
 """The common look of all pictures: sizes, colours, axes and saving, without matplotlib's global state."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,16 @@ def note_upright(panel: Any, text: str, at: float, colour: str) -> None:
         ha="center",
         va="bottom",
     )
+
+
+def mark_uses(panels: Sequence[Any], moments: Sequence[float]) -> None:
+    """Draw a dashed line through all panels wherever a control was used, and say so above the first."""
+    for at in moments:
+        for panel in panels:
+            panel.axvline(at, color=COLOURS[1], linewidth=0.8, linestyle="--")
+    if moments:
+        note = "dashed: a control was used"
+        panels[0].set_title(note, fontsize=7, color=COLOURS[1], loc="right")
 
 
 def save(drawn: Any, folder: Path, name: str, title: str) -> str:

@@ -36,8 +36,9 @@ def over_time(runs: Mapping[str, Run]) -> Figure:
         for panel, (_, curve) in enumerate(panels, 1)
         for place, (name, run) in enumerate(runs.items())
     ]
-    titles = [title for title, _ in panels]
-    return {"data": data, "layout": _stacked(titles, "seconds since the start")}
+    layout = _stacked([title for title, _ in panels], "seconds since the start")
+    uses = [use for run in runs.values() for use in _uses(run)]
+    return {"data": data, "layout": layout | ({"shapes": uses} if uses else {})}
 
 
 def latency(run: Run) -> Figure:
@@ -93,6 +94,22 @@ FIGURES = {"time": lambda run: over_time({"": run}), "latency": latency, "mix": 
 def _curve(run: Run, field: str) -> tuple[list[float], list[float | None]]:
     lines = _thinned(run.metrics)
     return [line["_at"] - run.began for line in lines], [line.get(field) for line in lines]
+
+
+def _uses(run: Run) -> Iterator[Figure]:
+    """Yield a line through all panels for every use of a control; its name shows on pointing at it."""
+    for line in run.all("control_used"):
+        at = round(line["_at"] - run.began, 3)
+        yield {
+            "type": "line",
+            "yref": "paper",
+            "y0": 0,
+            "y1": 1,
+            "x0": at,
+            "x1": at,
+            "line": {"width": 1, "dash": "dot"},
+            "label": {"text": f"{line.get('control')}: {line.get('value')}", "textposition": "start"},
+        }
 
 
 def _rates(run: Run) -> tuple[list[float], list[float | None]]:

@@ -6,7 +6,7 @@ from math import nan
 from pathlib import Path
 from typing import Any
 
-from loadtest_trio.report.canvas import COLOURS, beside, figure, logarithmic, plain, save
+from loadtest_trio.report.canvas import COLOURS, beside, figure, logarithmic, mark_uses, plain, save
 from loadtest_trio.report.histograms import MergedLatencies
 from loadtest_trio.report.intervals import intervals
 from loadtest_trio.report.runs import Run, number
@@ -17,7 +17,7 @@ _TICKS = (0, 50, 90, 99, 99.9, 99.99)
 
 
 def over_time(run: Run, folder: Path, name: str) -> str:
-    """Queue length, rate, CPU and memory over time; the stages of a search are shaded."""
+    """Queue length, rate, CPU and memory over time, with the stages of a search and uses of controls."""
     if not run.metrics:
         return ""
     drawn, panels = figure(4, 1, height=8.2, sharex=True)
@@ -37,6 +37,7 @@ def over_time(run: Run, folder: Path, name: str) -> str:
     for panel in panels:
         panel.set_ylim(bottom=0)
     _shade_stages(run, panels, unit)
+    mark_uses(panels, [(line["_at"] - run.began) / unit for line in run.all("control_used")])
     return save(drawn, folder, name, "Queue, rate, CPU and memory over time")
 
 

@@ -57,6 +57,8 @@ def _run(run: Run, folder: Path, prefix: str, number: int) -> list[str]:
         parts += [sections.overview(run)]
     parts += ["### Configuration and machine", sections.configuration(run)]
     parts += ["### Over time", pictures.over_time(run, folder, f"{prefix}-time")]
+    used = sections.controls(run.all("control_used"), run.began)
+    parts += ["### Controls used", used] if used else []
     parts += ["### Latencies", pictures.latency(distributions, folder, f"{prefix}-latency")]
     parts += [sections.latencies(run, distributions)]
     parts += ["### Mix", pictures.mix(run, folder, f"{prefix}-mix"), sections.mix(run)]

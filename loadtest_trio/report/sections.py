@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from loadtest_trio.report.details import LogLine
 from loadtest_trio.report.histograms import MergedLatencies
 from loadtest_trio.report.intervals import intervals
 from loadtest_trio.report.markdown import Cell, duration, facts, table
@@ -9,6 +10,7 @@ from loadtest_trio.report.reader import Reading
 from loadtest_trio.report.runs import Run, ledger, mapping, number, totals, unbalanced
 
 _NAMED_FILES = 20
+_NAMED_USES = 100
 _PERCENTILES = (50.0, 90.0, 99.0, 99.9, 100.0)
 
 
@@ -115,6 +117,28 @@ def warnings(run: Run) -> str:
     if not counts:
         return "No warning and no error."
     return table(("kind", "count"), counts.most_common(20))
+
+
+def controls(lines: Sequence[LogLine], began: float) -> str:
+    """Each use of a control, when it was; an empty text where none was used.
+
+    Args:
+        lines: The run's lines of `control_used`.
+        began: When the run began, in Unix seconds.
+    """
+    if not lines:
+        return ""
+    rows: list[list[Cell]] = [
+        [
+            f"{line['_at'] - began:.1f} s",
+            *(str(line.get(field) or "–") for field in ("control", "value", "before")),
+        ]
+        for line in lines[:_NAMED_USES]
+    ]
+    more = len(lines) - _NAMED_USES
+    return table(("after", "control", "value", "before"), rows) + (
+        f"\n\nAnd {more} more." if more > 0 else ""
+    )
 
 
 def quality(reading: Reading, distributions: Sequence[MergedLatencies]) -> str:

@@ -5,7 +5,7 @@ from math import nan
 from pathlib import Path
 from typing import Any
 
-from loadtest_trio.report.canvas import COLOURS, beside, figure, logarithmic, note_upright, save
+from loadtest_trio.report.canvas import COLOURS, beside, figure, logarithmic, mark_uses, note_upright, save
 from loadtest_trio.report.users_findings import Findings
 from loadtest_trio.report.users_steps import Moment, Step
 
@@ -55,8 +55,15 @@ def _points(panel: Any, climb: Sequence[Step], values: Sequence[float], colour: 
             )
 
 
-def over_time(all_steps: Sequence[Step], folder: Path, name: str) -> str:
-    """Users, rate, latency, queue and CPU over time; the steps are marked."""
+def over_time(all_steps: Sequence[Step], folder: Path, name: str, uses: Sequence[float] = ()) -> str:
+    """Users, rate, latency, queue and CPU over time; the steps are marked, and so are uses of controls.
+
+    Args:
+        all_steps: The steps in the order of time.
+        folder: Where the picture goes.
+        name: Of the picture, without its suffix.
+        uses: When controls were used, in seconds since the start.
+    """
     moments = [moment for each in all_steps for moment in each.all]
     if not moments:
         return ""
@@ -85,6 +92,7 @@ def over_time(all_steps: Sequence[Step], folder: Path, name: str) -> str:
         began = (step.all[0].at - step.all[0].seconds) / 60
         for panel in panels:
             panel.axvline(began, color=COLOURS[5], linewidth=0.6, linestyle=":")
+    mark_uses(panels, [each / 60 for each in uses])
     return save(drawn, folder, name, "Users, rate, latency, queue and CPU over time")
 
 

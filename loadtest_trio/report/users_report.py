@@ -9,6 +9,7 @@ from loadtest_trio.report import users_pictures, users_sections
 from loadtest_trio.report.details import LogLine
 from loadtest_trio.report.markdown import duration, facts
 from loadtest_trio.report.runs import Run
+from loadtest_trio.report.sections import controls
 from loadtest_trio.report.users_conditions import Breach, Limits, judge_all
 from loadtest_trio.report.users_findings import find
 from loadtest_trio.report.users_steps import read_steps
@@ -83,13 +84,16 @@ def chapter(run: UsersRun, folder: Path, prefix: str, number: int) -> list[str]:
     unit = "new users a second" if open_profile else "users"
     began = str((run.parts[0].started or run.parts[0].lines[0]).get("timestamp", ""))
     seconds = max(part.seconds for part in run.parts)
+    used, began_at = run.of("control_used"), min(part.began for part in run.parts)
+    moments = [line["_at"] - began_at for line in used]
     sections = (
         ("", users_sections.search(searched[-1]) if searched else users_sections.verdict(found, unit)),
         ("Thresholds", users_sections.thresholds(run.of("users_threshold"))),
         ("Steps", users_sections.steps(steps, found)),
         ("Answers", users_sections.questions(found, unit)),
         ("Throughput against users", users_pictures.throughput(steps, found, folder, f"{prefix}-users")),
-        ("Over time", users_pictures.over_time(in_time, folder, f"{prefix}-time")),
+        ("Over time", users_pictures.over_time(in_time, folder, f"{prefix}-time", moments)),
+        ("Controls used", controls(used, began_at)),
         ("Routes", users_sections.routes(run.of("users_routes"))),
         ("Times", users_sections.jobs(run.of("users"))),
         ("Leaks", users_sections.leaks(found)),

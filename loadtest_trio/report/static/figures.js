@@ -17,6 +17,9 @@ function draw() {
     for (const name of Object.keys(styled).filter((each) => /^[xy]axis/.test(each))) {
       styled[name] = { gridcolor: colours.grid, zerolinecolor: colours.grid, ...styled[name] };
     }
+    styled.shapes = (layout.shapes ?? []).map((shape) => ({
+      ...shape, line: { ...shape.line, color: colours.text }, label: { ...shape.label, font: { size: 10, color: colours.text } },
+    }));
     Plotly.react(plot, traces, {
       paper_bgcolor: "transparent", plot_bgcolor: "transparent", font: { color: colours.text, size: 12 },
       margin: { l: 60, r: 20, t: 30, b: 45 }, legend: { orientation: "h", y: 1.05, yanchor: "bottom" }, ...styled,

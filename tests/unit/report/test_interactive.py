@@ -14,7 +14,7 @@ from loadtest_trio.report import write_report
 from loadtest_trio.report.extras import MissingExtraError
 from loadtest_trio.report.interactive import write_comparison, write_interactive
 from loadtest_trio.report.replay import lines_to_replay
-from tests.unit.report.conftest import LogLine, run_lines
+from tests.unit.report.conftest import START, LogLine, run_lines, stamp
 
 Write = Callable[..., Path]
 RATES = [100, 120, 80, 100, 110, 90, 100, 100]
@@ -104,3 +104,14 @@ def test_a_replay_has_the_lines_of_the_latest_run(tmp_path: Path) -> None:
     assert len([line for line in lines if line["event"] == "metrics"]) == len(RATES) + 1
     assert all(name == "_aws" or not name.startswith("_") for line in lines for name in line)
     assert lines[-1]["timestamp"] == second[-1]["timestamp"]
+
+
+def test_uses_of_controls_are_marked(tmp_path: Path) -> None:
+    """A line stands in the figure over time wherever a control was used, with its name."""
+    lines = run_lines(RATES)
+    use = {"event": "control_used", "timestamp": stamp(START + 2.5), "control": "rate", "value": "250"}
+    run = place(tmp_path, [*lines[:4], use | {"level": "INFO"}, *lines[4:]])
+    report = write_report([run], tmp_path / "out")
+    shown = figures(write_interactive([run], report, tmp_path / "out" / "REPORT.html").read_text())
+    (mark,) = shown["run-time"]["layout"]["shapes"]
+    assert (mark["x0"], mark["x1"], mark["label"]["text"]) == (2.5, 2.5, "rate: 250")

@@ -216,3 +216,19 @@ def test_an_interrupted_search_is_reported_as_far_as_it_came(
     assert "**Saturation point: 105 messages a second**" in said
     assert "interrupted before it was complete" in said
     assert "| 25% of a core burnt | 120 | 90 |" in said
+
+
+def test_uses_of_controls_are_listed_and_marked(write: Write, make: Any, tmp_path: Path) -> None:
+    """The report lists each use of a control with its time and values, and marks it in the pictures."""
+    plain = make.run_lines([10, 20, 30])
+    use = {"event": "control_used", "timestamp": make.stamp(make.start + 1.5), "level": "INFO"}
+    used = use | {"control": "rate", "value": "250", "before": "100"}
+    found = [
+        write_report([write(lines, f"{name}.jsonl")], tmp_path / name)
+        for name, lines in (("plain", plain), ("used", [*plain[:3], used, *plain[3:]]))
+    ]
+    without, with_use = (path.read_text() for path in found)
+    assert "Controls used" not in without
+    assert "### Controls used\n\n| after | control | value | before |" in with_use
+    assert "| 1.5 s | rate | 250 | 100 |" in with_use
+    assert len({(path.parent / "run-time.png").read_bytes() for path in found}) == 2

@@ -42,6 +42,7 @@ def log(model: Model, path: Path, share: str = "1/1") -> None:
             fields = {name: getattr(moment, name) for name in same}
             fields |= {"wanted_level": moment.level, "jobs": jobs, "target": target, "limited": []}
             file.write(line("users", moment.at, share, **fields, errors={"GET /: timeout": 1}))
+        file.write(line("control_used", 90.0, share, control="users", value="40", before="20"))
         file.write(line("users_stopped", moment.at, share, reason=course.reason))
 
 
@@ -55,6 +56,7 @@ def test_brief_003s_questions_are_answered(tmp_path: Path) -> None:
         assert question in report
     assert report.count("| kept up |") == 6, "five steps, and the recovery"
     assert "| GET /: timeout |" in report
+    assert "| 90.0 s | users | 40 | 20 |" in report
     assert all((tmp_path / "report" / f"users1-{name}.png").exists() for name in ("users", "time"))
 
 
