@@ -23,7 +23,13 @@ LARGEST_NUMERIC_ID = 2**53 - 1
 
 
 class Status(StrEnum):
-    """The state of a job."""
+    """The state of a job.
+
+    Attributes:
+        ended: Whether this is a final status (a dead job can still be retried by hand).
+    """
+
+    ended: bool
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -32,13 +38,9 @@ class Status(StrEnum):
     DEAD = "dead"
     CANCELLED = "cancelled"
 
-    @property
-    def ended(self) -> bool:
-        """Whether this is a final status (a dead job can still be retried by hand)."""
-        return self in _ENDED
 
-
-_ENDED = frozenset([Status.SUCCEEDED, Status.DEAD, Status.CANCELLED])
+for _status in Status:  # decided once: every answer asks, and hashing a member of an enumeration is slow
+    _status.ended = _status in (Status.SUCCEEDED, Status.DEAD, Status.CANCELLED)
 
 
 def new_id() -> str:

@@ -155,8 +155,9 @@ class RedisJobStore:
         arguments = submission_arguments(jobs, self._limits)
         books, answer = await self._on_replicas("submit", self._submission, *arguments, size=len(jobs))
         self._losses.saw(books)
-        with trio.move_on_after(_REPAIR_SECONDS):
-            await self._losses.repair()
+        if self._losses.suspicious:
+            with trio.move_on_after(_REPAIR_SECONDS):
+                await self._losses.repair()
         return parse_submissions(jobs, answer, self._limits)
 
     async def _on_replicas(self, name: str, *arguments: object, size: int) -> Any:

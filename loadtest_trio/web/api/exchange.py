@@ -36,7 +36,8 @@ class Request:
 
     def header(self, name: bytes) -> str:
         """Return a header's text without surrounding blanks; "" if it is absent."""
-        return self.headers.get(name, b"").decode("latin-1").strip()
+        value = self.headers.get(name)
+        return value.decode("latin-1").strip() if value else ""
 
     def query(self) -> dict[str, str]:
         """Return the parameters of the query; of a repeated one, the last.

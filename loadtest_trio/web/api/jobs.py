@@ -162,7 +162,8 @@ def _progress(job: Job) -> Headers:
 def _wait_seconds(request: Request) -> float:
     text = request.query().get("wait") if request.raw_query else None
     if text is None:
-        preferred = _PREFER_WAIT.search(request.header(b"prefer"))
+        prefer = request.header(b"prefer")
+        preferred = _PREFER_WAIT.search(prefer) if prefer else None
         return min(float(preferred[1]), _LONGEST_WAIT_SECONDS) if preferred else 0.0
     try:
         seconds = float(text)

@@ -24,6 +24,7 @@ class Route:
         handle: Called with the request, and with the parameter if there is one.
         submits: Whether it submits new work, which is refused while the service is draining.
         public: Whether it needs no token.
+        name: The name in statistics; it contains the template and not the id.
     """
 
     method: str
@@ -31,10 +32,10 @@ class Route:
     handle: Handle
     submits: bool = False
     public: bool = False
+    name: str = attrs.field(init=False)
 
-    @property
-    def name(self) -> str:
-        """The name in statistics; it contains the template and not the id."""
+    @name.default
+    def _make_name(self) -> str:
         return f"{self.method} {self.template}"
 
 
