@@ -99,6 +99,6 @@ def test_only_ours_shows_what_a_stall_did(tmp_path: Path) -> None:
         subprocess.run(command, cwd=tmp_path, env=environment, check=True, capture_output=True, timeout=60)
     polls = json.loads((tmp_path / "s.json").read_text())["routes"]["GET /api/jobs/{id}"]
     # Some 16 polls a user, four of them held up: a p95 from due lies among the four, one from sent below 2 s.
-    assert polls["duration"]["p95_ms"] > 1200
-    assert polls["duration"]["max_ms"] > 1700
+    assert polls["duration"]["p95_ms"] > 1000
+    assert polls["duration"]["max_ms"] > 1400  # the first poll is due up to half a second into the stall
     assert polls["duration"]["p95_ms"] >= polls["duration_from_sent"]["p95_ms"]
