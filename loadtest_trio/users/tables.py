@@ -1,6 +1,6 @@
 """What a person sees: a live table on a terminal, and at the end a table, the steps and the verdict."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from rich.console import Console, Group
@@ -14,6 +14,8 @@ from loadtest_trio.users.session import Outcome
 from loadtest_trio.users.tally import Counts, JobCounts, RouteCounts, percentiles
 
 _ROWS = 20
+_GAP = 2
+_FIRST_COLUMN = 12  # so much of it stays in any case
 
 
 def number(value: object) -> str:
@@ -25,21 +27,62 @@ def number(value: object) -> str:
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
-def table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
-    """Return a table; the first column to the left, the others to the right."""
-    drawn = Table(box=None, pad_edge=False)
-    for place, heading in enumerate(headings):
-        drawn.add_column(heading, justify="right" if place else "left", no_wrap=True)
-    for row in rows:
-        drawn.add_row(*map(number, row))
+def table(
+    headings: Sequence[str], rows: Iterable[Sequence[object]], width: int, spare: Sequence[str] = ()
+) -> Table:
+    """Return a table no wider than the terminal; the first column to the left, the others to the right.
+
+    Where it does not fit, headings are wrapped, then spare columns are left out, and at last the first column
+    is cut. A number is never cut: half of one is a wrong one.
+
+    Args:
+        headings: Of the columns.
+        rows: What stands below them.
+        width: Of the terminal, in characters.
+        spare: The headings of the columns that can be missed, the least important first.
+    """
+    texts = [list(map(number, row)) for row in rows]
+    columns = {heading: [row[place] for row in texts] for place, heading in enumerate(headings)}
+    first, *_ = headings
+    whole = [_longest([heading, *cells]) for heading, cells in columns.items()]
+    if _total(whole) <= width:
+        widths = dict(zip(columns, whole, strict=True))
+    else:
+        widths = {heading: _longest([*heading.split(), *cells]) for heading, cells in columns.items()}
+        widths[first] = min(widths[first], _FIRST_COLUMN)
+        for heading in spare:
+            if _total(widths.values()) > width:
+                del columns[heading], widths[heading]
+        widths[first] = min(whole[0], widths[first] + max(0, width - _total(widths.values())))
+    drawn = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0))
+    for heading in columns:
+        is_first = heading == first
+        drawn.add_column(
+            heading,
+            justify="left" if is_first else "right",
+            vertical="bottom",
+            no_wrap=is_first,
+            width=widths[heading],
+        )
+    for cells in zip(*columns.values(), strict=True):
+        drawn.add_row(*cells)
     return drawn
 
 
-def routes_table(counts: Counts, seconds: float) -> Table:
+def _longest(texts: Iterable[str]) -> int:
+    return max(map(len, texts))
+
+
+def _total(widths: Collection[int]) -> int:
+    return sum(widths) + _GAP * (len(widths) - 1)
+
+
+def routes_table(counts: Counts, seconds: float, width: int) -> Table:
     """Return a row a route and one for all: requests, failures, rate, percentiles from due and from sent."""
     named = [*sorted(counts.routes.items())[:_ROWS], ("all", counts.total)]
     headings = ("route", "requests", "failed", "/s", "p50 ms", "p95 ms", "p99 ms", "max ms", "p95 from sent")
-    return table(headings, [_route_row(name, each, seconds) for name, each in named])
+    rows = [_route_row(name, each, seconds) for name, each in named]
+    return table(headings, rows, width, spare=("p95 from sent", "p50 ms", "max ms"))
 
 
 def _route_row(name: str, counts: RouteCounts, seconds: float) -> list[object]:
@@ -58,13 +101,14 @@ def jobs_text(jobs: JobCounts, still_open: int) -> str:
     )
 
 
-def steps_table(steps: Iterable[Step]) -> Table:
+def steps_table(steps: Iterable[Step], width: int) -> Table:
     """Return brief 003's table: a row a step."""
     headings = (
         "step", "users", "req/s", "p50 ms", "p95 ms", "p99 ms", "failed %", "target CPU %",
         "jobs/s in", "jobs/s out", "open", "job p95 ms", "own CPU %",
     )  # fmt: skip
-    return table(headings, map(_step_row, steps))
+    spare = ("p50 ms", "jobs/s in", "own CPU %", "p99 ms", "open", "job p95 ms")
+    return table(headings, map(_step_row, steps), width, spare)
 
 
 def _step_row(step: Step) -> list[object]:
@@ -112,7 +156,7 @@ class LiveTable:
             f"own CPU {number(generator.get('cpu_percent'))} %, "
             f"late {number(generator.get('lag_p95_ms'))} ms{limited}"
         )
-        parts: list[Any] = [Text(head), routes_table(counts, line["uptime_seconds"])]
+        parts: list[Any] = [Text(head), routes_table(counts, line["uptime_seconds"], self._console.width)]
         if counts.jobs.submitted:
             parts.append(Text(jobs_text(counts.jobs, jobs["open"])))
         parts += [Text(f"{count:,} × {text}") for text, count in counts.errors.most_common(5)]
@@ -149,13 +193,13 @@ class PlainLines:
 
 def print_outcome(console: Console, outcome: Outcome) -> None:
     """Print the end: routes, jobs, errors, steps, thresholds, verdict."""
-    console.print(routes_table(outcome.counts, outcome.seconds))
+    console.print(routes_table(outcome.counts, outcome.seconds, console.width))
     if outcome.counts.jobs.submitted:
         console.print(jobs_text(outcome.counts.jobs, 0), highlight=False, markup=False)
     for text, count in outcome.counts.errors.most_common(10):
         console.print(f"{count:,} × {text}", highlight=False, markup=False)
     console.print()
-    console.print(steps_table(outcome.steps.steps))
+    console.print(steps_table(outcome.steps.steps, console.width))
     console.print()
     for judged in outcome.judged:
         console.print(f"threshold {judged}", highlight=False, markup=False)
