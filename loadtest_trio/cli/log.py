@@ -7,21 +7,13 @@ from contextlib import contextmanager
 from rich.console import Console
 
 from loadtest_trio.cli.live import LiveView
-from loadtest_trio.errors import ConfigurationError
 from loadtest_trio.metrics import logs
 from loadtest_trio.settings import LogFormat, Settings
 
 
 @contextmanager
 def log_to_stdout(settings: Settings) -> Iterator[None]:
-    """Write the log to standard output during the block, in the configured format; see `logs.writing`.
-
-    Raises:
-        ConfigurationError: Standard output is closed. A socket may get its descriptor later, so nothing must
-            be written to it.
-    """
-    if sys.stdout is None:
-        raise ConfigurationError([], ["standard output is closed: redirect it, at least to /dev/null"])
+    """Write the log to standard output during the block, in the configured format; see `logs.writing`."""
     if settings.log_format is LogFormat.AUTO and sys.stdout.isatty():
         with logs.writing(json=False, level=settings.log_level), LiveView(Console()).watching():
             yield

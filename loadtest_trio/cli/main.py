@@ -26,6 +26,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code; see `exits.MEANINGS`.
     """
+    if sys.stdout is None:  # a socket may get its descriptor later, so nothing must be written to it
+        return complain(BAD_CONFIGURATION, "standard output is closed: redirect it, at least to /dev/null")
+    if sys.stderr is None:
+        sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115 # for as long as the process lives
     _use_utf8()
     arguments = list(sys.argv[1:] if argv is None else argv)
     if not arguments or (arguments[0].startswith("-") and arguments[0] not in _OWN_OPTIONS):
@@ -34,8 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         options = _parser(arguments[:1] if arguments[0] in _COMMANDS else _COMMANDS).parse_args(arguments)
         ended = int(options.execute(options, _environ()))
-        if sys.stdout is not None:
-            sys.stdout.flush()
+        sys.stdout.flush()
     except KeyboardInterrupt:
         return OK
     except BaseException as error:
@@ -101,7 +104,8 @@ def _explain(error: BaseException) -> tuple[int | None, Iterable[str]]:
 def _parser(names: Iterable[str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m loadtest_trio",
-        description="How much Redis + S3 work can one vCPU do, for 24 hours, without losing a message?",
+        description="How much can a queue-backed service take, for how long, without losing anything, "
+        "and what limits it?",
     )
     parser.add_argument("--version", action="version", version=f"loadtest_trio {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")

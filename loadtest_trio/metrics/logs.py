@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from _typeshed import SupportsWrite
     from loguru import Message
 
+logger.remove()  # loguru writes to standard error by itself; a command that asks for no log gets none
+
 _SHOWN_PER_FLOOD = 5
 _MOST_FLOODS = 1000
 _LONGEST_TEXT = 10_000

@@ -6,21 +6,18 @@ import json
 import os
 import signal
 import struct
-import subprocess
-import sys
 import termios
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import pytest
 import redis
 
 from loadtest_trio.backends.embedded.ports import free_ports
-from tests.support.service_process import ROOT, ServiceProcess
+from tests.support.service_process import ServiceProcess
 
 
 @pytest.fixture
@@ -146,17 +143,3 @@ def test_head_ends_the_service_in_order(environ: dict[str, str], redis_url: str)
         assert service.complaints == ""
     with redis.Redis.from_url(redis_url) as client:
         assert not list(client.scan_iter("{loadtest}:inflight:*"))
-
-
-def test_a_closed_standard_output_is_bad_configuration(environ: dict[str, str], tmp_path: Path) -> None:
-    """Its descriptor would become a socket's: the log would be written into Redis or S3."""
-    result = subprocess.run(
-        ["bash", "-c", '"$0" -m loadtest_trio >&-', sys.executable],
-        cwd=ROOT,
-        env={**environ, "PATH": os.environ["PATH"], "HOME": str(tmp_path)},
-        stderr=subprocess.PIPE,
-        text=True,
-        timeout=30,
-        check=False,
-    )
-    assert (result.returncode, "standard output is closed" in result.stderr) == (2, True)

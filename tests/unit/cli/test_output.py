@@ -50,6 +50,50 @@ def test_closed_pipe_is_not_an_error(run: Run, buffered: str) -> None:
     assert (ended.returncode, ended.stderr) == (0, "")
 
 
+@pytest.mark.parametrize("command", ["run", "config", "check"])
+def test_closed_standard_output_is_bad_configuration(tmp_path: Path, command: str) -> None:
+    """Its descriptor would become a socket's: the log would be written into Redis or S3."""
+    ended = closing(tmp_path, command, ">&-")
+    assert ended.returncode == 2
+    assert ended.stderr == "loadtest_trio: standard output is closed: redirect it, at least to /dev/null\n"
+
+
+def test_closed_standard_error_does_not_end_a_command(tmp_path: Path) -> None:
+    """`config 2>&-` prints its table, and so does a command that has something to complain about."""
+    ended = closing(tmp_path, "config", "2>&-", WORKER_CONCURRENCY="many")
+    assert ended.returncode == 2
+    assert "WORKER_CONCURRENCY" in ended.stdout
+
+
+def closing(
+    tmp_path: Path, command: str, redirection: str, **environ: str
+) -> subprocess.CompletedProcess[str]:
+    """Run a command with one of its streams closed from the start."""
+    return subprocess.run(
+        ["sh", "-c", f'"$0" -m loadtest_trio {command} {redirection}', sys.executable],
+        cwd=tmp_path,
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **ENVIRON, **environ},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+
+def test_preflight_without_backends_prints_its_table_and_no_log_lines(run: Run) -> None:
+    """The table says what is wrong; the service's log lines do not stand beside it."""
+    ended = run(
+        "preflight",
+        stdout=subprocess.PIPE,
+        REDIS_ENDPOINT="redis://127.0.0.1:1",
+        S3_ENDPOINT_URL="http://127.0.0.1:1",
+        AWS_ACCESS_KEY_ID="a",
+        AWS_SECRET_ACCESS_KEY="b",
+    )
+    assert (ended.returncode, ended.stderr) == (1, "")
+    assert "cannot connect" in ended.stdout
+
+
 @pytest.mark.skipif(not FULL.exists(), reason="Linux only")
 @pytest.mark.parametrize("buffered", ["1", ""], ids=["while writing", "at the end"])
 def test_full_disk_gives_one_line(run: Run, buffered: str) -> None:
