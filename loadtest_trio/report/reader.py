@@ -70,10 +70,7 @@ def read(paths: Iterable[Path]) -> Reading:
         _sum_up(file, reading)
     if not reading.lines:
         named = "; ".join(reading.skipped[:_NAMED_AT_MOST]) or "no file"
-        raise UnreadableRunError(
-            f"no log line of the service in {len(reading.skipped)} files ({named}): give logs that were "
-            "written with LOG_FORMAT=json"
-        )
+        raise UnreadableRunError(f"no log lines found ({named}): give logs written with LOG_FORMAT=json")
     whole = join_details(reading.lines)
     reading.lines = [line for line in whole if well_formed(line)]
     reading.damaged += len(whole) - len(reading.lines)

@@ -171,7 +171,7 @@ def leaks(found: Findings) -> str:
         return "Descriptors and memory of the target could not be read, or not for long enough."
     rows: list[list[Cell]] = [
         [
-            each.what,
+            f"{each.what}, {each.unit}" if each.unit else each.what,
             each.per_hour,
             2 * each.error,
             each.grown,
@@ -180,7 +180,7 @@ def leaks(found: Findings) -> str:
         ]
         for each in found.leaks
     ]
-    headings = ("of the target", "growth an hour", "±", "over the run", "a thousand requests", "")
+    headings = ("of the target", "growth an hour", "±", "over the run", "a thousand requests", "result")
     return "Growth that the number of users does not explain.\n\n" + table(headings, rows)
 
 

@@ -17,6 +17,9 @@ LATER = ELSEWHERE | {"BUSY", "MISCONF", "NOREPLICAS", "OOM", "TRYAGAIN"}
 _OF_A_SCRIPT = re.compile(r"Error running script .*? -([A-Z]+) ")
 """How servers other than Redis 7 and Valkey put the reply that ended a script into another one."""
 
+_OF_CONNECTING = re.compile(r"Error .*connecting to \S+\. (.+?)\.?$")
+"""How redis-py says that it cannot connect; the reason is in the group."""
+
 HINTS = {
     "WRONGPASS": "check the user and password in REDIS_ENDPOINT",
     "NOAUTH": "give a password in REDIS_ENDPOINT",
@@ -78,6 +81,8 @@ def _detail(error: Exception) -> str:
     # redis-py takes the code off the front of the replies it knows; it belongs there.
     code = getattr(error, "status_code", None)
     text = " ".join(str(error).split()) or type(error).__name__
+    if failed := _OF_CONNECTING.match(text):  # our message names the address already
+        text = failed[1]
     return f"{code} {text}" if code and code != "ERR" else text
 
 

@@ -82,6 +82,19 @@ def test_transport_faults_are_unavailable(error: Exception) -> None:
     assert isinstance(translate(error, "h:1", None), RedisUnavailableError)
 
 
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("Error 111 connecting to 10.0.0.7:6379. Connection refused.", "Connection refused"),
+        ("Error -3 connecting to h.example:1. Name or service not known.", "Name or service not known"),
+        ("Error 111 connecting to 10.0.0.7:6379.", "Error 111 connecting to 10.0.0.7:6379."),
+    ],
+)
+def test_failure_to_connect_names_the_address_once(text: str, reason: str) -> None:
+    """redis-py's message repeats the address that ours begins with."""
+    assert str(translate(theirs.ConnectionError(text), "h:1", None)) == f"Redis at h:1: {reason}"
+
+
 def test_untrusted_certificate_is_rejected() -> None:
     """redis-py wraps ssl's error in its own ConnectionError: the cause decides."""
     error = redis.ConnectionError("certificate verify failed")
