@@ -11,8 +11,9 @@ from pathlib import Path
 
 from PIL import Image
 
+from tests.browser.test_pages import replay
 from tests.support.browser import Page, browser, missing
-from tests.support.service_process import ServiceProcess
+from tests.support.service_process import ROOT, ServiceProcess
 
 FOLDER = Path(__file__).parents[2] / "docs" / "images"
 QUICK = {"LOG_INTERVAL_SECONDS": "1", "HEALTH_PORT": "0"}
@@ -30,6 +31,7 @@ def main() -> int:
         _run(page)
         _jobs(page)
         _users(page)
+        _search(page)
     return 0
 
 
@@ -101,6 +103,13 @@ def _users(page: Page) -> None:
         time.sleep(40)
         page.open(users.complaints.split("dashboard: ")[1].split()[0])
         _shoot(page, "users", 1280, 900)
+
+
+def _search(page: Page) -> None:
+    """A finished saturation search, replayed."""
+    with replay(ROOT / "reports" / "tune-nginx-2026-11-25" / "tune.jsonl.gz") as url:
+        page.open(url)
+        _shoot(page, "tune", 1280, 900)
 
 
 def _address(service: ServiceProcess) -> str:

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import orjson
@@ -34,6 +35,11 @@ def points(page: Page, selector: str) -> int:
     return int(page.run(script, selector))
 
 
+def has_points(page: Page, selector: str, least: int) -> bool:
+    """Tell whether the plot that a selector finds has so many points."""
+    return points(page, selector) >= least
+
+
 def test_users_are_watched_and_steered(page: Page) -> None:
     """The page says how many users do what; a person asks for more, and they come."""
     arguments = ("-u", "5", "-r", "10", "-t", "120s", "--interval", "1s", "--headless", "--output", "none")
@@ -45,7 +51,8 @@ def test_users_are_watched_and_steered(page: Page) -> None:
         page.resize(1280, 5000)
         page.open(found[1])
         page.wait(lambda: page.text("#headline").startswith("5 users make "), 40)
-        page.wait(lambda: points(page, "[data-chart='Response time'] .plot") >= 3)
+        for chart in ("Response time", "Requests by route", "Response time by route"):
+            page.wait(partial(has_points, page, f"[data-chart='{chart}'] .plot", 3))
         page.run("document.getElementById('controls').open = true")
         page.fill("#knob-users", "20")
         page.click("[data-control='users']")
@@ -75,6 +82,25 @@ def test_a_finished_run_is_replayed(page: Page, log: Path) -> None:
         page.wait(lambda: page.text("#link") == "replay of a finished run")
         page.wait(lambda: points(page, "[data-chart='Messages'] .plot") == len(RATES) + 1)
         assert page.run("return document.getElementById('controls').hidden")
+        assert page.errors() == []
+
+
+def test_a_search_is_replayed(page: Page) -> None:
+    """A point for each step, the verdict of each in a table, and the result in the first sentence."""
+    with replay(ROOT / "reports" / "tune-nginx-2026-11-25" / "tune.jsonl.gz") as url:
+        page.errors()
+        page.resize(1280, 3000)
+        page.open(url)
+        page.wait(lambda: page.run("return document.querySelectorAll('#stages tbody tr').length") == 55)
+        headline = page.text("#headline")
+        assert "Saturation point: 2,467 messages a second. Bottleneck: CPU." in headline
+        assert "goodput is" in page.run("return document.getElementById('stages').textContent")
+        drawn = "return document.querySelector(\"[data-chart='Offered against done'] .plot\").data"
+        steps = page.run(f"{drawn}.filter((each) => each.mode === 'markers').map((each) => each.x.length)")
+        assert len(steps) == 3
+        assert min(steps) > 0
+        assert sum(steps) == 55
+        assert page.accessibility_faults() == []
         assert page.errors() == []
 
 

@@ -11,7 +11,7 @@ SAMPLES = 720
 EVENTS = 400
 """Other lines that are kept, the latest."""
 
-_SERIES = frozenset({"metrics", "users"})
+_SERIES = frozenset({"metrics", "users", "users_routes"})
 _LASTING = frozenset({"service_started", "tune_started", "users_started", "precondition_met"})
 
 

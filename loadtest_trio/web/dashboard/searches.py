@@ -48,8 +48,13 @@ def stop_condition(line: Line) -> str:
     return f"Stop condition {line.get('condition')} in step {line.get('step')}: {line.get('evidence')}"
 
 
-def tune_headline(line: Line) -> str | None:
-    """Return what a line of a search says; None when it says nothing to a reader in a hurry."""
+def tune_headline(line: Line, found: Mapping[str, Line]) -> str | None:
+    """Return what a line of a search says; None when it says nothing to a reader in a hurry.
+
+    Args:
+        line: The line.
+        found: The latest line of each event of the search so far.
+    """
     match line.get("event"):
         case "tune_started":
             return "Searching for the saturation point: calibrating."
@@ -63,7 +68,14 @@ def tune_headline(line: Line) -> str | None:
             rate = line.get("rate") or 0
             return f"Saturation point: {rate:,.0f} messages a second. Looking for what limits it."
         case "tune_verdict":
-            return f"The search is over. Bottleneck: {line.get('bottleneck')}."
+            return f"{_point(found)} Bottleneck: {line.get('bottleneck')}. Measuring what an operation costs."
         case "tune_stopped":
-            return f"The search has ended: {line.get('reason')}."
+            bottleneck = found.get("tune_verdict", {}).get("bottleneck")
+            limit = f" Bottleneck: {bottleneck}." if bottleneck else ""
+            return f"The search has ended: {line.get('reason')}. {_point(found)}{limit}"
     return None
+
+
+def _point(found: Mapping[str, Line]) -> str:
+    rate = found.get("tune_saturation", {}).get("rate")
+    return f"Saturation point: {rate:,.0f} messages a second." if rate else "No saturation point was found."

@@ -41,6 +41,7 @@ class Watch:
         self._users: Line = {}
         self._stops: list[str] = []
         self._search = ""
+        self._tuned: dict[str, Line] = {}
         self.situation = Situation(Level.STARTING, "Starting: waiting for Redis and S3.")
 
     def see(self, line: Line) -> Situation:
@@ -67,7 +68,8 @@ class Watch:
             case "users_verdict":
                 self._ended = " ".join(line.get("sentences") or ["The users have left."])
             case str() as event if event.startswith("tune_"):
-                self._search = tune_headline(line) or self._search
+                self._tuned[event] = line
+                self._search = tune_headline(line, self._tuned) or self._search
             case _:
                 return self.situation
         self.situation = self._judge()

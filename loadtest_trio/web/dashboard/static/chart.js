@@ -9,7 +9,7 @@ const colour = (name) => getComputedStyle(document.documentElement).getPropertyV
 const faint = (hex) => `${hex}26`;
 
 export class Chart {
-  // series: [{ name, colour: "s1", value: (line, before) => number, dash, fill }]
+  // series: [{ name, colour: "s1", value: (line, before) => number, dash, fill }], or a function of the lines
   constructor({ title, unit, series, lines, stacked = false, tall = false, wide = false }) {
     Object.assign(this, { title, unit, series, lines, stacked });
     this.plot = make("div", { class: tall ? "plot tall" : "plot", role: "img", "aria-label": title });
@@ -37,7 +37,7 @@ export class Chart {
   }
 
   currentSeries() {
-    return typeof this.series === "function" ? this.series() : this.series;
+    return typeof this.series === "function" ? this.series(this.rows) : this.series;
   }
 
   draw({ spans, moments }) {
@@ -101,6 +101,13 @@ export class Chart {
     const shown = table(caption, ["time", ...series.map((each) => each.name)], rows.slice(-ROWS).reverse());
     this.details.replaceChildren(this.details.firstChild, shown);
   }
+}
+
+// A series a name: `read(line)` is an object, `value(name)` reads a line's number of one name in it.
+export function named(read, value) {
+  return (lines) => [...new Set(lines.flatMap((line) => Object.keys(read(line) ?? {})))].sort().map((name, index) => ({
+    name, colour: `s${1 + (index % 7)}`, dash: ["solid", "dot", "dash"][Math.floor(index / 7) % 3], value: value(name),
+  }));
 }
 
 export function shared() {

@@ -11,6 +11,7 @@ export class Store {
   clear() {
     this.metrics = [];
     this.users = [];
+    this.routes = [];
     this.events = [];
     this.situation = null;
     this.replayed = false;
@@ -19,6 +20,7 @@ export class Store {
   add(line) {
     if (line.event === "metrics") keep(this.metrics, line);
     else if (line.event === "users") keep(this.users, line);
+    else if (line.event === "users_routes") keep(this.routes, line);
     else keep(this.events, line);
   }
 

@@ -1,7 +1,7 @@
 // Jobs: by status and type, requests by route, refusals, cache; one job's life by its id.
 
 import { ask } from "./ask.js";
-import { Bars, Chart } from "./chart.js";
+import { Bars, Chart, named } from "./chart.js";
 import { count, make, number, table, words } from "./format.js";
 import { gain } from "./store.js";
 
@@ -11,6 +11,7 @@ const STATUSES = {
   PENDING: "s3", RUNNING: "s2", RETRYING: "s5", COMPLETED: "s1", DEAD_LETTER: "s4", CANCELLED: "s6",
 };
 const ended = (status) => gain((line) => line.jobs?.byStatus?.[status]);
+const endedOf = (counts) => counts && (counts.succeeded ?? 0) + (counts.dead ?? 0) + (counts.cancelled ?? 0);
 const answers = (line, matches) => Object.values(line.requests ?? {}).reduce((sum, { statuses }) =>
   sum + Object.entries(statuses).reduce((all, [status, n]) => all + (matches(status) ? n : 0), 0), 0);
 
@@ -123,6 +124,10 @@ export const jobs = {
         { name: "dead", colour: "s4", value: ended("DEAD_LETTER") },
         { name: "cancelled", colour: "s6", value: ended("CANCELLED") },
       ],
+    }),
+    new Chart({
+      title: "Jobs ended by type", unit: "a second", lines: metrics,
+      series: named((line) => line.jobs?.byType, (type) => gain((line) => endedOf(line.jobs?.byType?.[type]))),
     }),
     new Chart({
       title: "Jobs open", unit: "jobs", lines: metrics, stacked: true,

@@ -29,7 +29,7 @@ class Stages {
     const most = Math.max(1, ...stages.map((line) => line.offered_per_second ?? 0));
     traces.push({ x: [0, most], y: [0, most], mode: "lines", name: "all of it", line: { color: colour("quiet"), dash: "dot" }, hoverinfo: "skip" });
     const axis = { gridcolor: colour("grid"), linecolor: colour("line"), zeroline: false, rangemode: "tozero" };
-    const layout = { ...shared(), hovermode: "closest", xaxis: { ...axis, title: { text: "offered" } }, yaxis: { ...axis, title: { text: "done" } } };
+    const layout = { ...shared(), hovermode: "closest", margin: { l: 64, r: 10, t: 8, b: 44 }, xaxis: { ...axis, title: { text: "offered" } }, yaxis: { ...axis, title: { text: "done" } } };
     window.Plotly.react(this.plot, traces, layout, { displayModeBar: false, responsive: true });
   }
 }
@@ -37,12 +37,12 @@ class Stages {
 class Verdicts {
   constructor() {
     this.body = make("div", {});
-    this.element = make("div", { class: "card wide" }, make("h3", {}, "Steps"), this.body);
+    this.element = make("div", { class: "card wide", id: "stages" }, make("h3", {}, "Steps"), this.body);
   }
 
   update(store) {
     const rows = store.of("tune_stage").map((line) => [
-      line.kind, number(line.workers), number(line.offered_per_second), number(line.goodput_per_second),
+      line.stage, line.kind, line.change ?? "", number(line.workers), number(line.offered_per_second), number(line.goodput_per_second),
       number(line.cpu_percent), number(line.p99_ms ?? line.end_to_end_p99_ms),
       line.passed == null ? "" : line.passed ? "passed" : (line.reasons ?? []).join("; "),
     ]);
@@ -52,9 +52,9 @@ class Verdicts {
       found ? `Saturation point: ${number(found.rate)} messages a second.` : null,
       verdict ? `Bottleneck: ${verdict.bottleneck}. ${(verdict.because ?? []).join(" ")}` : null,
     ].filter(Boolean);
-    const headings = ["step", "workers", "offered a second", "done a second", "CPU %", "p99 ms", "result"];
+    const headings = ["step", "kind", "change", "workers", "offered a second", "done a second", "CPU %", "p99 ms", "result"];
     this.body.replaceChildren(...told.map((text) => make("p", { class: "verdict" }, text)),
-      table("The steps, the latest first", headings, rows.reverse(), [0, 6]));
+      table("The steps, the latest first", headings, rows.reverse(), [0, 1, 2, 8]));
   }
 }
 

@@ -1,10 +1,11 @@
 // Users: wanted and actual, requests with percentiles and failures, jobs, steps, and why it stopped.
 
-import { Chart } from "./chart.js";
+import { Chart, named } from "./chart.js";
 import { Events } from "./events.js";
 import { count, make, number, table } from "./format.js";
 
 const users = (store) => store.users;
+const routes = (store) => store.routes;
 const field = (name) => (line) => line[name];
 const job = (name) => (line) => line.jobs?.[name];
 
@@ -40,7 +41,7 @@ class Routes {
   }
 
   update(store) {
-    const line = store.of("users_routes").at(-1);
+    const line = store.routes.at(-1);
     this.element.hidden = !line;
     if (!line) return;
     const rows = Object.entries(line.routes).map(([name, route]) => [
@@ -78,6 +79,14 @@ export const crowd = {
     new Chart({
       title: "Response time", unit: "ms from when it was due", lines: users,
       series: [["p50", "s2"], ["p95", "s3"], ["p99", "s5"]].map(([name, colour]) => ({ name, colour, value: percentile(name) })),
+    }),
+    new Chart({
+      title: "Requests by route", unit: "a second", lines: routes,
+      series: named((line) => line.routes, (name) => (line) => (line.routes[name]?.requests ?? 0) / line.seconds),
+    }),
+    new Chart({
+      title: "Response time by route", unit: "p95, ms from when it was due", lines: routes,
+      series: named((line) => line.routes, (name) => (line) => percentile("p95")(line.routes[name] ?? {})),
     }),
     new Chart({
       title: "Jobs of users", unit: "a second", lines: users,
