@@ -39,7 +39,7 @@ from loadtest_trio.scheduler import FileSizes, Inventory, Mix, Planner, Schedule
 from loadtest_trio.settings import ApiServer, ArchiveMode, Role, Settings
 from loadtest_trio.web import HealthService, create_app
 from loadtest_trio.web.api import ApiOptions, ApiService, JobApi
-from loadtest_trio.web.dashboard import Access, Hub, add_dashboard, is_loopback_host
+from loadtest_trio.web.dashboard import Access, FoundJobs, Hub, add_dashboard, is_loopback_host
 from loadtest_trio.web.listening import listening
 from loadtest_trio.web.prometheus import add_metrics
 from loadtest_trio.web.server import log_crash
@@ -125,7 +125,7 @@ async def build_service(settings: Settings, surroundings: Surroundings, closing:
     if api:
         closing.callback(api.close)
     scheduler, worker = parts.scheduler(redis, s3), parts.worker(redis, registry, archiver)
-    parts.add_dashboard(redis, scheduler, worker)
+    parts.add_dashboard(redis, scheduler, worker, api)
     metrics_service = await parts.metrics_service(redis, scheduler, worker, api)
     if settings.metrics_endpoint:
         add_metrics(parts.app, parts.access, parts.metrics, lambda: metrics_service.latest)
@@ -182,10 +182,12 @@ class _Parts:
         settings = self.settings
         return self.surroundings.health(self.app, settings.health_host, settings.health_port, self.hub)
 
-    def add_dashboard(self, redis: RedisService, scheduler: SchedulerService, worker: WorkerService) -> None:
+    def add_dashboard(
+        self, redis: RedisService, scheduler: SchedulerService, worker: WorkerService, api: ApiService | None
+    ) -> None:
         if self.hub:
             controls = service_controls(*self.active(scheduler, worker))
-            jobs = redis.jobs if Role.API in self.settings.roles else None
+            jobs = FoundJobs(redis.jobs, api.app.latest) if api else None
             add_dashboard(
                 self.app, self.hub, self.access, dead=redis.dead_letters, jobs=jobs, controls=controls
             )

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
+import httpx
 import orjson
 import pytest
 
@@ -59,6 +60,28 @@ def test_users_are_watched_and_steered(page: Page) -> None:
         page.wait(lambda: page.text("#headline").startswith("20 users make "))
         assert page.accessibility_faults() == []
         users.wait_for("control_used", lambda line: (line["control"], line["value"]) == ("users", "20"))
+
+
+def test_the_latest_jobs_are_a_click_away(page: Page) -> None:
+    """Whoever submitted them; a job's life is unfolded from the list."""
+    environ = {"LOG_INTERVAL_SECONDS": "1", "HEALTH_PORT": "0", "API_PORT": "0"}
+    with ServiceProcess("jobs", "--embedded", environ=environ) as service:
+        started = service.wait_for("service_started")
+        ids = []
+        for name in ("alice", "bob"):
+            body, headers = {"type": "sleep", "payload": {"ms": 0}}, {"X-Client-Id": name}
+            answer = httpx.post(f"{started['api']}/api/jobs", json=body, headers=headers)
+            ids.append(answer.json()["id"])
+        page.errors()
+        page.resize(1280, 5000)
+        page.open(str(started["dashboard"]))
+        page.wait(lambda: page.run("return document.getElementById('latest-jobs') !== null"))
+        page.click("#latest-jobs")
+        page.wait(lambda: ids[0] in page.text("#lookup"))
+        shown = page.text("#lookup")
+        assert shown.index(ids[1]) < shown.index(ids[0])
+        assert page.accessibility_faults() == []
+        assert page.errors() == []
 
 
 @contextmanager

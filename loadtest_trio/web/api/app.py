@@ -4,7 +4,7 @@ It is plain ASGI on purpose: a framework would cost several times as much as a j
 """
 
 import hmac
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -62,6 +62,7 @@ class JobApi:
 
     Attributes:
         draining: Whether the service is about to end; new work is refused and readiness is denied.
+        latest: The ids of the latest jobs that this process has accepted, the oldest first.
     """
 
     def __init__(
@@ -81,7 +82,9 @@ class JobApi:
         self._watch = JobWatch(store)
         self._on_ended = on_ended
         self.results = Results(store, registry, archive, clock)
-        self._router = Router(self._routes(store, Submitter(store, registry)))
+        submitter = Submitter(store, registry)
+        self.latest: Sequence[str] = submitter.latest
+        self._router = Router(self._routes(store, submitter))
 
     def _routes(self, store: JobStore, submitter: Submitter) -> list[Route]:
         jobs = JobRoutes(store, submitter, self._watch, self.results, self._on_ended)

@@ -1,5 +1,6 @@
 """Turns a request into jobs on the queue, and the store's verdict into an answer."""
 
+from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ from loadtest_trio.web.api.exchange import Headers, Request, retry_after
 from loadtest_trio.web.api.problems import Problem
 
 FULL_RETRY_SECONDS = 5.0
+_LATEST = 20
 
 
 class Submitter:
@@ -20,16 +22,22 @@ class Submitter:
     Args:
         store: Receives the jobs.
         registry: The kinds of work; only `public` ones can be submitted.
+
+    Attributes:
+        latest: The ids of the latest jobs that this process has accepted, the oldest first.
     """
 
     def __init__(self, store: JobStore, registry: Registry) -> None:
+        self.latest: deque[str] = deque(maxlen=_LATEST)
         self._store = store
         self._registry = registry
         self._public = [name for name in registry.operations if registry[name].public]
 
     async def submit(self, jobs: Sequence[NewJob]) -> list[Submission]:
         """Submit jobs that `draft` has checked."""
-        return await self._store.submit(jobs)
+        submissions = await self._store.submit(jobs)
+        self.latest.extend([each.id for each in submissions if each.verdict is Verdict.ACCEPTED])
+        return submissions
 
     def client_of(self, request: Request, default: str = "") -> str:
         """Return the name of the client.

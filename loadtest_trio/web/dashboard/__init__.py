@@ -11,17 +11,17 @@ from collections.abc import Sequence
 
 from quart_trio import QuartTrio
 
-from loadtest_trio.jobs.store import JobStore
 from loadtest_trio.web.dashboard.access import Access, is_loopback_host
 from loadtest_trio.web.dashboard.controls import Control, add_controls
 from loadtest_trio.web.dashboard.hub import Hub
-from loadtest_trio.web.dashboard.jobs import add_jobs
+from loadtest_trio.web.dashboard.jobs import FoundJobs, add_jobs
 from loadtest_trio.web.dashboard.letters import DeadList, add_letters
 from loadtest_trio.web.dashboard.routes import add_page
 
 __all__ = [
     "Access",
     "Control",
+    "FoundJobs",
     "Hub",
     "add_dashboard",
     "is_loopback_host",
@@ -34,7 +34,7 @@ def add_dashboard(
     access: Access,
     *,
     dead: DeadList | None = None,
-    jobs: JobStore | None = None,
+    jobs: FoundJobs | None = None,
     controls: Sequence[Control] = (),
 ) -> None:
     """Add the dashboard to an application.

@@ -1,7 +1,9 @@
-"""Jobs on the dashboard: one by its id, a client's latest, and what can be done to one."""
+"""Jobs on the dashboard: one by its id, a client's latest, the latest of all, and what can be done to one."""
 
+from collections.abc import Sequence
 from typing import Any
 
+import attrs
 from quart import request
 from quart_trio import QuartTrio
 
@@ -18,21 +20,39 @@ _REFUSALS = {
 }
 
 
-def add_jobs(app: QuartTrio, access: Access, store: JobStore) -> None:
-    """Add ``GET /jobs?id=ID``, ``GET /jobs?client=NAME``, and ``POST /jobs/ID/retry`` and ``/cancel``.
+@attrs.frozen
+class FoundJobs:
+    """Where the dashboard finds jobs.
+
+    Attributes:
+        store: All jobs of the queue.
+        latest: The ids of the latest that this process has accepted, the oldest first. An index in Redis
+            would cost each submission a write.
+    """
+
+    store: JobStore
+    latest: Sequence[str] = ()
+
+
+def add_jobs(app: QuartTrio, access: Access, jobs: FoundJobs) -> None:
+    """Add ``GET /jobs?id=ID``, ``?client=NAME``, ``?latest=true``; ``POST /jobs/ID/retry`` and ``/cancel``.
 
     Args:
         app: The application.
         access: Who may look, and who may act.
-        store: Where jobs are.
+        jobs: Where jobs are.
     """
+    store = jobs.store
 
     @app.get("/jobs")
     async def find() -> Any:
         if not access.may_look(request):
             return {"error": "the dashboard's token is needed"}, 401
         try:
-            found = await _find(store, request.args.get("id", ""), request.args.get("client", ""))
+            if "latest" in request.args:
+                found = await _read(store, [*jobs.latest][::-1])
+            else:
+                found = await _find(store, request.args.get("id", ""), request.args.get("client", ""))
         except RedisError as error:
             return {"error": str(error)}, 503
         return {"jobs": found}
@@ -53,8 +73,12 @@ def add_jobs(app: QuartTrio, access: Access, store: JobStore) -> None:
 
 async def _find(store: JobStore, job: str, client: str) -> list[dict[str, Any]]:
     if job:
-        return [job_view(each) for each in await store.get([job]) if each]
+        return await _read(store, [job])
     if is_name(client):
         page = await store.page(client, size=_SHOWN)
         return [job_view(each) for each in page.jobs]
     return []
+
+
+async def _read(store: JobStore, ids: Sequence[str]) -> list[dict[str, Any]]:
+    return [job_view(each) for each in await store.get(ids) if each] if ids else []

@@ -29,6 +29,17 @@ async def test_job_goes_from_submission_to_result(open_api: Open) -> None:
         )
 
 
+async def test_latest_jobs_are_remembered(open_api: Open) -> None:
+    """The process keeps the ids of the last 20 jobs that it accepted; repeats do not count."""
+    async with open_api() as api:
+        assert api.service.api is not None
+        ids = [await api.submit(client=f"c{n % 2}") for n in range(22)]
+        for _ in range(2):
+            body, headers = {"type": "sleep", "payload": {"ms": 0}}, ALICE | {"Idempotency-Key": "k"}
+            answer = await api.client.post("/api/jobs", json=body, headers=headers)
+        assert list(api.service.api.app.latest) == [*ids[3:], answer.json()["id"]]
+
+
 @pytest.mark.parametrize(
     ("headers", "body", "status", "words"),
     [

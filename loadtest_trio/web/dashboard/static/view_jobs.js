@@ -44,13 +44,22 @@ class Lookup {
     this.body = make("div", {});
     const form = make("form", { class: "row", onsubmit: (event) => { event.preventDefault(); this.find(); } },
       make("label", { for: "job-field" }, "Find jobs "), this.field,
-      make("button", { type: "submit" }, "Find"));
+      make("button", { type: "submit" }, "Find"),
+      make("button", { type: "button", id: "latest-jobs", onclick: () => this.latest() }, "The latest"));
     form.style.justifyContent = "flex-start";
     this.element = make("div", { class: "card wide", id: "lookup" }, make("h3", {}, "A job's life"), form, this.said, this.body);
   }
 
   update(store) {
     this.element.hidden = store.replayed;
+  }
+
+  async latest() {
+    this.field.value = "";
+    const { ok, body } = await ask("GET", "jobs?latest=true");
+    const none = "This process has accepted no job yet.";
+    this.said.textContent = ok ? (body.jobs.length ? "The latest that this process has accepted:" : none) : body.error;
+    this.body.replaceChildren(...(body.jobs ?? []).map((job) => this.card(job, false)));
   }
 
   async find() {
@@ -62,7 +71,7 @@ class Lookup {
     this.body.replaceChildren(...jobs.map((job) => this.card(job)));
   }
 
-  card(job) {
+  card(job, open = true) {
     const fields = Object.entries(job).filter(([, value]) => value != null && value !== "");
     const rows = fields.map(([name, value]) => [words(name), typeof value === "object" ? JSON.stringify(value) : String(value)]);
     const act = (action) => make("button", {
@@ -70,11 +79,11 @@ class Lookup {
       onclick: async () => {
         const answer = await ask("POST", `jobs/${encodeURIComponent(job.id)}/${action}`);
         this.said.textContent = answer.ok ? answer.body.said : answer.body.error;
-        if (answer.ok) this.find();
+        if (answer.ok) await (this.field.value ? this.find() : this.latest());
       },
     }, action);
     const possible = job.status === "DEAD_LETTER" ? ["retry"] : ["PENDING", "RUNNING", "RETRYING"].includes(job.status) ? ["cancel"] : [];
-    return make("details", { open: true, class: "job" },
+    return make("details", { open, class: "job" },
       make("summary", {}, `${job.id} · ${job.type ?? ""} · ${job.status}`), ...possible.map(act),
       table(`Job ${job.id}`, ["field", "value"], rows, [0, 1]));
   }

@@ -1,21 +1,22 @@
 """Jobs on the dashboard: found by id and by client, retried and cancelled by who may."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 from quart_trio import QuartTrio
 
 from loadtest_trio.jobs.store import NewJob
-from loadtest_trio.web.dashboard import Access, Hub, add_dashboard
+from loadtest_trio.web.dashboard import Access, FoundJobs, Hub, add_dashboard
 from tests.support.in_memory import InMemory, build_in_memory, settings
 from tests.support.log_lines import LogLines
 
 
-async def served(token: str = "") -> tuple[InMemory, Any]:
+async def served(token: str = "", latest: Sequence[str] = ()) -> tuple[InMemory, Any]:
     """Return a service in memory and a client of a dashboard over its jobs."""
     made = await build_in_memory(settings())
     app = QuartTrio("test", static_folder=None)
-    add_dashboard(app, Hub(), Access(token), jobs=made.queue.jobs)
+    add_dashboard(app, Hub(), Access(token), jobs=FoundJobs(made.queue.jobs, latest))
     return made, app.test_client()
 
 
@@ -33,6 +34,18 @@ async def test_a_job_is_found_by_id_and_by_client(log_lines: LogLines) -> None:
     assert [job["id"] for job in both["jobs"]] == [jobs[1].id, jobs[0].id]
     for query in ("id=none", "client=bob", "client=a%20b", ""):
         assert await (await client.get(f"/jobs?{query}", **HERE)).get_json() == {"jobs": []}
+
+
+async def test_latest_jobs_of_all_clients(log_lines: LogLines) -> None:
+    """The latest accepted come first, whoever submitted them; expired ones are left out."""
+    latest: list[str] = []
+    made, client = await served(latest=latest)
+    assert await (await client.get("/jobs?latest=true", **HERE)).get_json() == {"jobs": []}
+    jobs = [NewJob("sleep", {"milliseconds": 1}, name) for name in ("alice", "bob")]
+    await made.queue.jobs.submit(jobs)
+    latest += [jobs[0].id, "expired", jobs[1].id]
+    found = await (await client.get("/jobs?latest=true", **HERE)).get_json()
+    assert [job["id"] for job in found["jobs"]] == [jobs[1].id, jobs[0].id]
 
 
 async def test_a_job_is_cancelled_by_a_click_and_logged(log_lines: LogLines) -> None:
