@@ -33,7 +33,7 @@ class Routes {
     });
     this.element.hidden = !rows.length;
     const headings = ["route", "a second", "so far", "answers", "p50 ms", "p95 ms", "p99 ms"];
-    this.body.replaceChildren(table("Counts since the start; latencies of the last interval", headings, rows, [0, 3]));
+    this.body.replaceChildren(table("Requests of the API: counts since the start; latencies of the last interval", headings, rows, [0, 3]));
   }
 }
 
