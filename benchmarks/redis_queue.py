@@ -18,7 +18,7 @@ from benchmarks.charts import Series, draw
 from benchmarks.output import RunInfo, add_options, report_progress, spread, table, write
 from benchmarks.process import CLIENT_CORE, Unavailable, pin
 from benchmarks.redis_server import RedisServer
-from loadtest_trio.backends.redis import RedisService
+from loadtest_trio.backends.redis import RedisOptions, RedisService
 from loadtest_trio.jobs.delivery import Settlement
 from loadtest_trio.jobs.message import Message, Operation
 from loadtest_trio.scheduler import service as scheduler
@@ -80,7 +80,7 @@ async def measure(url: str, batches: Batches, messages: int) -> Cost:
     Returns:
         The cost per message; a first cycle is not counted.
     """
-    service = RedisService(url=url, queue_name="bench", consumer="bench", backoff=lambda _: 0.1)
+    service = RedisService(RedisOptions(url, "bench", "bench"), backoff=lambda _: 0.1)
     await service.connect()
     turns = max(1, min(messages, batches.claim * 1000) // batches.enqueue)
     elements = [

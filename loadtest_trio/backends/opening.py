@@ -9,7 +9,7 @@ from random import Random
 import attrs
 import httpx
 
-from loadtest_trio.backends.redis import RedisService
+from loadtest_trio.backends.redis import RedisObservers, RedisOptions, RedisService
 from loadtest_trio.backends.s3 import BucketLocation, S3Service, Signing, find_credentials
 from loadtest_trio.backends.s3.addressing import locate
 from loadtest_trio.backends.s3.instrumented import InstrumentedTransport
@@ -92,25 +92,28 @@ class Opener:
             on_data_loss: Called with the number of messages that Redis itself has lost; 0 when another
                 process has counted them already.
         """
-        return self.clients.redis(
-            url=self.settings.redis_endpoint,
-            queue_name=self.settings.queue_name,
+        settings = self.settings
+        options = RedisOptions(
+            url=settings.redis_endpoint,
+            queue_name=settings.queue_name,
             consumer=consumer,
-            backoff=lambda attempt: RECONNECT.delay(attempt, rng),
-            observe=self.metrics.observe_redis,
-            heartbeat_ttl=self.settings.consumer_ttl_seconds,
-            max_deliveries=self.settings.max_deliveries,
-            on_outage=lambda error: note_backend(self.health_state, "redis", error),
-            on_data_loss=on_data_loss,
+            heartbeat_ttl=settings.consumer_ttl_seconds,
+            max_deliveries=settings.max_deliveries,
             delay_seconds=self.delays.redis,
             job_limits=JobLimits(
-                per_minute=self.settings.job_rate_limit_per_minute,
-                max_queue_length=self.settings.max_queue_length,
-                ttl=self.settings.job_ttl_seconds,
-                idempotency_ttl=self.settings.job_ttl_seconds,
-                replicas=self.settings.job_wait_replicas,
+                per_minute=settings.job_rate_limit_per_minute,
+                max_queue_length=settings.max_queue_length,
+                ttl=settings.job_ttl_seconds,
+                idempotency_ttl=settings.job_ttl_seconds,
+                replicas=settings.job_wait_replicas,
             ),
         )
+        observers = RedisObservers(
+            observe=self.metrics.observe_redis,
+            on_outage=lambda error: note_backend(self.health_state, "redis", error),
+            on_data_loss=on_data_loss,
+        )
+        return self.clients.redis(options, observers, backoff=lambda attempt: RECONNECT.delay(attempt, rng))
 
     async def s3(self) -> S3Service:
         """Return the bucket, not connected.

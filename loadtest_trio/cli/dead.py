@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 import trio
 
-from loadtest_trio.backends.redis import DeadLetter, DeadLetters, RedisService
+from loadtest_trio.backends.redis import DeadLetter, DeadLetters, RedisOptions, RedisService
 from loadtest_trio.cli.exits import FAILED, OK, complain
 from loadtest_trio.settings import load
 
@@ -39,16 +39,13 @@ def _at_least_one(text: str) -> int:
 
 
 def execute(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
-    """Carry out one action; the settings of S3 are not needed."""
-    settings = load({"S3_BUCKET": "not-asked", **environ}, options.config).settings
+    """Carry out one action, which needs no bucket."""
+    settings = load(environ, options.config, unneeded=frozenset(["S3_BUCKET"])).settings
 
     async def act() -> int:
-        redis = RedisService(
-            url=settings.redis_endpoint,
-            queue_name=settings.queue_name,
-            consumer=f"dead-letters-{os.getpid()}-{secrets.token_hex(4)}",
-            backoff=lambda _: 1.0,
-        )
+        consumer = f"dead-letters-{os.getpid()}-{secrets.token_hex(4)}"
+        place = RedisOptions(settings.redis_endpoint, settings.queue_name, consumer)
+        redis = RedisService(place, backoff=lambda _: 1.0)
         try:
             await redis.connect()
             return await _ACTIONS[options.action](redis.dead_letters, options)

@@ -58,7 +58,11 @@ class Survey:
 
 
 def load(
-    environ: Mapping[str, str], file: Path | None = None, embedded: Mapping[str, str] | None = None
+    environ: Mapping[str, str],
+    file: Path | None = None,
+    embedded: Mapping[str, str] | None = None,
+    *,
+    unneeded: frozenset[str] = frozenset(),
 ) -> Loaded:
     """Collect, convert and check every setting.
 
@@ -69,6 +73,7 @@ def load(
         environ: The environment variables.
         file: A TOML file with the settings' names in lower case at its top level.
         embedded: Values set by the embedded backends.
+        unneeded: Required settings that the caller does without; empty when they are not set.
 
     Returns:
         The settings, their sources and warnings about likely typing errors.
@@ -76,14 +81,18 @@ def load(
     Raises:
         ConfigurationError: With every fault found.
     """
-    survey = look(environ, file, embedded)
+    survey = look(environ, file, embedded, unneeded=unneeded)
     if survey.faults:
         raise ConfigurationError(list(survey.faults), survey.warnings)
     return Loaded(Settings(**survey.values), survey.sources, survey.warnings)
 
 
 def look(
-    environ: Mapping[str, str], file: Path | None = None, embedded: Mapping[str, str] | None = None
+    environ: Mapping[str, str],
+    file: Path | None = None,
+    embedded: Mapping[str, str] | None = None,
+    *,
+    unneeded: frozenset[str] = frozenset(),
 ) -> Survey:
     """Collect, convert and check every setting like `load`, but return faults instead of raising."""
     table, faults = _read_file(file)
@@ -94,7 +103,9 @@ def look(
         raw, source = _find(info, environ, table, file, embedded or {})
         sources[info.name] = source
         if raw is None:
-            if info.required:
+            if info.name in unneeded:
+                values[field.name] = ""
+            elif info.required:
                 faults.append(SettingFault(info.name, "", f"set to {info.allowed}", "not set"))
             continue
         try:

@@ -13,11 +13,11 @@ import redis
 import trio
 
 from loadtest_trio.backends.embedded import RedisServer
-from loadtest_trio.backends.redis import RedisService
 from loadtest_trio.jobs.delivery import Settlement
 from loadtest_trio.jobs.job import Job
 from loadtest_trio.jobs.store import Stats
 from tests.support.killed_job import SCRIPTS, TTL, WHENS
+from tests.support.redis_service import make_redis
 
 POINTS = [(script, when) for script in SCRIPTS for when in WHENS]
 SIDE_BY_SIDE = 3
@@ -74,7 +74,7 @@ def kill_and_recover(url: str, script: str, when: str) -> Aftermath:
 
 async def recover(url: str, queue: str, accepted: list[str]) -> tuple[list[Job | None], Stats]:
     """Take over what the victim had, and finish it."""
-    survivor = RedisService(
+    survivor = make_redis(
         url=url, queue_name=queue, consumer="survivor", backoff=lambda _: 0.01, heartbeat_ttl=TTL
     )
     with trio.fail_after(30):

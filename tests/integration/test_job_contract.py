@@ -9,13 +9,14 @@ import pytest
 import redis
 import trio
 
-from loadtest_trio.backends.redis import RedisService, dead_record
+from loadtest_trio.backends.redis import dead_record
 from loadtest_trio.errors import JobRejectedError
 from loadtest_trio.jobs.delivery import Delivery, Settlement
 from loadtest_trio.jobs.job import Job, Status, new_numeric_id
 from loadtest_trio.jobs.message import decode
 from loadtest_trio.jobs.store import Change, JobLimits, NewJob, Rate, Submission, Verdict
 from tests.support.memory_redis import MemoryQueue, MemoryRedis
+from tests.support.redis_service import make_redis
 
 PLACES = (
     "queued", "waiting", "in_flight", "delayed", "dead",
@@ -40,7 +41,7 @@ def make(request: pytest.FixtureRequest) -> Iterator[Make]:
             made.append(MemoryQueue(memory, consumer, **options))
         else:
             defaults: dict[str, Any] = {"url": server.url, "queue_name": "q", "backoff": lambda _: 0.02}
-            made.append(RedisService(consumer=consumer, **(defaults | options)))
+            made.append(make_redis(consumer=consumer, **(defaults | options)))
         return made[-1]
 
     yield make

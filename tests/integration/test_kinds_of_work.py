@@ -15,6 +15,7 @@ from loadtest_trio.handlers.compute.kernels import factorial_digits, sha512_chai
 from loadtest_trio.jobs.job import Job, Status
 from loadtest_trio.jobs.store import Change, NewJob
 from tests.support.processes import alive, until, workers
+from tests.support.redis_service import make_redis
 from tests.support.service_process import ServiceProcess
 
 SECONDS_OF_WORK = 3_000_000
@@ -38,7 +39,7 @@ def environ(redis_url: str, s3_environment: dict[str, str], bucket: str) -> dict
 @pytest.fixture
 async def queue(redis_url: str) -> AsyncIterator[RedisService]:
     """The service's queue, for submitting and asking."""
-    service = RedisService(url=redis_url, queue_name="loadtest", consumer="test", backoff=lambda _: 0.02)
+    service = make_redis(url=redis_url, queue_name="loadtest", consumer="test", backoff=lambda _: 0.02)
     yield service
     service.close()
 

@@ -8,12 +8,13 @@ import pytest
 import trio
 
 from loadtest_trio.backends.embedded import RedisServer
-from loadtest_trio.backends.redis import ReapResult, RedisService, ServerInfo, dead_record
+from loadtest_trio.backends.redis import ReapResult, ServerInfo, dead_record
 from loadtest_trio.errors import LoadtestError, RedisUnavailableError
 from loadtest_trio.jobs.delivery import Delivery, Settlement
 from loadtest_trio.jobs.ledger import QueueSnapshot
 from loadtest_trio.jobs.message import Message
 from tests.support.memory_redis import MemoryQueue, MemoryRedis
+from tests.support.redis_service import make_redis
 
 TTL = 1.0
 """Time to live where a test waits for its end: the silent must outlast it, and nobody else may."""
@@ -51,7 +52,7 @@ def make(request: pytest.FixtureRequest) -> Iterator[Make]:
         if memory:
             queue: Any = MemoryQueue(memory, consumer, **options)
         else:
-            queue = RedisService(
+            queue = make_redis(
                 url=url, queue_name="q", consumer=consumer, **({"backoff": lambda _: 0.02} | options)
             )
         made.append(queue)
@@ -338,7 +339,7 @@ def switch(request: pytest.FixtureRequest, tmp_path: Any) -> Iterator[Callable[.
             memory = MemoryRedis()
             return Switch(memory.go_away, memory.come_back, MemoryQueue(memory, **options))
         server = RedisServer.start(tmp_path)
-        queue = RedisService(url=server.url, queue_name="q", consumer="a", **options)
+        queue = make_redis(url=server.url, queue_name="q", consumer="a", **options)
         made.extend([queue, server])
         return Switch(server.kill, server.restart, queue)
 

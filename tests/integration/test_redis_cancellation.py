@@ -9,6 +9,7 @@ import pytest
 from loadtest_trio.backends.redis import RedisService
 from loadtest_trio.jobs.delivery import Delivery, Settlement
 from tests.support.cancellation import Scene, cancel_everywhere
+from tests.support.redis_service import make_redis
 
 ELEMENTS = [b"%d" % number for number in range(6)]
 QUEUES = itertools.count()
@@ -41,9 +42,7 @@ def test_cancelled_call_is_done_or_not_done(redis_url: str, name: str) -> None:
     """The call is done or not done, the counters agree, and the service continues normally."""
 
     async def build() -> Scene:
-        redis = RedisService(
-            url=redis_url, queue_name=f"q{next(QUEUES)}", consumer="a", backoff=lambda _: 0.01
-        )
+        redis = make_redis(url=redis_url, queue_name=f"q{next(QUEUES)}", consumer="a", backoff=lambda _: 0.01)
         await redis.enqueue(ELEMENTS)
         held = await redis.claim(3)
 

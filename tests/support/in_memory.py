@@ -9,6 +9,7 @@ import trio
 from quart_trio import QuartTrio
 
 from loadtest_trio.backends.opening import Clients
+from loadtest_trio.backends.redis import RedisObservers, RedisOptions
 from loadtest_trio.backends.s3 import BucketLocation
 from loadtest_trio.build import Service, Surroundings, build_service
 from loadtest_trio.metrics.counters import Observer
@@ -20,7 +21,6 @@ from tests.support.memory_redis import MemoryQueue, MemoryRedis
 
 NEEDED = {"REDIS_ENDPOINT": "redis://localhost", "S3_BUCKET": "bucket", "HEALTH_PORT": "0"}
 _KEYS = {"AWS_ACCESS_KEY_ID": "AK", "AWS_SECRET_ACCESS_KEY": "unused"}
-_WIRED = ("backoff", "observe", "heartbeat_ttl", "max_deliveries", "on_outage", "job_limits")
 UNIX_EPOCH = 1_790_000_000.0
 """What the Unix clock says when Trio's clock is at 0."""
 
@@ -98,9 +98,10 @@ def in_memory(
         listens: Whether the health endpoint opens a real port; its application is real in any case.
     """
 
-    def open_queue(**options: Any) -> Any:
-        wired = {name: options[name] for name in _WIRED}
-        return MemoryQueue(redis, consumer, latency=redis_latency, **wired)
+    def open_queue(options: RedisOptions, observers: RedisObservers, **rest: Any) -> Any:
+        wired = {name: getattr(options, name) for name in ("heartbeat_ttl", "max_deliveries", "job_limits")}
+        heard: dict[str, Any] = {"observe": observers.observe, "on_outage": observers.on_outage}
+        return MemoryQueue(redis, consumer, latency=redis_latency, **wired, **heard, **rest)
 
     def open_bucket(*, location: BucketLocation, observe: Observer, on_outage: Any, **_: object) -> Any:
         bucket.watch(location.prefix, observe, on_outage)

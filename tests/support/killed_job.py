@@ -18,6 +18,7 @@ from loadtest_trio.backends.redis import RedisService, dead_record
 from loadtest_trio.backends.redis.connection import Connections
 from loadtest_trio.jobs.delivery import Delivery, Settlement
 from loadtest_trio.jobs.store import NewJob, Verdict
+from tests.support.redis_service import make_redis
 
 SCRIPTS = ("submit", "claim", "settle", "cancel", "requeue", "pull", "release", "heartbeat", "retire")
 WHENS = ("before", "sent", "after")
@@ -76,7 +77,7 @@ def end(delivery: Delivery, how: str) -> Settlement:
 
 async def live(url: str, queue: str, script: str, when: str) -> None:
     """Take jobs through every step."""
-    service = RedisService(
+    service = make_redis(
         url=url, queue_name=queue, consumer="victim", backoff=lambda _: 0.01, heartbeat_ttl=TTL
     )
     await service.connect()

@@ -350,8 +350,8 @@ async def test_clients_are_closed(autojump_clock: MockClock, fails: bool) -> Non
     queues: list[Any] = []
     surroundings = in_memory(redis, bucket)
 
-    def open_queue(**options: Any) -> Any:
-        queues.append(surroundings.clients.redis(**options))
+    def open_queue(*arguments: Any, **options: Any) -> Any:
+        queues.append(surroundings.clients.redis(*arguments, **options))
         return queues[-1]
 
     watched = attrs.evolve(surroundings, clients=attrs.evolve(surroundings.clients, redis=open_queue))

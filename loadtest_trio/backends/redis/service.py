@@ -31,15 +31,14 @@ from loadtest_trio.backends.redis.connection import Connections, Endpoint
 from loadtest_trio.backends.redis.dead_letters import DeadLetters
 from loadtest_trio.backends.redis.job_store import RedisJobStore
 from loadtest_trio.backends.redis.loss import LossDetector
+from loadtest_trio.backends.redis.options import RedisObservers, RedisOptions
 from loadtest_trio.backends.redis.reaper import Reaper
 from loadtest_trio.backends.redis.records import ReapResult, ServerInfo
 from loadtest_trio.backends.redis.scripts import Keys, Scripts
-from loadtest_trio.errors import LoadtestError, RedisError, RedisRejectedError
+from loadtest_trio.errors import RedisRejectedError
 from loadtest_trio.jobs.delivery import Delivery, Settlement
 from loadtest_trio.jobs.ledger import QueueSnapshot
 from loadtest_trio.jobs.message import job_id
-from loadtest_trio.jobs.store import JobLimits
-from loadtest_trio.metrics.counters import Observer
 
 BATCH = 1000
 """Elements of one script call at most: Lua's unpack() and tokens of four digits set the limit."""
@@ -51,14 +50,6 @@ OLDEST_VERSION = 7
 _T = TypeVar("_T")
 
 
-def _unobserved(kind: str, seconds: float, size: int, error: LoadtestError | None) -> None:
-    """Ignore a call."""
-
-
-def _ignored(_: object) -> None:
-    """Ignore an event."""
-
-
 class RedisService:
     """The queue `queue_name` as one consumer sees it.
 
@@ -66,26 +57,10 @@ class RedisService:
     scope where that is too long. All raise `RedisRejectedError` when the answer is no.
 
     Args:
-        url: ``redis://`` or ``rediss://``, with user, password and database number where needed.
-        queue_name: Names the keys; instances that share it share the work.
-        consumer: Unique to this process over all instances and restarts.
+        options: Where the queue is, and its limits.
+        observers: Who hears of calls and outages.
         backoff: Seconds to wait after the given failed attempt (1 is the first).
-        observe: Called with every attempt of every call.
-        heartbeat_ttl: A consumer that was silent for longer, in seconds, is dead. Beat at a third of it.
-        max_deliveries: Deliveries of one message before a reaper sends it to the dead list.
-        threads: Calls under way at once. There are ten kinds of callers (the scheduler, the claimer, the
-            acknowledger, the heartbeat, the reaper, the metrics service, and those who submit, read, cancel
-            and list jobs), and none must wait for another's slow call: a heartbeat that does is late, and
-            its consumer is taken for dead.
-        timeout: For connecting, for sending and between two parts of a reply, in seconds.
-        on_outage: Called with the error of every attempt that failed because Redis is away, and with None
-            when it is back.
-        on_data_loss: Called when Redis has forgotten what this process knew, with the number of messages
-            that it counted as lost: 0 when another process was first, or nothing was waiting. Over all
-            processes the numbers add up to `lost` in the ledger.
         clock: Unix seconds, for dead records.
-        delay_seconds: Added to every call, in its thread: for the experiments of `tune`.
-        job_limits: What the job store takes.
 
     Attributes:
         dead_letters: What ended on the dead list.
@@ -97,39 +72,33 @@ class RedisService:
 
     def __init__(
         self,
+        options: RedisOptions,
+        observers: RedisObservers = RedisObservers(),  # noqa: B008  # it is frozen
         *,
-        url: str,
-        queue_name: str,
-        consumer: str,
         backoff: Callable[[int], float],
-        observe: Observer = _unobserved,
-        heartbeat_ttl: float = 15.0,
-        max_deliveries: int = 5,
-        threads: int = 10,
-        timeout: float = 5.0,
-        on_outage: Callable[[RedisError | None], None] = _ignored,
-        on_data_loss: Callable[[int], None] = _ignored,
         clock: Callable[[], float] = time.time,
-        delay_seconds: float = 0.0,
-        job_limits: JobLimits = JobLimits(),  # noqa: B008  # it is frozen
     ) -> None:
-        keys = Keys(queue_name, consumer)
-        self._connections = Connections(Endpoint.parse(url), timeout=timeout, delay=delay_seconds)
+        keys = Keys(options.queue_name, options.consumer)
+        self._connections = Connections(
+            Endpoint.parse(options.url), timeout=options.timeout, delay=options.delay_seconds
+        )
         self._channel = Channel(
             self._connections,
             Scripts(self._connections, keys),
-            threads=threads,
+            threads=options.threads,
             backoff=backoff,
-            observe=observe,
-            on_outage=on_outage,
+            observe=observers.observe,
+            on_outage=observers.on_outage,
         )
         self.dead_letters = DeadLetters(self._channel, keys.dead)
         self._all_keys, self._prefix = keys.all(), keys.prefix
         self._in_flight = keys.in_flight
-        self._ttl_ms = round(heartbeat_ttl * 1000)
-        self._losses = LossDetector(self._channel, on_data_loss)
-        self._reaper = Reaper(self._channel, self._losses, self._ttl_ms, max_deliveries, clock)
-        self.jobs = RedisJobStore(self._channel, keys.prefix, self._losses, self.dead_letters, job_limits)
+        self._ttl_ms = round(options.heartbeat_ttl * 1000)
+        self._losses = LossDetector(self._channel, observers.on_data_loss)
+        self._reaper = Reaper(self._channel, self._losses, self._ttl_ms, options.max_deliveries, clock)
+        self.jobs = RedisJobStore(
+            self._channel, keys.prefix, self._losses, self.dead_letters, options.job_limits
+        )
         self._held: set[str] = set()
         self._jobs_held: dict[str, str] = {}  # token -> job id
         self._batch = self._claim = self._settlement = time.time_ns() // 1000

@@ -10,7 +10,7 @@ import httpx
 import pytest
 import trio
 
-from loadtest_trio.backends.redis import RedisService
+from loadtest_trio.backends.redis import RedisOptions, RedisService
 from loadtest_trio.build import Service, open_service
 from loadtest_trio.lifetimes import Load, unsupervised
 from tests.support.in_memory import in_memory, settings
@@ -68,8 +68,8 @@ def open_api(request: pytest.FixtureRequest) -> Open:
         surroundings = in_memory(MemoryRedis(), bucket)
         if url:
 
-            def real(**options: Any) -> RedisService:
-                return RedisService(**{**options, "url": url})
+            def real(options: RedisOptions, *arguments: Any, **rest: Any) -> RedisService:
+                return RedisService(attrs.evolve(options, url=url), *arguments, **rest)
 
             clients = attrs.evolve(surroundings.clients, redis=real)
             surroundings = attrs.evolve(surroundings, clients=clients, unix_clock=time.time)

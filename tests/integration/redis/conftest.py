@@ -11,6 +11,7 @@ import redis
 import trio
 
 from loadtest_trio.backends.redis import RedisService
+from tests.support.redis_service import make_redis
 
 QUEUE = "q"
 
@@ -37,7 +38,7 @@ def service_of(services: list[RedisService]) -> MakeService:
 
     def make(consumer: str = "a", *, url: str = "", **options: Any) -> RedisService:
         defaults: dict[str, Any] = {"queue_name": QUEUE, "backoff": lambda _: 0.02}
-        services.append(RedisService(url=url, consumer=consumer, **(defaults | options)))
+        services.append(make_redis(url=url, consumer=consumer, **(defaults | options)))
         return services[-1]
 
     return make

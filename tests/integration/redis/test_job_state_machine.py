@@ -38,6 +38,7 @@ from loadtest_trio.jobs.job import Job, Status
 from loadtest_trio.jobs.message import job_id
 from loadtest_trio.jobs.store import Change, JobLimits, NewJob, Verdict
 from tests.support.memory_redis import MemoryQueue, MemoryRedis
+from tests.support.redis_service import make_redis
 
 PREFIX = "{q}:"
 NOW = 1000.0  # by the clock in memory; records expire by hand
@@ -94,7 +95,7 @@ class JobMachine(RuleBasedStateMachine):
         """Start a new process in a slot."""
         self.born += 1
         name = f"consumer{self.born}"
-        service = RedisService(
+        service = make_redis(
             url=self.url, queue_name="q", consumer=name, backoff=lambda _: 0.0, max_deliveries=2,
             heartbeat_ttl=3600.0, clock=lambda: NOW, job_limits=LIMITS,
         )  # fmt: skip

@@ -34,6 +34,7 @@ from hypothesis.stateful import (
 from loadtest_trio.backends.redis import DeadLetter, RedisService, dead_record
 from loadtest_trio.jobs.delivery import Delivery, Settlement
 from loadtest_trio.jobs.ledger import QueueSnapshot
+from tests.support.redis_service import make_redis
 
 MAX_DELIVERIES = 2
 PREFIX = "{q}:"
@@ -208,7 +209,7 @@ class QueueMachine(RuleBasedStateMachine):
         """Start a new process in a slot."""
         self.born += 1
         name = f"consumer{self.born}"
-        service = RedisService(
+        service = make_redis(
             url=self.url, queue_name="q", consumer=name, backoff=lambda _: 0.0, max_deliveries=MAX_DELIVERIES,
             heartbeat_ttl=3600.0, clock=lambda: 0.0,
         )  # fmt: skip
