@@ -1,6 +1,7 @@
 """The common look of all pictures: sizes, colours, axes and saving, without matplotlib's global state."""
 
 from collections.abc import Sequence
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,19 @@ def logarithmic(panel: Any, axis: str) -> None:
     scale.set_major_locator(ticker.LogLocator(subs=(1.0, 2.0, 5.0), numticks=30))
     scale.set_minor_locator(ticker.NullLocator())
     scale.set_major_formatter("{x:,.4g}")
+
+
+def time_unit(seconds: float) -> tuple[float, str]:
+    """Return the unit of a time axis, in seconds, and its label, for a run of so many seconds."""
+    if seconds > 3 * 3600:
+        return 3600, "hours since the start"
+    return (60, "minutes since the start") if seconds > 600 else (1, "seconds since the start")
+
+
+def from_zero(panel: Any) -> None:
+    """Begin a panel's y axis at 0, with some room above the highest curve; up to 1 when all of them are 0."""
+    highest = panel.dataLim.y1
+    panel.set_ylim(bottom=0, top=1.05 * highest if 0 < highest < inf else 1)
 
 
 def beside(panel: Any) -> None:

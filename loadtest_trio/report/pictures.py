@@ -6,7 +6,17 @@ from math import nan
 from pathlib import Path
 from typing import Any
 
-from loadtest_trio.report.canvas import COLOURS, beside, figure, logarithmic, mark_uses, plain, save
+from loadtest_trio.report.canvas import (
+    COLOURS,
+    beside,
+    figure,
+    from_zero,
+    logarithmic,
+    mark_uses,
+    plain,
+    save,
+    time_unit,
+)
 from loadtest_trio.report.histograms import MergedLatencies
 from loadtest_trio.report.intervals import intervals
 from loadtest_trio.report.runs import Run, number
@@ -21,7 +31,7 @@ def over_time(run: Run, folder: Path, name: str) -> str:
     if not run.metrics:
         return ""
     drawn, panels = figure(4, 1, height=8.2, sharex=True)
-    unit, label = _time_unit(run.seconds)
+    unit, label = time_unit(run.seconds)
     places = (("queue_length", "waiting"), ("in_flight", "in flight"), ("delayed", "delayed"))
     for (field, meaning), colour in zip(places, COLOURS, strict=False):
         panels[0].plot(*_curve(run, unit, field), label=meaning, color=colour, linewidth=1)
@@ -35,7 +45,7 @@ def over_time(run: Run, folder: Path, name: str) -> str:
     panels[3].set_ylabel("memory, MB")
     panels[3].set_xlabel(label)
     for panel in panels:
-        panel.set_ylim(bottom=0)
+        from_zero(panel)
     _shade_stages(run, panels, unit)
     mark_uses(panels, [(line["_at"] - run.began) / unit for line in run.all("control_used")])
     return save(drawn, folder, name, "Queue, rate, CPU and memory over time")
@@ -164,9 +174,3 @@ def _spans(run: Run, unit: float) -> list[tuple[str, float, float]]:
         at = [(line["_at"] - run.began) / unit for line in group]
         spans.append((kind, at[0], at[-1]))
     return spans
-
-
-def _time_unit(seconds: float) -> tuple[float, str]:
-    if seconds > 3 * 3600:
-        return 3600, "hours since the start"
-    return (60, "minutes since the start") if seconds > 600 else (1, "seconds since the start")

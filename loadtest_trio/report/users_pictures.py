@@ -5,7 +5,17 @@ from math import nan
 from pathlib import Path
 from typing import Any
 
-from loadtest_trio.report.canvas import COLOURS, beside, figure, logarithmic, mark_uses, note_upright, save
+from loadtest_trio.report.canvas import (
+    COLOURS,
+    beside,
+    figure,
+    from_zero,
+    logarithmic,
+    mark_uses,
+    note_upright,
+    save,
+    time_unit,
+)
 from loadtest_trio.report.users_findings import Findings
 from loadtest_trio.report.users_steps import Moment, Step
 
@@ -29,7 +39,7 @@ def throughput(all_steps: Sequence[Step], found: Findings, folder: Path, name: s
             panel.plot([each.users for each in climb], values, color=colour, linewidth=1, alpha=0.6)
             _points(panel, climb, values, colour, meaning)
         panel.set_ylabel(label)
-        panel.set_ylim(bottom=0)
+        from_zero(panel)
         beside(panel)
     if found.knee is not None and found.gave_in is not None:
         note_upright(panels[0], "knee", found.knee.users, COLOURS[3])
@@ -68,31 +78,32 @@ def over_time(all_steps: Sequence[Step], folder: Path, name: str, uses: Sequence
     if not moments:
         return ""
     drawn, panels = figure(5, 1, height=11, sharex=True)
-    minutes = [each.at / 60 for each in moments]
+    unit, since = time_unit(moments[-1].at)
+    times = [each.at / unit for each in moments]
     _curves(
-        panels[0], minutes, moments, "users", [("wanted", lambda m: m.level), ("actual", lambda m: m.users)]
+        panels[0], times, moments, "users", [("wanted", lambda m: m.level), ("actual", lambda m: m.users)]
     )
     rates: list[Curve] = [
         ("requests", lambda m: m.rate),
         ("jobs submitted", lambda m: m.submitted / m.seconds),
     ]
-    _curves(panels[1], minutes, moments, "a second", [*rates, ("jobs finished", lambda m: m.finish_rate)])
+    _curves(panels[1], times, moments, "a second", [*rates, ("jobs finished", lambda m: m.finish_rate)])
     logarithmic(panels[2], "y")
     latencies: list[Curve] = [
         ("p99", lambda m: m.p99_ms),
         ("p95", lambda m: m.p95_ms),
         ("p50", lambda m: m.p50_ms),
     ]
-    _curves(panels[2], minutes, moments, "ms from due", latencies)
-    _queue(panels[3], minutes, moments)
+    _curves(panels[2], times, moments, "ms from due", latencies)
+    _queue(panels[3], times, moments)
     cpus: list[Curve] = [("target", lambda m: m.target_cpu), ("generator", lambda m: m.generator_cpu)]
-    _curves(panels[4], minutes, moments, "CPU, % of a core", cpus)
-    panels[4].set_xlabel("minutes since the start")
+    _curves(panels[4], times, moments, "CPU, % of a core", cpus)
+    panels[4].set_xlabel(since)
     for step in all_steps[1:]:
-        began = (step.all[0].at - step.all[0].seconds) / 60
+        began = (step.all[0].at - step.all[0].seconds) / unit
         for panel in panels:
             panel.axvline(began, color=COLOURS[5], linewidth=0.6, linestyle=":")
-    mark_uses(panels, [each / 60 for each in uses])
+    mark_uses(panels, [each / unit for each in uses])
     return save(drawn, folder, name, "Users, rate, latency, queue and CPU over time")
 
 
@@ -100,23 +111,23 @@ Curve = tuple[str, Callable[[Moment], float | None]]
 
 
 def _curves(
-    panel: Any, minutes: Sequence[float], moments: Sequence[Moment], label: str, curves: Sequence[Curve]
+    panel: Any, times: Sequence[float], moments: Sequence[Moment], label: str, curves: Sequence[Curve]
 ) -> None:
     for (name, value), colour in zip(curves, COLOURS, strict=False):
         values = [nan if (seen := value(each)) is None else max(seen, _PRECISE) for each in moments]
-        panel.plot(minutes, values, label=name, color=colour, linewidth=1)
+        panel.plot(times, values, label=name, color=colour, linewidth=1)
     panel.set_ylabel(label)
     if panel.get_yscale() == "linear":
-        panel.set_ylim(bottom=0)
+        from_zero(panel)
     beside(panel)
 
 
-def _queue(panel: Any, minutes: Sequence[float], moments: Sequence[Moment]) -> None:
+def _queue(panel: Any, times: Sequence[float], moments: Sequence[Moment]) -> None:
     states = list(dict.fromkeys(state for each in moments for state in each.statuses))
     if states:
         layers = [[each.statuses.get(state, 0) for each in moments] for state in states]
-        panel.stackplot(minutes, layers, labels=states, colors=COLOURS[: len(states)], alpha=0.6)
-    panel.plot(minutes, [each.open for each in moments], color="#333333", linewidth=0.8, label="open")
+        panel.stackplot(times, layers, labels=states, colors=COLOURS[: len(states)], alpha=0.6)
+    panel.plot(times, [each.open for each in moments], color="#333333", linewidth=0.8, label="open")
     panel.set_ylabel("open jobs")
-    panel.set_ylim(bottom=0)
+    from_zero(panel)
     beside(panel)
