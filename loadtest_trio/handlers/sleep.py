@@ -26,9 +26,7 @@ def check_params(params: Mapping[str, Any], max_seconds: float) -> None:
     """
     ms = params.get("ms")
     if isinstance(ms, bool) or not isinstance(ms, int | float) or not 0 <= ms <= max_seconds * 1000:
-        raise MalformedMessageError(
-            f"params.ms must be a number from 0 to {max_seconds * 1000:g} (JOB_MAX_SECONDS)"
-        )
+        raise MalformedMessageError(f"ms must be a number from 0 to {max_seconds * 1000:g} (JOB_MAX_SECONDS)")
 
 
 async def sleep(message: Message) -> None:

@@ -46,7 +46,7 @@ def check_params(params: Mapping[str, Any], max_n: int) -> None:
     """
     n = params.get("n")
     if type(n) is not int or not 0 <= n <= max_n:
-        raise MalformedMessageError(f"params.n must be a whole number from 0 to {max_n}")
+        raise MalformedMessageError(f"n must be a whole number from 0 to {max_n}")
 
 
 async def factorial(message: Message, pool: ComputePool) -> bytes:

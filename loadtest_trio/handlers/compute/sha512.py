@@ -54,10 +54,10 @@ def check_params(params: Mapping[str, Any], max_iterations: int) -> None:
             `max_iterations`.
     """
     if not isinstance(params.get("data"), str):
-        raise MalformedMessageError("params.data must be a string")
+        raise MalformedMessageError("data must be a string")
     iterations = params.get("iterations")
     if type(iterations) is not int or not 1 <= iterations <= max_iterations:
-        raise MalformedMessageError(f"params.iterations must be a whole number from 1 to {max_iterations}")
+        raise MalformedMessageError(f"iterations must be a whole number from 1 to {max_iterations}")
 
 
 async def sha512(message: Message, pool: ComputePool) -> bytes:

@@ -87,11 +87,11 @@ def check_params(params: Mapping[str, Any]) -> None:
     """
     url = params.get("url")
     if not isinstance(url, str):
-        raise MalformedMessageError("params.url must be a string")
+        raise MalformedMessageError("url must be a string")
     try:
         parse_url(url)
     except ValueError as error:
-        raise MalformedMessageError(f"params.url cannot be fetched: {error}") from error
+        raise MalformedMessageError(f"url cannot be fetched: {error}") from error
 
 
 class Fetcher:

@@ -20,7 +20,7 @@ def check_uuids(params: Mapping[str, Any]) -> None:
     """
     count = params.get("uuids")
     if count is not None and (type(count) is not int or not 1 <= count <= _MAX_UUIDS):
-        raise MalformedMessageError(f"params.uuids must be a whole number from 1 to {_MAX_UUIDS}")
+        raise MalformedMessageError(f"uuids must be a whole number from 1 to {_MAX_UUIDS}")
 
 
 async def create(message: Message, store: ObjectStore, rng: Random, draw_uuids: Callable[[], int]) -> None:

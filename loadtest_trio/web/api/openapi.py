@@ -34,7 +34,7 @@ def render(document: dict[str, Any]) -> str:
     """Return the document as one HTML page."""
     info = document["info"]
     operations = "".join(
-        _operation(method, path, operation)
+        _operation(method, path, operation, document)
         for path, methods in document["paths"].items()
         for method, operation in methods.items()
     )
@@ -43,15 +43,15 @@ def render(document: dict[str, Any]) -> str:
     )
 
 
-def _operation(method: str, path: str, operation: dict[str, Any]) -> str:
+def _operation(method: str, path: str, operation: dict[str, Any], document: dict[str, Any]) -> str:
     parameters = "".join(
         f"<tr><td><code>{html.escape(each['name'])}</code></td><td>{html.escape(each['in'])}</td>"
         f"<td>{html.escape(each.get('description', ''))}</td></tr>"
-        for each in map(_resolved, operation.get("parameters", []))
+        for each in (_resolved(part, document) for part in operation.get("parameters", []))
     )
     answers = "".join(
         f"<tr><td><code>{status}</code></td><td></td>"
-        f"<td>{html.escape(_resolved(answer)['description'])}</td></tr>"
+        f"<td>{html.escape(_resolved(answer, document)['description'])}</td></tr>"
         for status, answer in operation["responses"].items()
     )
     example = operation.get("x-curl", "")
@@ -63,10 +63,10 @@ def _operation(method: str, path: str, operation: dict[str, Any]) -> str:
     )
 
 
-def _resolved(part: dict[str, Any]) -> dict[str, Any]:
+def _resolved(part: dict[str, Any], document: dict[str, Any]) -> dict[str, Any]:
     if "$ref" not in part:
         return part
-    found: Any = read_document()
+    found: Any = document
     for name in part["$ref"].removeprefix("#/").split("/"):
         found = found[name]
     resolved: dict[str, Any] = found
@@ -75,11 +75,12 @@ def _resolved(part: dict[str, Any]) -> dict[str, Any]:
 
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>{title}</title><style>
+<link rel="icon" href="data:,"><title>{title}</title><style>
 :root {{ color-scheme: light dark; }}
 body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 52rem; margin: 2rem auto; padding: 0 1rem; }}
 h2 {{ font-size: 1.1rem; margin-top: 2rem; }} pre, code {{ font-family: ui-monospace, monospace; }}
-pre {{ padding: .7rem 1rem; background: color-mix(in srgb, currentColor 8%, transparent); overflow-x: auto; }}
+pre {{ padding: .7rem 1rem; background: color-mix(in srgb, currentColor 8%, transparent); }}
+pre {{ white-space: pre-wrap; overflow-wrap: anywhere; }}
 table {{ border-collapse: collapse; width: 100%; }}
 td {{ padding: .2rem .6rem .2rem 0; vertical-align: top; }}
 </style></head><body><main><h1>{title}</h1><p>{about}</p>

@@ -49,7 +49,7 @@ async def test_latest_jobs_are_remembered(open_api: Open) -> None:
         (ALICE, "[]", 400, "object"),
         (ALICE, '{"payload": {}}', 422, "type must be one of factorial, sha512, http-fetch, sleep"),
         (ALICE, '{"type": "READ", "key": "k"}', 422, "type must be one of"),
-        (ALICE, '{"type": "sleep", "payload": {"ms": -1}}', 422, "params.ms"),
+        (ALICE, '{"type": "sleep", "payload": {"ms": -1}}', 422, "sleep: ms must be"),
         (ALICE, '{"type": "sleep", "payload": 7}', 422, "payload"),
         (ALICE, '{"type": "sleep", "payload": {"ms": 1}, "ordered": 1}', 422, "ordered"),
     ],

@@ -30,7 +30,7 @@ def test_factorial_accepts_whole_numbers_up_to_the_limit(n: int) -> None:
     "params", [{}, *({"n": n} for n in (-1, 100_001, 5.0, "5", True, None, [5], 10**400))]
 )
 def test_factorial_refuses_anything_else(params: dict[str, Any]) -> None:
-    with pytest.raises(MalformedMessageError, match=r"params\.n must be a whole number from 0 to 100000"):
+    with pytest.raises(MalformedMessageError, match=r"^n must be a whole number from 0 to 100000"):
         factorial.check_params(params, 100_000)
 
 
@@ -50,7 +50,7 @@ def test_sha512_accepts_text_and_a_count(data: str, iterations: int) -> None:
     ],
 )
 def test_sha512_refuses_anything_else(params: dict[str, Any], named: str) -> None:
-    with pytest.raises(MalformedMessageError, match=rf"params\.{named} must be"):
+    with pytest.raises(MalformedMessageError, match=rf"^{named} must be"):
         sha512.check_params(params, 100)
 
 
@@ -61,7 +61,7 @@ def test_sleep_accepts_up_to_the_longest_job(ms: float) -> None:
 
 @pytest.mark.parametrize("ms", [-1, 60_001, math.inf, math.nan, "5", True, None])
 def test_sleep_refuses_anything_else(ms: Any) -> None:
-    with pytest.raises(MalformedMessageError, match=r"params\.ms must be a number from 0 to 60000"):
+    with pytest.raises(MalformedMessageError, match=r"^ms must be a number from 0 to 60000"):
         sleeping.check_params({"ms": ms}, 60)
 
 

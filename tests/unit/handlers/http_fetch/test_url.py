@@ -44,13 +44,13 @@ def test_http_and_https_are_accepted(url: str) -> None:
     ],
 )
 def test_other_urls_are_refused_with_the_reason(url: str, reason: str) -> None:
-    with pytest.raises(MalformedMessageError, match=rf"params\.url cannot be fetched: .*({reason})"):
+    with pytest.raises(MalformedMessageError, match=rf"^url cannot be fetched: .*({reason})"):
         check_params({"url": url})
 
 
 @pytest.mark.parametrize("url", [None, 5, ["http://example.com"], b"http://example.com"])
 def test_url_must_be_text(url: Any) -> None:
-    with pytest.raises(MalformedMessageError, match=r"params\.url must be a string"):
+    with pytest.raises(MalformedMessageError, match=r"^url must be a string"):
         check_params({"url": url})
 
 
