@@ -55,7 +55,6 @@ def _run(run: Run, folder: Path, prefix: str, number: int) -> list[str]:
         parts += _tuning(run, folder, prefix)
     else:
         parts += [sections.overview(run)]
-    parts += ["### Configuration and machine", sections.configuration(run)]
     parts += ["### Over time", pictures.over_time(run, folder, f"{prefix}-time")]
     used = sections.controls(run.all("control_used"), run.began)
     parts += ["### Controls used", used] if used else []
@@ -63,7 +62,8 @@ def _run(run: Run, folder: Path, prefix: str, number: int) -> list[str]:
     parts += [sections.latencies(run, distributions)]
     parts += ["### Mix", pictures.mix(run, folder, f"{prefix}-mix"), sections.mix(run)]
     parts += ["### Ledger", sections.balance(run)]
-    return [*parts, "### Warnings and errors", sections.warnings(run)]
+    parts += ["### Warnings and errors", sections.warnings(run)]
+    return [*parts, "### Configuration and machine", sections.configuration(run)]
 
 
 def _tuning(run: Run, folder: Path, prefix: str) -> list[str]:
