@@ -10,7 +10,7 @@ from benchmarks.calibration import SIZE
 from benchmarks.clients import ASYNCIO, KEY, TRIO
 from benchmarks.contenders import CONTENDERS, ROOT
 from benchmarks.endpoint import NginxS3
-from benchmarks.output import report_progress
+from benchmarks.output import complain, report_progress
 from benchmarks.process import CLIENT_CORE, Child
 from benchmarks.redis_server import RedisServer
 from benchmarks.testbed import BUCKET, Testbed
@@ -60,7 +60,7 @@ def one_round(method: str, requests: int, testbed: Testbed) -> Round:
         try:
             measured[name] = one_client(name, method, requests // (5 if name in _SLOW else 1), testbed)
         except RuntimeError as error:
-            report_progress(f"{name} {method}: left out: {error}")
+            complain(f"{name} {method}: left out: {error}")
     return measured
 
 

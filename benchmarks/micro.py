@@ -15,7 +15,7 @@ import trio
 from benchmarks import redis_queue
 from benchmarks.client_comparison import LIMIT, OURS, PEER, Round, compare_clients, costs, ratios
 from benchmarks.components import components
-from benchmarks.output import RunInfo, add_options, report_progress, spread, table, write
+from benchmarks.output import RunInfo, add_options, complain, spread, table, write
 from benchmarks.process import CLIENT_CORE, SERVER_CORE, Unavailable, pin
 from benchmarks.redis_server import RedisServer
 from benchmarks.targets import HEADS, Target
@@ -121,7 +121,7 @@ def main(arguments: list[str]) -> int:
         if not options.components_only:
             requests = compare_clients(options.rounds, options.requests)
     except Unavailable as reason:
-        report_progress(f"bench: left out: {reason}")
+        complain(f"bench: left out: {reason}")
     about, targets = RunInfo.now(options.rounds), figures(component_costs, queue, requests)
     text = render(about, targets, requests)
     facts = attrs.asdict(about) | {"targets": [attrs.asdict(each) | {"met": each.met} for each in targets]}

@@ -68,7 +68,13 @@ def add_only(parser: argparse.ArgumentParser, known: Sequence[str]) -> None:
 
 
 def report_progress(text: str) -> None:
-    """Print a line of progress to standard error; standard output is for the result."""
+    """Print a line of progress to standard error if that is a terminal; standard output is for the result."""
+    if sys.stderr.isatty():
+        complain(text)
+
+
+def complain(text: str) -> None:
+    """Print a line on what went wrong, or was left out, to standard error."""
     print(text, file=sys.stderr, flush=True)
 
 

@@ -15,7 +15,7 @@ import attrs
 import trio
 
 from benchmarks.charts import Series, draw
-from benchmarks.output import RunInfo, add_options, report_progress, spread, table, write
+from benchmarks.output import RunInfo, add_options, complain, report_progress, spread, table, write
 from benchmarks.process import CLIENT_CORE, Unavailable, pin
 from benchmarks.redis_server import RedisServer
 from loadtest_trio.backends.redis import RedisOptions, RedisService
@@ -190,7 +190,7 @@ def main(arguments: list[str]) -> int:
             pin(CLIENT_CORE)
             costs = run_rounds(redis.endpoint, everything, options.rounds, options.messages)
     except Unavailable as reason:
-        report_progress(f"redis_queue: cannot measure: {reason}")
+        complain(f"redis_queue: cannot measure: {reason}")
         return 2
     print(write_all(options.results, RunInfo.now(options.rounds), everything, costs))
     return 0

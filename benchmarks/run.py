@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from benchmarks.contenders import CONTENDERS, Contender
 from benchmarks.endpoint import NginxS3
 from benchmarks.measure import Failed, Result, measure
-from benchmarks.output import RunInfo, add_only, add_options, report_progress
+from benchmarks.output import RunInfo, add_only, add_options, complain, report_progress
 from benchmarks.process import SERVER_CORE, Unavailable, pin
 from benchmarks.redis_server import RedisServer
 from benchmarks.report import Report, write_all
@@ -66,7 +66,7 @@ def run_rounds(options: argparse.Namespace, contenders: list[Contender]) -> tupl
                     result = measure(contender, testbed)
                 except (Unavailable, Failed) as reason:
                     left_out[contender.name] = str(reason)
-                    report_progress(f"round {number + 1}  {contender.name}: left out: {reason}")
+                    complain(f"round {number + 1}  {contender.name}: left out: {reason}")
                     continue
                 results.append(result)
                 report_progress(
@@ -84,7 +84,7 @@ def main(arguments: list[str]) -> int:
     try:
         rounds, left_out = run_rounds(options, chosen(options.only))
     except Unavailable as reason:
-        report_progress(f"bench: cannot measure: {reason}")
+        complain(f"bench: cannot measure: {reason}")
         return 2
     about = RunInfo.now(options.rounds)
     report = Report(

@@ -24,7 +24,7 @@ import trio
 
 from benchmarks import wrk
 from benchmarks.endpoint import NginxS3
-from benchmarks.output import RunInfo, add_options, report_progress, spread, table, write
+from benchmarks.output import RunInfo, add_options, complain, report_progress, spread, table, write
 from benchmarks.process import CLIENT_CORE, Unavailable, pin
 from benchmarks.transport_scenarios import (
     BODY,
@@ -129,7 +129,7 @@ def main(arguments: list[str]) -> int:
             pin(CLIENT_CORE)
             figures = dict(scenarios(endpoint, options))
     except Unavailable as reason:
-        report_progress(f"transport: cannot measure: {reason}")
+        complain(f"transport: cannot measure: {reason}")
         return 2
     about = RunInfo.now(options.rounds)
     text = render(about, figures, options.tasks)

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from benchmarks.fast_backends import fast_backends
-from benchmarks.output import report_progress
+from benchmarks.output import complain
 from benchmarks.process import CLIENT_CORE, Unavailable
 
 
@@ -30,7 +30,7 @@ def main() -> int:
         with fast_backends(options.delay) as backends:
             return search(options, backends)
     except Unavailable as reason:
-        report_progress(f"tune: {reason}")
+        complain(f"tune: {reason}")
         return 2
 
 

@@ -13,7 +13,7 @@ from benchmarks.jobs.load import LoadError
 from benchmarks.jobs.report import write_all
 from benchmarks.jobs.services import OURS, SERVICES
 from benchmarks.jobs.sweeps import SWEEPS
-from benchmarks.output import add_only, add_options, report_progress
+from benchmarks.output import add_only, add_options, complain
 from benchmarks.process import SERVER_CORE, Unavailable, pin
 
 
@@ -55,15 +55,15 @@ def main(arguments: list[str]) -> int:
         try:
             print(SWEEPS[options.sweep](options))
         except Unavailable as reason:
-            report_progress(f"jobs: cannot measure: {reason}")
+            complain(f"jobs: cannot measure: {reason}")
             return 2
         except (ServiceError, LoadError) as reason:
-            report_progress(f"jobs: failed: {reason}")
+            complain(f"jobs: failed: {reason}")
             return 1
         return 0
     comparison, failed = compare(options)
     if not any(comparison.rounds):
-        report_progress("jobs: nothing could be measured")
+        complain("jobs: nothing could be measured")
         return 2
     print(write_all(comparison, options.results))
     return 1 if failed else 0

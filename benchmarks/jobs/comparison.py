@@ -9,7 +9,7 @@ from benchmarks.jobs.load import LoadError, Mix
 from benchmarks.jobs.report import CONNECTIONS, Comparison, Round
 from benchmarks.jobs.services import OURS, JobService, find_services, peer_program
 from benchmarks.jobs.trial import Sample, run_trial, warm_up
-from benchmarks.output import RunInfo, report_progress
+from benchmarks.output import RunInfo, complain, report_progress
 from benchmarks.process import Unavailable
 
 _PACKAGES = ("arq", "fastapi", "httptools", "pydantic", "redis", "starlette", "uvicorn", "uvloop")
@@ -39,7 +39,7 @@ def compare(options: argparse.Namespace) -> tuple[Comparison, bool]:
             except (Unavailable, ServiceError, LoadError) as reason:
                 failed = failed or not isinstance(reason, Unavailable)
                 left_out[service.name] = str(reason)
-                report_progress(f"round {number + 1}  {service.name}: left out: {reason}")
+                complain(f"round {number + 1}  {service.name}: left out: {reason}")
                 continue
             for connections, sample in samples.items():
                 rounds[-1][service.name, connections] = sample

@@ -5,7 +5,7 @@ import sys
 
 from benchmarks.endpoint import NginxS3
 from benchmarks.measure import Failed
-from benchmarks.output import RunInfo, add_only, add_options, report_progress
+from benchmarks.output import RunInfo, add_only, add_options, complain, report_progress
 from benchmarks.process import SERVER_CORE, Unavailable, pin
 from benchmarks.redis_server import RedisServer
 from benchmarks.scale.report import Scale, write_all
@@ -73,7 +73,7 @@ def main(arguments: list[str]) -> int:
             }
             starts = measure_starts(testbed, options.starts) if "start" in options.selected else {}
     except (Unavailable, Failed) as reason:
-        report_progress(f"scale: cannot measure: {reason}")
+        complain(f"scale: cannot measure: {reason}")
         return 2
     scale = Scale(RunInfo.now(options.rounds), options.messages, sweeps, starts)
     # A selection of sweeps has its own files, so that it does not replace the complete result.

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks.contenders import ROOT
-from benchmarks.output import report_progress
+from benchmarks.output import complain
 from benchmarks.process import Unavailable
 from benchmarks.soak.backends import CHOICES
 from benchmarks.soak.record import record
@@ -27,7 +27,7 @@ def main() -> int:
         try:
             record(folder, backends, minutes=options.minutes, rate=options.rate, workers=options.workers)
         except Unavailable as reason:
-            report_progress(f"soak: {reason}")
+            complain(f"soak: {reason}")
             return 2
     return 0 if write_report(folder, options.warm_up) else 1
 

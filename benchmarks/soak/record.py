@@ -17,6 +17,7 @@ from typing import Any
 
 import psutil
 
+from benchmarks.output import report_progress
 from benchmarks.process import CLIENT_CORE
 from benchmarks.soak.backends import Backends
 
@@ -109,6 +110,7 @@ def _watch(service: "subprocess.Popen[bytes]", log: Path, folder: Path, seconds:
                 case "metrics" if not stopping:
                     samples.writerow(sample(line, process))
                     file.flush()
+                    _show(line, seconds - _START_SECONDS - _STOP_SECONDS)
                 case "service_started":
                     run["started"] = line["timestamp"]
                     run["service_started"] = line
@@ -120,6 +122,13 @@ def _watch(service: "subprocess.Popen[bytes]", log: Path, folder: Path, seconds:
                     run["events"].append(line)
     run["exit_code"] = service.wait(_STOP_SECONDS)
     return run
+
+
+def _show(line: Line, seconds: float) -> None:
+    done, whole = (each / 60 for each in (line["uptime_seconds"], seconds))
+    report_progress(
+        f"{done:.1f} of {whole:.0f} min: {line['rate_per_second']:.0f} messages/s, {line['errors']} errors"
+    )
 
 
 def sample(line: Line, process: psutil.Process) -> Line:

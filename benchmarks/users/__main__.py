@@ -7,7 +7,7 @@ number of users that each can keep up with, then more than any can. Last, ours a
 import argparse
 import sys
 
-from benchmarks.output import add_only, add_options, report_progress
+from benchmarks.output import add_only, add_options, complain
 from benchmarks.process import SERVER_CORE, pin
 from benchmarks.users.comparison import compare
 from benchmarks.users.generators import GENERATORS
@@ -35,7 +35,7 @@ def main(arguments: list[str]) -> int:
     pin(SERVER_CORE)
     comparison, failed = compare(options)
     if not any(comparison.rounds):
-        report_progress("users: nothing could be measured")
+        complain("users: nothing could be measured")
         return 2
     print(write_all(comparison, options.results))
     return 1 if failed else 0

@@ -3,7 +3,7 @@
 import argparse
 
 from benchmarks.jobs.deployment import ServiceError
-from benchmarks.output import RunInfo, report_progress
+from benchmarks.output import RunInfo, complain, report_progress
 from benchmarks.process import Unavailable
 from benchmarks.users.generators import OURS, Generator, find_generators
 from benchmarks.users.report import FEW, MANY, Comparison, Round
@@ -38,7 +38,7 @@ def compare(options: argparse.Namespace) -> tuple[Comparison, bool]:
                 except (Unavailable, GeneratorError, ServiceError) as reason:
                     failed = failed or not isinstance(reason, Unavailable)
                     left_out[generator.name] = str(reason)
-                    report_progress(f"round {number + 1}  {generator.name}: left out: {reason}")
+                    complain(f"round {number + 1}  {generator.name}: left out: {reason}")
                     continue
                 rounds[-1][generator.name, users] = sample
                 report_progress(f"round {number + 1}  {describe(generator.name, sample)}")
@@ -48,7 +48,7 @@ def compare(options: argparse.Namespace) -> tuple[Comparison, bool]:
     except (GeneratorError, ServiceError) as reason:
         failed = True
         left_out[f"{OURS}, {options.held:,} users held"] = str(reason)
-        report_progress(f"held     {OURS}: left out: {reason}")
+        complain(f"held     {OURS}: left out: {reason}")
     return Comparison(RunInfo.now(options.rounds), rounds, held, left_out), failed
 
 

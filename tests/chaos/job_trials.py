@@ -27,6 +27,7 @@ import trio
 from loadtest_trio.backends.embedded import RedisServer, S3Server
 from loadtest_trio.backends.embedded.ports import free_ports
 from loadtest_trio.metrics.machine import describe
+from tests.support.progress import end_progress, show_progress
 from tests.support.results import write_results
 from tests.support.rig import BUCKET, start_redis
 from tests.support.service_process import ServiceProcess
@@ -210,10 +211,10 @@ class Trial:
             while True:
                 stats = await self._persist(client, "GET", "/api/jobs/stats")
                 left = sum(stats["byStatus"][each] for each in ("PENDING", "RUNNING", "RETRYING"))
-                sys.stderr.write(f"\r{self.outcome.accepted} accepted, {left} left, {self.outcome.kills} ")
+                show_progress(f"{self.outcome.accepted} accepted, {left} left, {self.outcome.kills}")
                 if not left and sum(self.outcome.kills.values()) >= self._kills:
                     self.outcome.ledger = stats["queue"]
-                    sys.stderr.write("\n")
+                    end_progress()
                     return
                 await trio.sleep(0.5)
 

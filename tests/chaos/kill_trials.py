@@ -21,6 +21,7 @@ import attrs
 from loadtest_trio.backends.embedded import S3Server
 from loadtest_trio.metrics.machine import describe
 from tests.support.audit import Audit
+from tests.support.progress import end_progress, show_progress
 from tests.support.results import write_results
 from tests.support.rig import Rig, start_redis
 
@@ -101,9 +102,9 @@ def run(kills: int, seed: int) -> tuple[Killed, Audit]:
         count = Killed()
         while count.kills < kills:
             count = kill_once(rig, count, rng)
-            sys.stderr.write(f"\r{count.kills} of {kills} kills, {rig.books()['created']} messages ")
+            show_progress(f"{count.kills} of {kills} kills, {rig.books()['created']} messages")
         rig.drain(300)
-        sys.stderr.write("\n")
+        end_progress()
         return count, rig.audit()
 
 

@@ -19,6 +19,7 @@ from loadtest_trio.backends.embedded import S3Server
 from loadtest_trio.metrics.machine import describe
 from tests.support.audit import Audit
 from tests.support.outages import BACKENDS, FAULTS, RATE, RECOVERY_SECONDS, Trial, outages
+from tests.support.progress import show_progress
 from tests.support.results import write_results
 from tests.support.rig import Rig, start_redis
 
@@ -38,7 +39,7 @@ def run(
                 for backend in backends:
                     for fault in faults:
                         trials.append(load.suffer(backend, fault, length))
-                        sys.stderr.write(f"{trials[-1]}\n")
+                        show_progress(f"{trials[-1]}\n")
         return trials, Rig(redis_server, s3_server, "outages", Path(folder)).audit()
 
 
