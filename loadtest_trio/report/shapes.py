@@ -26,7 +26,10 @@ def _plain(value: Any) -> bool:
 
 
 def _list_of(shape: Shape) -> Shape:
-    return lambda value: value is None or (isinstance(value, list) and all(map(shape, value)))
+    def holds(value: Any) -> bool:
+        return isinstance(value, list) and all(each is not None and shape(each) for each in value)
+
+    return lambda value: value is None or holds(value)
 
 
 def _object_of(shape: Shape) -> Shape:

@@ -121,6 +121,7 @@ def test_tune_fields_of_any_type_do_not_stop_a_report(
         ("tune_scaling", {"intervals": {"lambda": []}}),
         ("tune_stage", {"stage": [1]}),
         ("tune_verdict", {"because": [None, {}]}),
+        ("tune_stage", {"reasons": [None]}),
         ("tune_costs", {"predictions": [3]}),
         ("tune_costs", {"components": {"READ": 3}}),
         ("tune_costs", {"operations": [1]}),
