@@ -101,6 +101,9 @@ class Batcher(Generic[Item, Answer]):
     async def _lead(self, batch: _Batch[Item, Answer]) -> None:
         with trio.CancelScope(shield=True):
             async with self._calling:
+                # All tasks that run in this turn of the event loop join, or the first of them would be served
+                # alone and the others would wait for its call.
+                await trio.lowlevel.cancel_shielded_checkpoint()
                 if self._open is batch:
                     self._open = None
                 try:

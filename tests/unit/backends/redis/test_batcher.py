@@ -53,6 +53,17 @@ async def test_those_who_come_during_a_call_travel_together(
     assert answers == {1: [2], 2: [4, 204], 3: [6, 206], 5: [10, 210]}
 
 
+async def test_those_who_come_together_travel_together(
+    autojump_clock: MockClock, server: Server, batcher: Batcher[int, int]
+) -> None:
+    """Requests that arrive in one turn of the event loop need one call, also when none is under way."""
+    async with trio.open_nursery() as nursery:
+        for n in range(5):
+            nursery.start_soon(batcher.ask, (n,))
+    assert trio.current_time() == 1
+    assert [sorted(call) for call in server.calls] == [[0, 1, 2, 3, 4]]
+
+
 async def test_call_is_bounded(autojump_clock: MockClock, server: Server, batcher: Batcher[int, int]) -> None:
     """More than fit into a call go with the next one; a single task's items are never torn apart."""
     async with trio.open_nursery() as nursery:
