@@ -2,14 +2,17 @@
 
 import gc
 import signal
+import socket
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import attrs
 import trio
 
+from loadtest_trio.errors import BackendUnavailableError
 from loadtest_trio.metrics import logs, machine
 from loadtest_trio.users.clock import Sleepers
 from loadtest_trio.users.generator import ports_warning, raise_descriptor_limit
@@ -21,6 +24,7 @@ from loadtest_trio.users.user import Surroundings
 from loadtest_trio.users.wire import HttpWire, Origin, SocketWatch, Wire, resolve
 
 _PORT_RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
+_CONNECT_SECONDS = 5.0
 _COLLECTOR = (100_000, 20, 50)
 _AGENT = "User-Agent: loadtest_trio\r\nAccept: */*\r\n"
 
@@ -42,6 +46,20 @@ class Address:
     insecure: bool = False
     headers: Mapping[str, str] = attrs.field(factory=dict)
     pid: int | None = None
+
+    def require_listener(self) -> None:
+        """Check that somebody listens there, before any user is started.
+
+        Raises:
+            BackendUnavailableError: Nobody does.
+        """
+        found = urlsplit(self.url)
+        port = found.port or (443 if found.scheme == "https" else 80)
+        try:
+            socket.create_connection((found.hostname or "", port), _CONNECT_SECONDS).close()
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise BackendUnavailableError(f"{self.url} cannot be reached: {reason}; check --host") from error
 
 
 async def launch(

@@ -76,13 +76,15 @@ def _service(options: argparse.Namespace, environ: Mapping[str, str]) -> Iterato
         if not url:
             service = started.enter_context(JobService.start(environ))
             url, pid = service.url, service.pid
-        yield Address(
+        address = Address(
             url=url,
             timeout=seconds(options.timeout, "--timeout"),
             insecure=options.insecure,
             headers=pairs(options.header, "--header", ":"),
             pid=pid,
         )
+        address.require_listener()
+        yield address
 
 
 @contextmanager

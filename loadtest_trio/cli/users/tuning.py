@@ -62,13 +62,14 @@ def tune_users(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
             if not url:
                 service = opened.enter_context(JobService.start(environ))
                 url, pid = service.url, service.pid
+            address = Address(url=url, pid=pid)
+            address.require_listener()
             file = opened.enter_context(lines.open("wb"))
             descriptors = [file.fileno()] if console.is_terminal else [file.fileno(), sys.stdout.fileno()]
             opened.enter_context(logs.writing(*descriptors, json=True))
             progress = opened.enter_context(TerminalProgress(console, time.monotonic, goal.seconds))
             board = Board(_DASHBOARD_PORT)
             console.print(f"dashboard: {board.url}", highlight=False, markup=False)
-            address = Address(url=url, pid=pid)
             trio.run(watched, board, partial(search_users, goal, address, crowd, parameters, progress))
     finally:
         if lines.exists() and lines.stat().st_size:

@@ -17,6 +17,7 @@ import pytest
 import trio
 
 from loadtest_trio import __version__
+from loadtest_trio.backends.embedded.ports import free_ports
 from loadtest_trio.cli import check, run
 from loadtest_trio.cli.main import main
 from loadtest_trio.errors import (
@@ -323,3 +324,13 @@ def test_missing_authority_file_is_bad_configuration(command: Callable[..., Ende
     assert len(ended.err.splitlines()) == 1
     assert str(missing) in ended.err
     assert SECRET not in ended.err
+
+
+def test_users_of_an_address_where_nobody_listens(command: Callable[..., Ended]) -> None:
+    """Exit code 3 at once and one line that names the option, instead of a verdict on nothing."""
+    (port,) = free_ports(1)
+    ended = command("users", "-H", f"http://127.0.0.1:{port}", "-u", "1", "-t", "1s", "--output", "none")
+    assert ended.code == 3
+    assert ended.err == (
+        f"loadtest_trio: http://127.0.0.1:{port} cannot be reached: Connection refused; check --host\n"
+    )
