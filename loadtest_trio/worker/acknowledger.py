@@ -45,16 +45,20 @@ class Acknowledger:
         if len(self._pending) >= _FULL_BATCH:
             self._many.set()
 
-    def hurry(self) -> bool:
-        """Settle jobs without a further pause: the next jobs of their clients wait for it.
+    async def settle_jobs(self) -> int:
+        """Settle everything that is pending, without a pause, if there are jobs in it.
 
         Returns:
-            Whether there were any.
+            How many messages that were; 0 when no job is pending.
+
+        Raises:
+            RedisRejectedError: Redis permanently refuses the queue.
         """
+        pending = len(self._pending)
         if not any(each.message and each.message.job for each in self._pending):
-            return False
-        self._many.set()
-        return True
+            return 0
+        await self.flush()
+        return pending
 
     async def run(self) -> None:
         """Settle until cancelled; the batch of an interrupted call becomes pending again.

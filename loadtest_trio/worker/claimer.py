@@ -9,7 +9,7 @@ because an object is slow or fails repeatedly, those messages return to the queu
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 import attrs
@@ -50,8 +50,8 @@ class GiveBack:
     defer: Callable[[list[Claimed]], None]
 
 
-def _nothing_to_hurry() -> bool:
-    return False
+async def _settle_nothing() -> int:
+    return 0
 
 
 class Claimer:
@@ -64,8 +64,7 @@ class Claimer:
         concurrency: Number of workers; also the maximum batch size.
         give_back: Callbacks for messages that no worker gets.
         health_state: Is told about progress.
-        hurry: Settles finished work that holds up other messages, and returns whether there is any; called
-            when nothing was claimed.
+        settle_jobs: Settles finished jobs at once; returns how many messages were settled.
     """
 
     def __init__(
@@ -76,7 +75,7 @@ class Claimer:
         concurrency: int,
         give_back: GiveBack,
         health_state: HealthState,
-        hurry: Callable[[], bool] = _nothing_to_hurry,
+        settle_jobs: Callable[[], Awaitable[int]] = _settle_nothing,
     ) -> None:
         self._queue = queue
         self._registry = registry
@@ -84,7 +83,7 @@ class Claimer:
         self._batch = min(_BATCH, concurrency)
         self._give_back = give_back
         self._health_state = health_state
-        self._hurry = hurry
+        self._settle_jobs = settle_jobs
         self._ready: deque[Claimed] = deque()
 
     def resize(self, concurrency: int) -> None:
@@ -97,7 +96,7 @@ class Claimer:
         Args:
             workers: The channel that the workers receive from.
         """
-        pause = _SHORTEST_PAUSE
+        pause, settled = _SHORTEST_PAUSE, 0
         while True:
             crowded = self._key_order.waiting >= self._batch
             if crowded and (late := self._key_order.abandon(_LONG_SECONDS)):
@@ -108,16 +107,20 @@ class Claimer:
             while self._ready:
                 await _hand_over(workers, self._ready[0])
                 self._ready.popleft()
-            pause = self._pause_after(len(deliveries), pause)
+            # If the queue held no more than the last settlement put there, further jobs may wait in their
+            # clients' lanes: they come out with the next settlement, which therefore precedes the next claim.
+            starved = len(deliveries) <= settled
+            pause = self._pause_after(len(deliveries), pause, starved)
             if len(deliveries) < self._batch:
                 await trio.sleep(pause)
+            settled = await self._settle_jobs() if starved else 0
 
-    def _pause_after(self, claimed: int, pause: float) -> float:
+    def _pause_after(self, claimed: int, pause: float, starved: bool) -> float:
         """Return how long to wait after a claim: the longer, the less of a batch there was."""
+        if claimed and starved:
+            return _SHORTEST_PAUSE
         if claimed:
             return min(_SHORTEST_PAUSE * self._batch / claimed, _LONGEST_PAUSE_AFTER_SOME)
-        if self._hurry():
-            return _SHORTEST_PAUSE
         return min(2 * pause, _LONGEST_PAUSE)
 
     def unstarted(self) -> list[str]:

@@ -129,7 +129,7 @@ class WorkerService:
             options.concurrency,
             GiveBack(self._refuse, self._defer),
             health_state,
-            self._acknowledger.hurry,
+            self._acknowledger.settle_jobs,
         )
         self._claimer_scope = trio.CancelScope()
         self._workers_scope = trio.CancelScope()

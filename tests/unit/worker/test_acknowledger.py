@@ -80,25 +80,20 @@ async def test_full_batch_is_settled_at_once(autojump_clock: MockClock) -> None:
         nursery.cancel_scope.cancel()
 
 
-async def test_jobs_are_hurried(autojump_clock: MockClock) -> None:
-    """Told that the queue is empty, it settles jobs without a pause: others wait behind them."""
-    queue = Queue()
-    acknowledger = Acknowledger(queue, Told())
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(acknowledger.run)
-        acknowledger.put(finished(0))
-        await wait_all_tasks_blocked()
-        assert not acknowledger.hurry()
-        await wait_all_tasks_blocked()
-        assert queue.calls == []
-        message = Message("j", "sleep", job=True)
-        acknowledger.put(attrs.evolve(finished(1), message=message))
-        before = trio.current_time()
-        assert acknowledger.hurry()
-        await wait_all_tasks_blocked()
-        assert trio.current_time() == before
-        assert queue.calls == [["0", "1"]]
-        nursery.cancel_scope.cancel()
+async def test_jobs_are_settled_on_request(autojump_clock: MockClock) -> None:
+    """Jobs are settled without a pause, with the messages that are pending; messages alone keep theirs."""
+    queue, told = Queue(), Told()
+    acknowledger = Acknowledger(queue, told)
+    acknowledger.put(finished(0))
+    assert await acknowledger.settle_jobs() == 0
+    assert queue.calls == []
+    acknowledger.put(attrs.evolve(finished(1), message=Message("j", "sleep", job=True)))
+    before = trio.current_time()
+    assert await acknowledger.settle_jobs() == 2
+    assert trio.current_time() == before
+    assert queue.calls == [["0", "1"]]
+    assert told.results == [("0", True), ("1", True)]
+    assert await acknowledger.settle_jobs() == 0
 
 
 async def test_completions_during_a_call_join_next_batch(autojump_clock: MockClock) -> None:
