@@ -66,7 +66,7 @@ async def connect(host: str, port: int, allow: AllowList, resolve: Resolve) -> t
         address = addresses[-left]
         # A fair share of the time, so that an address that swallows packets leaves some to the next.
         share = (trio.current_effective_deadline() - trio.current_time()) / left
-        with trio.move_on_after(share):
+        with trio.move_on_after(max(0.0, share)):  # the deadline may have passed meanwhile
             try:
                 return await trio.open_tcp_stream(address, port)
             except OSError as error:
