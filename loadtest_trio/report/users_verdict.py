@@ -85,9 +85,11 @@ def cause_of(breaches: Sequence[Breach], step: Step) -> str:
         return GENERATOR
     if TARGET_CPU in names or (cpu is not None and cpu + wait >= _BUSY):
         return CPU
-    if (step.mean("redis_cpu") or 0.0) >= _BUSY or (step.mean("redis_ms") or 0.0) >= _SLOW_REDIS_MS:
-        return REDIS
     idle = cpu is None or cpu + wait < _IDLE
+    if (step.mean("redis_cpu") or 0.0) >= _BUSY:
+        return REDIS
+    if (step.mean("redis_ms") or 0.0) >= _SLOW_REDIS_MS:
+        return REDIS if idle else CPU  # a service that waits for its CPU finds its Redis slow, too
     if idle and (QUEUE in names or THROUGHPUT in names):
         return WORKERS
     return UNKNOWN
