@@ -15,6 +15,7 @@ from loadtest_trio.report.users_steps import Step
 CPU, REDIS, WORKERS = "the target's CPU", "its Redis", "its workers"
 GENERATOR, UNKNOWN = "the generator", "not clear from what could be read"
 _BUSY, _IDLE = 85.0, 70.0  # % of a core
+_HELD = 25.0  # % of the time in which it was ready to run and others had the core
 _SLOW_REDIS_MS = 20.0
 
 
@@ -83,7 +84,7 @@ def cause_of(breaches: Sequence[Breach], step: Step) -> str:
     cpu, wait = step.mean("target_cpu"), step.mean("target_wait") or 0.0
     if step.limited and not names & {QUEUE, TARGET_CPU, ERRORS}:
         return GENERATOR
-    if TARGET_CPU in names or (cpu is not None and cpu + wait >= _BUSY):
+    if TARGET_CPU in names or wait >= _HELD or (cpu is not None and cpu + wait >= _BUSY):
         return CPU
     idle = cpu is None or cpu + wait < _IDLE
     if (step.mean("redis_cpu") or 0.0) >= _BUSY:

@@ -27,6 +27,7 @@ class Readings:
         (QUEUE, {"target_cpu": 90.0, "redis_ms": 50.0}, CPU),
         (QUEUE, {"target_cpu": 60.0, "target_wait": 30.0, "redis_ms": 50.0}, CPU),
         (QUEUE, {"target_cpu": 55.0, "target_wait": 20.0, "redis_ms": 29.0}, CPU),
+        (QUEUE, {"target_cpu": 12.0, "target_wait": 39.0, "redis_ms": 4.0}, CPU),
         (QUEUE, {"target_cpu": 20.0, "redis_ms": 29.0}, REDIS),
         (QUEUE, {"target_cpu": 75.0, "redis_cpu": 90.0}, REDIS),
         (THROUGHPUT, {"target_cpu": 10.0, "redis_ms": 1.0}, WORKERS),
