@@ -15,6 +15,7 @@ from contextlib import contextmanager
 
 import attrs
 
+from benchmarks.jobs.cache import measure_cache
 from benchmarks.jobs.deployment import Deployment, ServiceError
 from benchmarks.jobs.filling import CONNECTIONS, submit_jobs, wait_until_finished
 from benchmarks.jobs.load import Mix
@@ -158,4 +159,5 @@ SWEEPS: dict[str, Callable[[argparse.Namespace], str]] = {
     "clients": sweep_clients,
     "waiting": sweep_waiting,
     "memory": lambda options: measure_memory(chosen_service(options), options),
+    "cache": lambda options: measure_cache(chosen_service(options), options),
 }

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks.jobs.__main__ import main, parse
+from benchmarks.jobs.cache import Place
+from benchmarks.jobs.cache import render as render_cache
 from benchmarks.jobs.memory import MemoryResult, MemoryUse
 from benchmarks.jobs.memory import render as render_memory
 from benchmarks.jobs.services import GIN, OURS, arq_length, ledger_difference, list_length
@@ -78,6 +80,12 @@ def test_target_of_memory_shrinks_with_the_number_of_jobs() -> None:
     assert [each.met for each in few.targets] == ["no", "no", "no", "no"]
 
 
+def test_table_of_the_cache_has_a_row_for_each_place() -> None:
+    text = render_cache([Place("the archive on S3", [1.0] * 98 + [3.0, 5.0], 0, 100)], INFO)
+    assert "GET of 100 finished jobs" in text
+    assert "| the archive on S3 | 1.06 | 1.00 | 1.00 | 4.98 | 0 | 100 |" in text
+
+
 def test_larger_sizes_are_left_out() -> None:
     options = parse(["--sweep", "stored", "--most", "100000"])
     assert sizes(STORED, options) == [0, 10_000, 100_000]
@@ -91,7 +99,7 @@ def test_sweep_is_of_our_service_unless_another_is_named() -> None:
 
 
 def test_every_sweep_has_a_name() -> None:
-    assert set(SWEEPS) == {"stored", "clients", "waiting", "memory"}
+    assert set(SWEEPS) == {"stored", "clients", "waiting", "memory", "cache"}
 
 
 def test_sweep_of_a_missing_service_says_why(
