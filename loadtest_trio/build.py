@@ -13,7 +13,7 @@ from quart_trio import QuartTrio
 
 from loadtest_trio.backends.archive import S3Archive
 from loadtest_trio.backends.archiver import Archiver
-from loadtest_trio.backends.opening import Clients, Delays, Opener
+from loadtest_trio.backends.opening import Clients, Delays, Opener, server_addresses
 from loadtest_trio.backends.redis import RedisService
 from loadtest_trio.backends.s3 import S3Service
 from loadtest_trio.controls import service_controls, steered
@@ -31,6 +31,7 @@ from loadtest_trio.jobs.delivery import Outcome
 from loadtest_trio.jobs.message import Message
 from loadtest_trio.jobs.retry import JOB_PUT_BACK, RetryPolicy
 from loadtest_trio.metrics import logs
+from loadtest_trio.metrics.backend_cpu import BackendCpuMeter, ServerAddress
 from loadtest_trio.metrics.counters import Metrics
 from loadtest_trio.metrics.ecs import read_task_limits
 from loadtest_trio.metrics.health_state import HealthState
@@ -75,6 +76,7 @@ class Surroundings:
         environ: The environment that AWS credentials come from.
         clients: Makes the clients of Redis and S3.
         delays: Latency added to the backends on purpose.
+        backend_cpu: Makes the meter of the backends' CPU from their addresses.
         health: Makes the health endpoint from application, host, port and the dashboard's hub.
         clock: Monotonic seconds.
         unix_clock: Unix seconds.
@@ -84,6 +86,7 @@ class Surroundings:
     environ: Mapping[str, str]
     clients: Clients = attrs.field(factory=Clients)
     delays: Delays = attrs.field(factory=Delays)
+    backend_cpu: Callable[[Mapping[str, ServerAddress]], BackendCpuMeter] = BackendCpuMeter
     health: Callable[[QuartTrio, str, int, Hub | None], HealthService] = HealthService
     clock: Callable[[], float] = trio.current_time
     unix_clock: Callable[[], float] = time.time
@@ -317,6 +320,7 @@ class _Parts:
             phase=lambda: scheduler.phase if self.schedules else "steady",
             schedule_lag=scheduler.lag,
             steered=lambda: steered(*self.active(scheduler, worker)),
+            measure_backends=self.surroundings.backend_cpu(server_addresses(self.settings)).read,
             measure_jobs=api.measure if api else None,
         )
         return MetricsService(

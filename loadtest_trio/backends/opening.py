@@ -10,6 +10,7 @@ import attrs
 import httpx
 
 from loadtest_trio.backends.redis import RedisObservers, RedisOptions, RedisService
+from loadtest_trio.backends.redis.connection import Endpoint
 from loadtest_trio.backends.s3 import BucketLocation, S3Service, Signing, find_credentials
 from loadtest_trio.backends.s3.addressing import locate
 from loadtest_trio.backends.s3.instrumented import InstrumentedTransport
@@ -25,6 +26,7 @@ from loadtest_trio.http.client.transport import open_transport
 from loadtest_trio.jobs.retry import RECONNECT
 from loadtest_trio.jobs.store import JobLimits
 from loadtest_trio.metrics import logs
+from loadtest_trio.metrics.backend_cpu import ServerAddress
 from loadtest_trio.metrics.counters import Metrics
 from loadtest_trio.metrics.health_state import HealthState
 from loadtest_trio.settings import MOST_WORKERS, Settings
@@ -123,13 +125,7 @@ class Opener:
             CredentialsError: There are no AWS credentials.
         """
         settings, bundle, watch = self.settings, self.environ.get("AWS_CA_BUNDLE"), DeadlineWatch()
-        location = BucketLocation(
-            settings.s3_bucket,
-            settings.aws_region,
-            settings.s3_endpoint_url or None,
-            settings.s3_prefix,
-            settings.max_object_bytes,
-        )
+        location = _location(settings)
         transport = self.clients.transport(
             settings.s3_transport.value,
             max_connections=_most_workers(settings) + _SPARE_CONNECTIONS,
@@ -150,6 +146,27 @@ class Opener:
     def _observe_s3(self, kind: str, seconds: float, size: int, error: LoadtestError | None) -> None:
         self.metrics.observe_s3(kind, seconds, size, error)
         self.metrics.totals["throttled"] += isinstance(error, S3ThrottledError)
+
+
+def server_addresses(settings: Settings) -> dict[str, ServerAddress]:
+    """Return where the clients of each backend connect: ``redis`` and ``s3``.
+
+    Raises:
+        RedisRejectedError: The address of Redis is none.
+    """
+    redis, s3 = Endpoint.parse(settings.redis_endpoint).options, locate(_location(settings)).base
+    port = s3.port or (443 if s3.scheme == "https" else 80)
+    return {"redis": ServerAddress(redis["host"], redis["port"]), "s3": ServerAddress(s3.host, port)}
+
+
+def _location(settings: Settings) -> BucketLocation:
+    return BucketLocation(
+        settings.s3_bucket,
+        settings.aws_region,
+        settings.s3_endpoint_url or None,
+        settings.s3_prefix,
+        settings.max_object_bytes,
+    )
 
 
 def _most_workers(settings: Settings) -> int:

@@ -29,6 +29,12 @@ FIELDS: dict[str, str] = {
     "cpu_percent": "CPU time of the process over wall time since the last line; 100 is one CPU.",
     "cpu_wait_percent": "Share of that time in which the main thread was ready to run and got no CPU; null where the "
     "kernel does not report it.",
+    "machine_cpus": "The number of CPUs of this machine.",
+    "machine_cpu_percent": "Busy time of all CPUs of this machine over their total time, over the last interval; "
+    "100 is the whole machine. Time stolen by a hypervisor counts as busy.",
+    "backend_cpu": "For `redis` and `s3` the CPU of the server's processes: `cpu_percent` (100 is one CPU) and "
+    "`machine_percent` (100 is all CPUs). `unknown` with the reason where the server runs elsewhere, or belongs to "
+    "another user. Who listens on the endpoint's port counts: of a server behind a local proxy that is the proxy.",
     "memory_mb": "Resident memory.",
     "open_fds": "Open file descriptors.",
     "cpu_limit": "CPUs that the ECS task may use; null elsewhere.",

@@ -41,6 +41,7 @@ class Sources:
         phase: Returns the scheduler's phase.
         schedule_lag: Returns how late the scheduler is, in seconds.
         steered: Returns how the parts are set, as fields of a line.
+        measure_backends: Returns the fields about the CPU of the backends' servers.
         measure_jobs: Returns the fields about jobs; None where no job API is served.
     """
 
@@ -49,6 +50,7 @@ class Sources:
     phase: Callable[[], str]
     schedule_lag: Callable[[], float]
     steered: Callable[[], Mapping[str, Any]]
+    measure_backends: Callable[[], Awaitable[dict[str, Any]]]
     measure_jobs: Callable[[], Awaitable[dict[str, Any]]] | None = None
 
 
@@ -101,6 +103,7 @@ class MetricsService:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self.probe)
             task_status.started()
+            await self._sources.measure_backends()  # so that the first line has an interval to tell of
             began, ticks = trio.current_time(), 0
             while True:
                 ticks += 1
@@ -128,8 +131,9 @@ class MetricsService:
             self._snapshot_at = trio.current_time()
         measure_jobs = self._sources.measure_jobs
         jobs = await measure_jobs() if measure_jobs else {}
+        backends = await self._sources.measure_backends()
         logs.summarise_floods()
-        line = self._line() | jobs
+        line = self._line() | backends | jobs
         self.latest = {**line}
         return line
 

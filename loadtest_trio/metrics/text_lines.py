@@ -10,7 +10,18 @@ if TYPE_CHECKING:
 COLUMNS = 100
 _INDENT = " " * 17  # the width of time and level
 _HIDDEN = frozenset(
-    {"by_operation", "s3", "redis", "histograms", "ledger", "_aws", "settings", "machine", "versions"}
+    {
+        "by_operation",
+        "s3",
+        "redis",
+        "histograms",
+        "ledger",
+        "backend_cpu",
+        "_aws",
+        "settings",
+        "machine",
+        "versions",
+    }
 )
 
 

@@ -19,12 +19,12 @@ import psutil
 import trio
 from prometheus_client.parser import text_string_to_metric_families
 
+from loadtest_trio.metrics.listeners import find_listener, is_local
 from loadtest_trio.users.wire import ExchangeError, HttpWire, Reply
 
 _PROBE_SECONDS = 2.0
 _NOWHERE = b"/loadtest-trio-asks-for-nothing"
 _SERVERS = {"valkey-server": "redis", "redis-server": "redis", "weed": "s3"}
-_LOOPBACK = ("127.", "::1", "localhost")
 
 
 class Target(Protocol):
@@ -199,12 +199,6 @@ def stats_of(body: bytes) -> dict[str, Any]:
 
 
 def listening_process(host: str, port: int) -> int | None:
-    """Return who listens on a loopback port, where this process may know it."""
-    if not host.startswith(_LOOPBACK):
-        return None
-    try:
-        sockets = psutil.net_connections("tcp")
-    except psutil.Error:
-        return None
-    found = (each.pid for each in sockets if each.status == psutil.CONN_LISTEN and each.laddr.port == port)
-    return next((pid for pid in found if pid), None)
+    """Return the id of the process that listens on a port of this machine, where it can be known."""
+    found = find_listener(host, port) if is_local(host) else None
+    return found.pid if found else None

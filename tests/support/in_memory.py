@@ -12,6 +12,7 @@ from loadtest_trio.backends.opening import Clients
 from loadtest_trio.backends.redis import RedisObservers, RedisOptions
 from loadtest_trio.backends.s3 import BucketLocation
 from loadtest_trio.build import Service, Surroundings, build_service
+from loadtest_trio.metrics.backend_cpu import BackendCpuMeter
 from loadtest_trio.metrics.counters import Observer
 from loadtest_trio.settings import Loaded, Settings, load
 from loadtest_trio.web import HealthService
@@ -110,6 +111,7 @@ def in_memory(
     return Surroundings(
         _KEYS,
         clients=Clients(open_queue, open_bucket, transport=lambda *_, **__: httpx.MockTransport(_unused)),
+        backend_cpu=lambda _: BackendCpuMeter({}),  # there are no servers
         health=HealthService if listens else cast(Any, DeafHealth),
         unix_clock=unix_clock,
         consumer=consumer,

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from loadtest_trio.tune.plan.elasticity import UNKNOWN, Elasticity
+from loadtest_trio.tune.plan.machine_use import MachineUse, users_of_machine
 from loadtest_trio.tune.plan.observations import Usage
 
 CPU, REDIS, S3, NETWORK, CONFIGURATION, MIXED = "CPU", "Redis", "S3", "network", "configuration", "mixed"
@@ -22,6 +23,7 @@ def explain(
     elasticities: Elasticities,
     *,
     likely: bool = False,
+    held: bool = False,
 ) -> tuple[str, ...]:
     """Return the sentences that explain a verdict.
 
@@ -31,12 +33,16 @@ def explain(
         usage: How busy everything was at saturation.
         elasticities: Experiment -> its result.
         likely: For a mixed verdict: one resource stands out, but not with certainty.
+        held: The verdict rests on whose processes keep all CPUs of this machine busy.
     """
     if name == S3 and usage.throttled >= 0.01:
         return (f"S3 answered {100 * usage.throttled:.1f} % of the requests with SlowDown.",)
+    use = MachineUse.of(usage) if held else None
     return (
-        *_main(name, scores, usage, elasticities, likely),
-        *((_cpu_wait(usage),) if usage.cpu_wait >= _CPU_WAIT_WORTH_MENTION else ()),
+        *(_held(name, use, usage) if use else ()),
+        *(_main(name, scores, usage, elasticities, likely) if use is None or name == CPU else ()),
+        *_cpu_wait(usage),
+        *users_of_machine(usage),
         *_loop_lag(name, usage),
         *_s3_latency(name, elasticities),
         *_fewer_workers(name, elasticities),
@@ -63,6 +69,14 @@ def _main(
         case "S3" | "network":
             return _beyond_the_workers(name, usage, elasticities)
     return (_undecided(scores, elasticities, likely), f"{used}; {busy}.")
+
+
+def _held(name: str, use: MachineUse, usage: Usage) -> tuple[str, ...]:
+    share, who = {
+        REDIS: (use.redis, "Redis's server needs"),
+        S3: (use.s3, "S3's server needs"),
+    }.get(name, (use.service + use.others, "The service and programs other than the backends' servers use"))
+    return (f"{who} {100 * share:.0f} % of this machine's {usage.machine_cpus:.0f} CPUs.",)
 
 
 def _undecided(scores: Mapping[str, float], elasticities: Elasticities, likely: bool) -> str:
@@ -98,11 +112,13 @@ def _busy(usage: Usage) -> str:
     return f"{100 * usage.slots:.0f} % of the workers were at work"
 
 
-def _cpu_wait(usage: Usage) -> str:
-    return (
-        f"It waited for a core {100 * usage.cpu_wait:.0f} % of the time: other programs, perhaps the "
-        "servers, are using this machine's CPUs."
-    )
+def _cpu_wait(usage: Usage) -> tuple[str, ...]:
+    if usage.cpu_wait < _CPU_WAIT_WORTH_MENTION:
+        return ()
+    waited = f"It waited for a core {100 * usage.cpu_wait:.0f} % of the time"
+    if MachineUse.of(usage):
+        return (f"{waited}.",)
+    return (f"{waited}: other programs, perhaps the servers, are using this machine's CPUs.",)
 
 
 def _loop_lag(name: str, usage: Usage) -> tuple[str, ...]:

@@ -46,6 +46,10 @@ class Usage:
         redis_busy: Share of time the busiest kind of Redis call was under way.
         redis_ms: Mean duration of a call of that kind.
         redis_server: Share of time the Redis server was executing commands; None when unknown.
+        redis_cpu: CPU seconds per second of Redis's server; None when unknown.
+        s3_cpu: CPU seconds per second of S3's server; None when unknown.
+        machine_cpu: Share of the time of all CPUs of this machine in which they were busy; None when unknown.
+        machine_cpus: Number of these CPUs.
         loop_lag_ms: Largest lag of the event loop.
         bytes_per_second: Bytes of S3 bodies sent and received.
         memory_mb: Resident memory.
@@ -62,6 +66,10 @@ class Usage:
     redis_busy: float = 0.0
     redis_ms: float = 0.0
     redis_server: float | None = None
+    redis_cpu: float | None = None
+    s3_cpu: float | None = None
+    machine_cpu: float | None = None
+    machine_cpus: float | None = None
     loop_lag_ms: float = 0.0
     bytes_per_second: float = 0.0
     memory_mb: float = 0.0

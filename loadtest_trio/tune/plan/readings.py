@@ -1,6 +1,6 @@
 """Turns metrics lines into an observation: the planner uses only what the log says. Pure."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from statistics import median
 from typing import Any
@@ -82,6 +82,10 @@ def _usage(lines: Sequence[MetricsLine], merged: Mapping[str, MergedLatencies], 
         redis_busy=_total(busiest) / seconds,
         redis_ms=busiest.mean_ms,
         redis_server=(server[1] - server[0]) / seconds,
+        redis_cpu=_backend_cpu(lines, "redis"),
+        s3_cpu=_backend_cpu(lines, "s3"),
+        machine_cpu=_known_mean(lines, lambda line: line.get("machine_cpu_percent")),
+        machine_cpus=lines[-1].get("machine_cpus"),
         loop_lag_ms=max(line["loop_lag_ms"] for line in span),
         bytes_per_second=sum(_bytes(lines, kind) for kind in ("GET", "PUT")) / seconds,
         memory_mb=lines[-1]["memory_mb"],
@@ -101,6 +105,17 @@ def _weights(lines: Sequence[MetricsLine]) -> Iterator[tuple[float, MetricsLine]
 def _mean(lines: Sequence[MetricsLine], field: str) -> float:
     """Return the mean of a field over time."""
     return sum(seconds * (line.get(field) or 0.0) for seconds, line in _weights(lines)) / _seconds(lines)
+
+
+def _backend_cpu(lines: Sequence[MetricsLine], name: str) -> float | None:
+    return _known_mean(lines, lambda line: line.get("backend_cpu", {}).get(name, {}).get("cpu_percent"))
+
+
+def _known_mean(lines: Sequence[MetricsLine], percent: Callable[[MetricsLine], float | None]) -> float | None:
+    """Return the mean of percentages over time, as a share; None where a line does not have one."""
+    parts = [(seconds, percent(line)) for seconds, line in _weights(lines)]
+    known = [seconds * value / 100 for seconds, value in parts if value is not None]
+    return sum(known) / _seconds(lines) if len(known) == len(parts) else None
 
 
 def _bytes(lines: Sequence[MetricsLine], kind: str) -> int:

@@ -10,6 +10,9 @@ No experiment can speed up S3 or the network, so they get what the other resourc
                    decides at once. The effect of half the payload, and the time from first to last
                    byte, tell bytes (network) from requests (S3)
 
+Two kinds of direct evidence overrule these scores, as any effect of an experiment is then a consequence: S3
+throttles; or all CPUs of this machine are busy, and it is known whose processes use them (`machine_use`).
+
 The highest score is the verdict if it is high, certain and well ahead of the second; otherwise the verdict
 is *mixed*. Measurements without a score of their own (S3 latency, fewer workers, loop lag) are put into
 words by `explanation`.
@@ -32,6 +35,7 @@ from loadtest_trio.tune.plan.explanation import (
     S3,
     explain,
 )
+from loadtest_trio.tune.plan.machine_use import MachineUse
 from loadtest_trio.tune.plan.observations import Observation, Usage
 from loadtest_trio.tune.plan.steps import TuneEvent
 
@@ -39,6 +43,8 @@ _HIGH = 0.5
 _AHEAD = 0.65  # a clear verdict: the second score is at most this share of the first
 _FULL_CORE = (0.9, 0.98)  # usage at which a full core becomes possible, and certain
 _THROTTLED = (0.01, 0.05)
+_FULL_MACHINE = (0.8, 0.92)  # of all CPUs: even a saturated machine idles while its programs wait for disks
+_MOST = (0.4, 0.6)  # share of the busy time: about half of it
 _FULL_SERVER = (0.7, 0.95)  # lower for Redis: command time excludes the time spent on its sockets
 
 
@@ -84,7 +90,8 @@ def decide(baseline: Observation, elasticities: Mapping[str, Elasticity]) -> Ver
     first, second = ranked[0], ranked[1]
     clear = scores[first] >= _HIGH and scores[second] <= _AHEAD * scores[first]
     name = first if clear and _certain(first, usage, elasticities) else MIXED
-    because = explain(name, {each: scores[each] for each in ranked}, usage, elasticities, likely=clear)
+    shown = {each: scores[each] for each in ranked}
+    because = explain(name, shown, usage, elasticities, likely=clear, held=_is_held(name, usage))
     return Verdict(name, because, scores, _evidence(baseline))
 
 
@@ -97,9 +104,8 @@ def _scores(usage: Usage, elasticities: Mapping[str, Elasticity]) -> dict[str, f
     # A busy loop handles more events per turn, so throughput falls by less than the share of CPU burnt.
     full = _ramp(usage.cpu, *_FULL_CORE)
     cpu = max(full, of("cpu") * _ramp(usage.cpu + usage.cpu_wait, 0.4, 0.7))
-    redis = max(_ramp(usage.redis_server or 0.0, *_FULL_SERVER), of("redis"))
+    redis = max(_redis_full(usage), of("redis"))
     rest = inside * (1 - max(full, of("cpu"))) * (1 - redis) * (1 - of("more workers"))
-    throttled = _ramp(usage.throttled, *_THROTTLED)  # direct evidence: any other effect is a consequence
     bytes_count = _bytes_count(usage, of("size"))
     scores = {
         CPU: cpu,
@@ -108,7 +114,31 @@ def _scores(usage: Usage, elasticities: Mapping[str, Elasticity]) -> dict[str, f
         S3: rest * (1 - bytes_count),
         NETWORK: rest * bytes_count,
     }
-    return {name: score * (1 - throttled) + throttled * (name == S3) for name, score in scores.items()}
+    overruling = (_holder(usage), (S3, _ramp(usage.throttled, *_THROTTLED)))
+    for name, weight in overruling:
+        scores = {each: score * (1 - weight) + weight * (each == name) for each, score in scores.items()}
+    return scores
+
+
+def _holder(usage: Usage) -> tuple[str, float]:
+    """Return whose processes keep all CPUs of this machine busy, and how sure that is, from 0 to 1."""
+    use = MachineUse.of(usage)
+    if use is None:
+        return CPU, 0.0
+    shares = {CPU: use.service + use.others, REDIS: use.redis, S3: use.s3}
+    name = max(shares, key=shares.__getitem__)
+    most = _ramp(shares[name] / use.busy, *_MOST)
+    return name, most * _ramp(use.busy, *_FULL_MACHINE)
+
+
+def _redis_full(usage: Usage) -> float:
+    by_commands = _ramp(usage.redis_server or 0.0, *_FULL_SERVER)
+    return max(by_commands, _ramp(usage.redis_cpu or 0.0, *_FULL_CORE))
+
+
+def _is_held(name: str, usage: Usage) -> bool:
+    holder, weight = _holder(usage)
+    return name == holder and weight >= _HIGH
 
 
 def _bytes_count(usage: Usage, size: float) -> float:
@@ -123,7 +153,9 @@ def _bytes_count(usage: Usage, size: float) -> float:
 def _certain(name: str, usage: Usage, elasticities: Mapping[str, Elasticity]) -> bool:
     if name == CPU and usage.cpu >= _FULL_CORE[1]:
         return True
-    if name == REDIS and (usage.redis_server or 0.0) >= _FULL_SERVER[1]:
+    if _is_held(name, usage):
+        return True
+    if name == REDIS and _redis_full(usage) >= 1:
         return True
     if name in (S3, NETWORK):
         # S3 and network are found by elimination, so the others must be shown not to be fully limiting.
