@@ -271,6 +271,55 @@ async def test_poison_message_ends_dead(make: Make) -> None:
     assert await places(alive) == {"created": 1, "dead": 1, "consumers": 1}
 
 
+async def test_a_message_on_its_last_delivery_is_claimed_alone(make: Make) -> None:
+    """It waits for the consumer's other work, nothing follows it, and then all goes on as before."""
+    alive = make("alive", heartbeat_ttl=TTL, max_deliveries=2)
+    await alive.enqueue([b"1", b"2", b"3"])
+    await make("dead", heartbeat_ttl=TTL, max_deliveries=2).claim(2)
+    assert await reaped(alive) == ReapResult(1, 2, 0)
+    await alive.enqueue([b"4"])
+    for expected in ([b"1"], [b"2"], [b"3", b"4"]):
+        deliveries = await alive.claim(9)
+        assert [delivery.element for delivery in deliveries] == expected
+        assert await alive.claim(9) == []
+        await alive.settle([Settlement.processed(delivery.token) for delivery in deliveries])
+
+
+async def test_work_in_hand_is_finished_before_a_message_on_its_last_delivery(make: Make) -> None:
+    """What comes before it is still claimed; it comes when everything is settled."""
+    alive = make("alive", heartbeat_ttl=TTL, max_deliveries=2)
+    await alive.enqueue([b"suspect"])
+    await make("dead", heartbeat_ttl=TTL, max_deliveries=2).claim(1)
+    await alive.enqueue([b"later"])
+    assert await reaped(alive) == ReapResult(1, 1, 0)
+    (suspect,) = await alive.claim(9)
+    await alive.release([suspect.token])
+    other = make("other", heartbeat_ttl=TTL, max_deliveries=2)
+    (suspect,) = await other.claim(9)
+    assert [each.element for each in await alive.claim(9)] == [b"later"]
+    await other.release([suspect.token])
+    assert await alive.claim(9) == []
+    assert [each.element for each in await other.claim(9)] == [b"suspect"]
+
+
+async def test_neighbours_of_a_message_that_kills_its_consumers_live(make: Make) -> None:
+    """However often it kills the consumer that holds them all, it alone ends dead."""
+    alive = make("alive", heartbeat_ttl=TTL, max_deliveries=3)
+    await alive.enqueue([b"1", b"poison", b"2"])
+    for life in range(4):
+        victim = make(f"victim{life}", heartbeat_ttl=TTL, max_deliveries=3)
+        while True:
+            deliveries = await victim.claim(9)
+            if not deliveries or b"poison" in [each.element for each in deliveries]:
+                break
+            await victim.settle([Settlement.processed(each.token) for each in deliveries])
+        if not deliveries:
+            await victim.retire()
+            break
+        await reaped(alive)
+    assert await places(alive) == {"created": 3, "processed": 2, "dead": 1, "consumers": 1}
+
+
 async def test_consumers_get_time_after_a_common_silence(make: Make) -> None:
     """If all consumers were silent, each gets a time to live to come back."""
     ttl = 0.2

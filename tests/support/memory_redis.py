@@ -337,13 +337,25 @@ class MemoryQueue:
         redis.promote()
         record = redis.in_flight.setdefault(self.consumer, {})
         deliveries = []
-        for i in range(1, min(limit, _MOST_PER_CLAIM, len(redis.queue)) + 1):
+        for i in range(1, self._allowed(min(limit, _MOST_PER_CLAIM, len(redis.queue)), record) + 1):
             token, element = f"{number}.{i:04d}", redis.queue.pop()
             record[token] = element
             redis.jobs.start(element, self.consumer, token)
             self._held.add(token)
             deliveries.append(Delivery(token, element))
         return deliveries
+
+    def _allowed(self, limit: int, held: dict[str, bytes]) -> int:
+        """How many may be claimed: what is on its last delivery is claimed alone."""
+        if self._max_deliveries < 2 or (len(held) == 1 and self._on_its_last(*held.values())):
+            return limit if self._max_deliveries < 2 else 0
+        for i in range(limit):
+            if self._on_its_last(self.redis.queue[-1 - i]):
+                return i or int(not held)
+        return limit
+
+    def _on_its_last(self, element: bytes) -> bool:
+        return self.redis.deliveries.get(element, 0) >= self._max_deliveries - 1
 
     def _settle(self, settlement: Settlement) -> bool:
         redis = self.redis

@@ -1,10 +1,13 @@
 #!lua flags=allow-oom
--- ARGV: consumer, heartbeat time to live (ms), claim number, limit, retries to promote at most
+-- ARGV: consumer, heartbeat time to live (ms), claim number, limit, retries to promote at most, deliveries at most
 -- Reply: books, server time of the claim (ms), elements.
 -- Message i of claim c gets the token "c.i". The claim number last seen is a repeat after a lost reply
 -- and gets the same batch again (nil for what was reaped meanwhile). An earlier number comes out of a
 -- connection that was given up long ago: nobody would hear of what it claimed. Neither is a sign of life.
--- How often a message was delivered in vain stands in DELIVERIES; see reap.lua.
+-- How often a message was delivered in vain stands in DELIVERIES; see reap.lua. It counts for all messages that
+-- a dead consumer held, though one of them may have killed it. So the last delivery that a message has is made
+-- alone: its consumer holds nothing else from before the claim until the settlement. Whatever kills the consumer
+-- then, it is no neighbour. The price: while such a message is next, consumers finish what they hold first.
 
 local MOST = 1000 -- tokens have four digits, and unpack() has a limit too
 local ROUNDS = 10 -- looks at the queue, where all that came out of it had been cancelled
@@ -24,16 +27,37 @@ local function promote(time, most)
   end
 end
 
+local function on_its_last(element)
+  return tonumber(redis.call('HGET', DELIVERIES, element) or 0) >= tonumber(ARGV[6]) - 1
+end
+
+-- How many of the next messages may be taken, given how many of them were taken just now.
+local function allowed(limit, taken)
+  if tonumber(ARGV[6]) < 2 or redis.call('EXISTS', DELIVERIES) == 0 then return limit end
+  local held = redis.call('HLEN', INFLIGHT) + taken
+  if held == 1 and on_its_last(redis.call('HVALS', INFLIGHT)[1] or '') then return 0 end
+  local next = redis.call('LRANGE', QUEUE, -limit, -1)
+  for i = #next, 1, -1 do
+    if on_its_last(next[i]) then
+      local before = #next - i
+      return (before == 0 and held == 0) and 1 or before
+    end
+  end
+  return limit
+end
+
 -- Take messages off the queue. Cancelled jobs are left out, and others taken in their place.
 local function take(time, limit)
   local taken, record = {}, {}
   for _ = 1, ROUNDS do
     local ghosts = 0
     write_pushed()
-    for _, element in ipairs(redis.call('RPOP', QUEUE, limit - #taken) or {}) do
+    local most = limit > #taken and allowed(limit - #taken, #taken) or 0
+    for _, element in ipairs(redis.call('RPOP', QUEUE, most) or {}) do
       local name, id = token(ARGV[3], #taken + 1), job_id(element)
       if id and not start_job(id, CONSUMER .. ' ' .. name, time) then
         ghosts = ghosts + 1
+        redis.call('HDEL', DELIVERIES, element)
       else
         taken[#taken + 1] = element
         record[#record + 1] = name

@@ -14,7 +14,7 @@ import attrs
 import redis
 from redis.connection import DefaultParser
 
-from loadtest_trio.backends.redis.translate import is_elsewhere, translate
+from loadtest_trio.backends.redis.translate import is_elsewhere, is_of_cluster, translate
 from loadtest_trio.errors import ConfigurationError, RedisError, RedisRejectedError, SettingFault
 from loadtest_trio.http.address import authority
 
@@ -144,7 +144,7 @@ class Connections:
         self._timeout = timeout
         self._idle: list[tuple[int, Any]] = []
         self._generation = 0  # connections of an earlier one are not used again
-        self._has_worked = False
+        self._worked: frozenset[object] = frozenset()  # commands, and scripts by their digest
 
     def execute(self, *command: object, then: tuple[object, ...] = ()) -> Any:
         """Send one command and wait for its reply; blocks.
@@ -180,11 +180,12 @@ class Connections:
                 self._give_back(generation, connection)
             if isinstance(error, redis.exceptions.NoScriptError):
                 raise
-            raise self._translated(error) from error
+            raise self._translated(error, command) from error
         except (redis.RedisError, OSError, ValueError) as error:
             self._renew(connection)
-            raise self._translated(error) from error
-        self._has_worked = True
+            raise self._translated(error, command) from error
+        if _name(command) not in self._worked:
+            self._worked |= {command[0], _name(command)}
         self._give_back(generation, connection)
         return reply
 
@@ -208,5 +209,16 @@ class Connections:
         connection.disconnect()
         self.close()
 
-    def _translated(self, error: Exception) -> RedisError:
-        return translate(error, self._endpoint.where, self._endpoint.password, has_worked=self._has_worked)
+    def _translated(self, error: Exception, command: tuple[object, ...]) -> RedisError:
+        if isinstance(error, redis.AuthenticationError):
+            has_worked = bool(self._worked)  # a login that was good for one command is good for all
+        elif is_of_cluster(error):
+            has_worked = b"EVALSHA" in self._worked  # all scripts need the same slot, INFO needs none
+        else:
+            has_worked = _name(command) in self._worked
+        return translate(error, self._endpoint.where, self._endpoint.password, has_worked=has_worked)
+
+
+def _name(command: tuple[object, ...]) -> object:
+    """Return what a command is known by: of a script, its digest."""
+    return command[1] if command[0] == b"EVALSHA" else command[0]

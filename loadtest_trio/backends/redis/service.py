@@ -95,6 +95,7 @@ class RedisService:
         self._in_flight = keys.in_flight
         self._ttl_ms = round(options.heartbeat_ttl * 1000)
         self._losses = LossDetector(self._channel, observers.on_data_loss)
+        self._max_deliveries = options.max_deliveries
         self._reaper = Reaper(self._channel, self._losses, self._ttl_ms, options.max_deliveries, clock)
         self.jobs = RedisJobStore(
             self._channel, keys.prefix, self._losses, self.dead_letters, options.job_limits
@@ -145,6 +146,10 @@ class RedisService:
     async def claim(self, limit: int) -> list[Delivery]:
         """Take up to `limit` messages (1,000 at most), due retries first.
 
+        A message that was in the hands of `max_deliveries` - 1 consumers that died comes alone, once this
+        consumer holds nothing else, and nothing follows until it is settled: so none ends dead because of
+        what another message did to their consumer.
+
         Returns:
             The deliveries, at once: none when nothing is waiting.
         """
@@ -154,7 +159,13 @@ class RedisService:
             self._claim += 1
             claim = str(self._claim)
             books, _, elements = await self._channel.script(
-                "claim", self._ttl_ms, claim, limit, PROMOTED_PER_CLAIM, size=_claimed
+                "claim",
+                self._ttl_ms,
+                claim,
+                limit,
+                PROMOTED_PER_CLAIM,
+                self._max_deliveries,
+                size=_claimed,
             )
             self._losses.saw(books)
             deliveries = [

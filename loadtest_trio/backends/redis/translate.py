@@ -11,6 +11,9 @@ from loadtest_trio.errors import RedisError, RedisRejectedError, RedisUnavailabl
 ELSEWHERE = frozenset(["ASK", "CLUSTERDOWN", "LOADING", "MASTERDOWN", "MOVED", "READONLY"])
 """Codes of error replies that say: not from this server. The host's name may lead to another one by now."""
 
+OF_CLUSTERS = frozenset(["ASK", "MOVED"])
+"""Codes of error replies that lead to another node of a cluster; they pass when the slot comes back."""
+
 LATER = ELSEWHERE | {"BUSY", "MISCONF", "NOREPLICAS", "OOM", "TRYAGAIN"}
 """Codes of error replies that pass by themselves (redis.io, "RESP protocol", simple errors; `server.c`)."""
 
@@ -20,12 +23,23 @@ _OF_A_SCRIPT = re.compile(r"Error running script .*? -([A-Z]+) ")
 _OF_CONNECTING = re.compile(r"Error .*connecting to \S+\. (.+?)\.?$")
 """How redis-py says that it cannot connect; the reason is in the group."""
 
+_OF_PERMISSIONS = re.compile(r"NOPERM |ACL failure in script")
+"""How a reply begins that says what this user may not do; a script's has no code of its own."""
+
+_CLUSTER = (
+    "this endpoint is a node of a cluster, and cluster mode is not supported: set REDIS_ENDPOINT to a server "
+    "without cluster mode, or to the node that serves the queue's slot"
+)
+
 HINTS = {
     "WRONGPASS": "check the user and password in REDIS_ENDPOINT",
     "NOAUTH": "give a password in REDIS_ENDPOINT",
     "NOPERM": "the user in REDIS_ENDPOINT needs more permissions",
     "WRONGTYPE": "a key of this queue holds something else; choose another QUEUE_NAME",
-    "MOVED": "a node of a cluster; REDIS_ENDPOINT must lead to the node that serves the queue's slot",
+    "MOVED": _CLUSTER,
+    "ASK": _CLUSTER,
+    "CROSSSLOT": _CLUSTER,
+    "ACL failure in script": "the user in REDIS_ENDPOINT needs more permissions",
     "DB index": "check the database number in REDIS_ENDPOINT",
     "invalid DB index": "check the database number in REDIS_ENDPOINT",
     "unknown command": "Redis 7.0 or newer is needed",
@@ -38,6 +52,11 @@ def is_elsewhere(error: Exception) -> bool:
     return _code(error) in ELSEWHERE
 
 
+def is_of_cluster(error: Exception) -> bool:
+    """Whether a reply leads to another node of a cluster."""
+    return _code(error) in OF_CLUSTERS
+
+
 def translate(error: Exception, where: str, password: str | None, *, has_worked: bool = False) -> RedisError:
     """Return our error for a foreign one.
 
@@ -45,7 +64,7 @@ def translate(error: Exception, where: str, password: str | None, *, has_worked:
         error: What redis-py, ssl or the operating system raised.
         where: Host and port, for the message.
         password: Never shown, should the foreign message contain it.
-        has_worked: Whether Redis has answered before with the same address and login.
+        has_worked: Whether what is refused now has worked before with the same address and login.
 
     Returns:
         `RedisRejectedError` when the answer will be no again, else `RedisUnavailableError`.
@@ -57,8 +76,10 @@ def translate(error: Exception, where: str, password: str | None, *, has_worked:
         return RedisRejectedError(f"Redis at {where}: its certificate cannot be trusted: {detail}")
     hint = next((hint for start, hint in HINTS.items() if detail.removeprefix("ERR ").startswith(start)), "")
     said = f"Redis at {where}: {detail}" + (f" ({hint})" if hint else "")
-    # A login that has worked is refused while a password is being changed: that passes.
-    passes = _code(error) in LATER or (has_worked and isinstance(error, redis.AuthenticationError))
+    # What has worked is refused while a person changes a password or permissions: that passes. What never
+    # worked needs another endpoint or another user.
+    withdrawn = isinstance(error, redis.AuthenticationError) or _OF_PERMISSIONS.match(_detail(error))
+    passes = has_worked if withdrawn or is_of_cluster(error) else _code(error) in LATER
     if passes or not _is_reply(error):
         return RedisUnavailableError(said)
     return RedisRejectedError(said)

@@ -108,6 +108,34 @@ async def test_user_with_too_few_permissions_is_rejected(redis_url: str, service
         client.execute_command("ACL", "DELUSER", "weak")
 
 
+async def test_permissions_withdrawn_in_mid_run_are_an_outage(redis_url: str, service_of: Any) -> None:
+    """The calls wait, the reason is told, and with the permission back they go on; nothing is lost."""
+    told = Told()
+    with redis.Redis.from_url(redis_url) as client:
+        for withdrawn in (["-@write"], ["resetkeys", "~other:*"], ["off"]):
+            client.execute_command("ACL", "SETUSER", "bob", "reset", "on", ">pw", "~*", "+@all")
+            service = service_of(
+                url=f"redis://bob:pw@{redis_url.partition('@')[2]}", on_outage=told, backoff=lambda _: 0.05
+            )
+            await service.connect()
+            await service.enqueue([b"1"])
+            client.execute_command("ACL", "SETUSER", "bob", *withdrawn)
+            if withdrawn == ["off"]:
+                client.execute_command("CLIENT", "KILL", "USER", "bob")
+            told.first = trio.Event()
+            told.clear()
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(service.enqueue, [b"2"])
+                with trio.fail_after(10):
+                    await told.first.wait()
+                client.execute_command("ACL", "SETUSER", "bob", "reset", "on", ">pw", "~*", "+@all")
+            assert isinstance(told[0], RedisUnavailableError)
+            assert told[-1] is None
+            assert [each.element for each in await service.claim(9)] == [b"1", b"2"]
+            await service.erase()
+        client.execute_command("ACL", "DELUSER", "bob")
+
+
 async def test_user_and_password(redis_url: str, service_of: Any) -> None:
     """A named user with a password full of reserved characters gets in."""
     with redis.Redis.from_url(redis_url) as client:

@@ -81,15 +81,24 @@ class Model:
             self.queue += batch
             self.counted["created"] += len(batch)
 
-    def claim(self, consumer: str, _: int, number: str, limit: int, promoted: int) -> None:
-        """Take due retries, then the queue's end."""
+    def claim(self, consumer: str, _: int, number: str, limit: int, promoted: int, most: int) -> None:
+        """Take due retries, then the queue's end; what is on its last delivery alone."""
         if self.is_new(consumer, "claim", int(number)):
             self.beat(consumer)
             self.queue = [self.retry.pop(member) for member in sorted(self.due)] + self.queue
             self.due.clear()
+            limit = self.allowed(self.in_flight[consumer], limit, most)
             taken, self.queue = self.queue[:limit], self.queue[limit:]
             tokens = {f"{number}.{i:04d}": element for i, element in enumerate(taken, 1)}
             self.in_flight[consumer].update(tokens)
+
+    def allowed(self, held: dict[str, bytes], limit: int, most: int) -> int:
+        last = [self.reaped[element] >= most - 1 for element in self.queue[:limit]]
+        if len(held) == 1 and self.reaped[next(iter(held.values()))] >= most - 1:
+            return 0
+        if True not in last:
+            return limit
+        return last.index(True) or int(not held)
 
     def settle(self, consumer: str, number: int, *pairs: Any) -> None:
         if not self.is_new(consumer, "settlement", number):
@@ -275,7 +284,7 @@ class QueueMachine(RuleBasedStateMachine):
         number = self.consumers[slot]._claim
         taken = {token: element for token, element in self.held(slot).items() if claim_of(token) == number}
         assert {delivery.token: delivery.element for delivery in deliveries} == taken
-        assert len(taken) == min(limit, waiting)
+        assert len(taken) == min(limit, waiting) or +self.model.reaped, "the last delivery is alone"
 
     @rule(slot=slots, limit=st.integers(1, 5))
     def claim_and_never_hear_of_it(self, slot: int, limit: int) -> None:

@@ -164,10 +164,10 @@ def test_a_server_that_is_the_wrong_one_ends_every_connection(
     )
     busy = StubConnection(b"read")
     connections = connections_of(monkeypatch, wrong, fresh)
-    assert connections.execute("A") == b"1"
+    assert connections.execute(b"EVALSHA", b"a") == b"1"
     connections._idle.insert(0, (0, idle))
     with pytest.raises(RedisUnavailableError, match=text.split()[0]):
-        connections.execute("B")
+        connections.execute(b"EVALSHA", b"b")
     assert not wrong.open
     assert not idle.open
     connections._give_back(0, busy)  # it was on its way when the others ended
@@ -182,6 +182,44 @@ def test_a_login_that_never_worked_is_rejected(monkeypatch: pytest.MonkeyPatch) 
     connections = connections_of(monkeypatch, StubConnection(parser.parse_error("WRONGPASS invalid")))
     with pytest.raises(RedisRejectedError, match="user and password"):
         connections.execute("A")
+
+
+NO_PERMISSION = [
+    "NOPERM User u has no permissions to run the 'evalsha' command",
+    "ERR ACL failure in script: User u has no permissions to run the 'lpush' command script: on @user_s:1.",
+]
+
+
+@pytest.mark.parametrize("text", NO_PERMISSION)
+def test_withdrawn_permission_is_an_outage(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    """What this script was allowed before, a person has withdrawn and can grant again."""
+    parser: Any = DefaultParser
+    connection = StubConnection(b"1", parser.parse_error(text), b"2")
+    connections = connections_of(monkeypatch, connection)
+    assert connections.execute(b"EVALSHA", b"a") == b"1"
+    with pytest.raises(RedisUnavailableError, match="needs more permissions"):
+        connections.execute(b"EVALSHA", b"a")
+    assert connections.execute(b"EVALSHA", b"a") == b"2"
+
+
+@pytest.mark.parametrize("text", NO_PERMISSION)
+def test_permission_that_was_never_given_is_rejected(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    """That other commands work does not make it an outage."""
+    parser: Any = DefaultParser
+    connections = connections_of(monkeypatch, StubConnection(b"1", parser.parse_error(text)))
+    assert connections.execute(b"INFO") == b"1"
+    with pytest.raises(RedisRejectedError, match="needs more permissions"):
+        connections.execute(b"EVALSHA", b"a")
+
+
+@pytest.mark.parametrize("text", ["MOVED 3999 10.0.0.2:6379", "ASK 3999 10.0.0.2:6379"])
+def test_node_of_a_cluster_is_rejected_at_start(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    """INFO works on every node; the first script that is sent elsewhere ends the start with what to set."""
+    parser: Any = DefaultParser
+    connections = connections_of(monkeypatch, StubConnection(b"1", parser.parse_error(text)))
+    assert connections.execute(b"INFO") == b"1"
+    with pytest.raises(RedisRejectedError, match="cluster mode is not supported: set REDIS_ENDPOINT"):
+        connections.execute(b"EVALSHA", b"a")
 
 
 def test_trickling_reply_ends(monkeypatch: pytest.MonkeyPatch) -> None:
