@@ -214,12 +214,14 @@ class S3ThrottledError(S3Error):
     """S3 throttles requests: 503 SlowDown or 429."""
 
     retryable = True
+    outage_symptom = True
 
 
 class S3ServerError(S3Error):
     """S3 failed: 500, 502, 503, 504, 400 RequestTimeout, or a success response that is not from S3."""
 
     retryable = True
+    outage_symptom = True
 
 
 class S3AccessError(S3Error):

@@ -14,6 +14,7 @@ from loadtest_trio.backends.redis.connection import Endpoint
 from loadtest_trio.backends.s3 import BucketLocation, S3Service, Signing, find_credentials
 from loadtest_trio.backends.s3.addressing import locate
 from loadtest_trio.backends.s3.instrumented import InstrumentedTransport
+from loadtest_trio.backends.s3.outage_detector import Outage
 from loadtest_trio.errors import (
     ConfigurationError,
     LoadtestError,
@@ -139,9 +140,15 @@ class Opener:
             location=location,
             signing=Signing(await find_credentials(self.environ, home=Path.home(), unix_clock=time.time)),
             observe=self._observe_s3,
-            on_outage=lambda error: note_backend(self.health_state, "s3", error),
+            on_outage=self._note_s3,
             deadline_watch=watch,
         )
+
+    def _note_s3(self, outage: Outage | None) -> None:
+        if outage is None:
+            note_backend(self.health_state, "s3", None)
+        else:
+            note_backend(self.health_state, "s3", outage.error, outage.since)
 
     def _observe_s3(self, kind: str, seconds: float, size: int, error: LoadtestError | None) -> None:
         self.metrics.observe_s3(kind, seconds, size, error)
@@ -194,9 +201,18 @@ def _authorities(bundle: str) -> ssl.SSLContext:
         raise ConfigurationError([SettingFault("AWS_CA_BUNDLE", bundle, allowed, "environment")]) from error
 
 
-def note_backend(health_state: HealthState, name: str, error: LoadtestError | None) -> None:
-    """Record whether a backend answers, and log once when that changes."""
-    if not health_state.backend(name, error):
+def note_backend(
+    health_state: HealthState, name: str, error: LoadtestError | None, since: float | None = None
+) -> None:
+    """Record whether a backend answers, and log once when that changes.
+
+    Args:
+        health_state: Where to record it.
+        name: ``redis`` or ``s3``.
+        error: The reason of the outage, or None when the backend answers.
+        since: When the outage began, in monotonic seconds, if it was not known at once.
+    """
+    if not health_state.backend(name, error, since):
         return
     # As failures, since a backend that comes and goes many times a second must not flood the log.
     if error is None:

@@ -33,7 +33,10 @@ class Health:
 
 @attrs.define
 class _Outage:
-    since: float
+    """An outage: when it was noticed, when it had begun, and the latest reason."""
+
+    noticed: float
+    began: float
     reason: str
 
 
@@ -66,12 +69,13 @@ class HealthState:
         """End the supervision of a task that has ended on purpose."""
         self._beats.pop(task, None)
 
-    def backend(self, name: str, error: LoadtestError | None) -> bool:
+    def backend(self, name: str, error: LoadtestError | None, since: float | None = None) -> bool:
         """Record the result of a call to a backend.
 
         Args:
             name: ``redis`` or ``s3``.
             error: The error, or None when the backend answered.
+            since: When the outage began, if it was not known at once.
 
         Returns:
             Whether this call began or ended an outage, so that it is logged once.
@@ -81,15 +85,17 @@ class HealthState:
             if before is None:
                 return False
             del self._outages[name]
-            self._subtract(before.since)
+            self._subtract(before.noticed)
             return True
-        self._outages[name] = _Outage(before.since if before else self._clock(), str(error))
+        now = self._clock()
+        noticed, began = (before.noticed, before.began) if before else (now, now)
+        self._outages[name] = _Outage(noticed, began if since is None else min(began, since), str(error))
         return before is None
 
     def outage_since(self, name: str) -> float | None:
         """Return when a backend's outage began; None while it answers."""
         outage = self._outages.get(name)
-        return outage.since if outage else None
+        return outage.began if outage else None
 
     def read(self) -> Health:
         """Return the present state of everything."""

@@ -8,11 +8,12 @@
                                                    └ no ─► retries left? ─► retry, else dead
 
 Failures during an outage of a backend do not use up a message's attempts: an attempt is free when it began
-during the outage and failed with a symptom of one (`LoadtestError.outage_symptom`). The attempts that
-*reveal* an outage still count; otherwise a message whose every request breaks could retry for ever.
-`backends.s3.outage_detector` decides whether S3 is out, and never by the failures of a single key. After many
-free attempts the message returns to the queue without using up a retry, so that its worker can try others. A
-500 or 503 is an answer of S3 and always counts; its Retry-After is respected.
+during the outage and failed with a symptom of one (`LoadtestError.outage_symptom`). Whether S3 is out is
+decided by `backends.s3.outage_detector`, and never by the failures of a single key; otherwise a message whose
+every request breaks could retry for ever. So an outage may be known only after some attempts have failed in
+it. Therefore the attempts are counted again after each of them, and the message is not given up before others
+had `_VERDICT_SECONDS` to fail too. After many free attempts it returns to the queue without using up a retry,
+so that its worker can try others. A Retry-After is respected.
 """
 
 from collections.abc import Awaitable, Callable
@@ -29,6 +30,7 @@ from loadtest_trio.jobs.message import Message
 from loadtest_trio.worker.completion import Completion
 
 _LONGEST_WAIT_IN_PLACE = 5.0  # seconds; a message that has to wait longer returns to the queue
+_VERDICT_SECONDS = 0.5  # after the first failure; the outage detector needs 0.3
 
 
 @attrs.frozen
@@ -49,6 +51,42 @@ class Claimed:
     def order_key(self) -> str:
         """The key on which work must not overlap; "" for work without an order."""
         return self.message.key if self.handler.ordered else ""
+
+
+@attrs.define
+class _Failures:
+    """The failed attempts of one delivery.
+
+    Attributes:
+        out_since: Backend -> start of its outage; None if it is available.
+        first_at: When the first one failed.
+        charged: Of those that count, the backend whose outage would excuse it ("" for none), and its start.
+    """
+
+    out_since: Callable[[str], float | None]
+    first_at: float | None = None
+    charged: list[tuple[str, float]] = attrs.field(factory=list)
+
+    def add(self, error: LoadtestError, began: float, failed: float) -> None:
+        """Note a failed attempt: its error, start and end."""
+        self.first_at = failed if self.first_at is None else self.first_at
+        if not isinstance(error, CredentialsError):
+            self.charged.append((error.backend if error.outage_symptom else "", began))
+
+    def count(self) -> int:
+        """Return how many count by what is known now."""
+        self.charged = [each for each in self.charged if not self._excused(*each)]
+        return len(self.charged)
+
+    def until_verdict(self, now: float) -> float:
+        """Return the seconds until an outage behind the last failure would be known; 0 or less if past."""
+        if self.first_at is None or not self.charged or not self.charged[-1][0]:
+            return 0.0
+        return self.first_at + _VERDICT_SECONDS - now
+
+    def _excused(self, backend: str, began: float) -> bool:
+        since = self.out_since(backend) if backend else None
+        return since is not None and since < began
 
 
 async def _keep_in_record(message: Message, result: bytes | None, started_at: float) -> str:
@@ -91,27 +129,25 @@ class Runner:
             How it ended; errors of the work are part of it and are never raised.
         """
         message, policy = claimed.message, claimed.handler.retry
-        attempt = counted = 0
+        attempt, failures = 0, _Failures(self.out_since)
         while True:
             attempt += 1
             began = self.clock()
             result, ref, error = await self._attempt(claimed.handler, message)
             if error is None or isinstance(error, ObjectMissingError):
                 outcome = Outcome.MISSED if error else Outcome.PROCESSED
-                attempts = message.attempts + counted + 1
+                attempts = message.attempts + failures.count() + 1
                 return self._end(claimed, outcome, attempts, error=error, result=result, result_ref=ref)
             self.on_failure(message, attempt, error)
-            counted += not self._excused(error, began)
-            exhausted = counted >= policy.attempts_in_place or attempt >= policy.most_in_place
+            now = self.clock()
+            failures.add(error, began, now)
+            counted, wait = failures.count(), failures.until_verdict(now)
+            exhausted = (counted >= policy.attempts_in_place and wait <= 0) or attempt >= policy.most_in_place
             if not error.retryable or exhausted or error.retry_after > _LONGEST_WAIT_IN_PLACE:
                 return self._put_back(claimed, message.attempts + counted, error)
-            await self.sleep(error.retry_after + policy.in_place.delay(attempt, self.rng))
-
-    def _excused(self, error: LoadtestError, began: float) -> bool:
-        if isinstance(error, CredentialsError):
-            return True
-        since = self.out_since(error.backend) if error.outage_symptom else None
-        return since is not None and since < began
+            last = counted >= policy.attempts_in_place - 1  # the next one may end the delivery
+            delay = policy.in_place.delay(attempt, self.rng)
+            await self.sleep(error.retry_after + (max(delay, wait) if last else delay))
 
     def _put_back(self, claimed: Claimed, attempts: int, error: LoadtestError) -> Completion:
         message, policy = claimed.message, claimed.handler.retry

@@ -262,6 +262,47 @@ async def test_condition_of_the_whole_service_makes_messages_wait(
     assert all(line in reason or reason.split("[")[0] in line for line in lines)
 
 
+@pytest.mark.parametrize(
+    "oddity",
+    [
+        Oddity(answer(200, b"x" * 500, length=1000), closes=True),
+        Oddity(b"\x00\xff garbage\r\n\r\n", closes=True),
+        Oddity(b"", closes=True),
+        Oddity(refusal(500, "InternalError")),
+        Oddity(refusal(503, "SlowDown")),
+        Oddity(answer(502, b"<html>Bad Gateway</html>")),
+        Oddity(refusal(403, "AccessDenied")),
+    ],
+    ids=["truncated", "garbage", "closed", "500", "SlowDown", "502", "AccessDenied"],
+)
+async def test_outage_that_many_keys_share_costs_no_message(oddity: Oddity) -> None:
+    """S3 is connected and serves nobody: without a single retry to spend, no message dies."""
+    s3 = OddS3(a_hundred())
+    oddity = attrs.evolve(oddity, affects=lambda kind, key: bool(key))
+    async with s3.serving(), running(s3) as load:
+        await load.until(lambda: load.processed > 20)
+        s3.oddities = [oddity]
+        await load.until(lambda: "s3" in load.degraded, 3.0)
+        await trio.sleep(2.0)
+        s3.oddities = []
+        done = load.processed
+        await load.until(lambda: not load.degraded and load.processed > done + 2 * RATE)
+        assert load.letters == []
+
+
+@pytest.mark.parametrize("status", [500, 503])
+async def test_key_that_makes_s3_fail_ends_dead_while_others_are_served(status: int) -> None:
+    """A 500 or 503 to one key alone is its own affair."""
+    code = "InternalError" if status == 500 else "SlowDown"
+    s3 = OddS3(a_hundred(), [Oddity(refusal(status, code), only_bad)])
+    async with s3.serving(), running(s3) as load:
+        load.redis.push(b'{"id":"mine","operation":"READ","key":"loadtest/bad"}')
+        load.redis.counters["created"] += 1
+        await load.until(lambda: bool(load.letters))
+        assert {letter.key for letter in load.letters} == {BAD}
+        assert load.degraded == {}
+
+
 async def test_single_denied_keys_end_dead_while_others_are_served() -> None:
     """Four keys of twenty are denied: they end on the dead list, and nothing is degraded for long."""
     denied = [f"loadtest/{number}" for number in range(4)]

@@ -20,7 +20,7 @@ def registry_of(work: Work, max_retries: int = 2) -> Registry:
     )
 
 
-def claimed(message: Message, work: Work, max_retries: int = 3) -> Claimed:
+def claimed(message: Message, work: Work, max_retries: int = 3, in_place: int = 4) -> Claimed:
     """Return a message as claimed under the token ``token``, with its handler."""
-    handler = Handler(message.operation, work, RetryPolicy(max_retries), ordered=True)
+    handler = Handler(message.operation, work, RetryPolicy(max_retries, in_place), ordered=True)
     return Claimed(Delivery("token", message.encode()), message, handler)

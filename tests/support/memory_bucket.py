@@ -13,7 +13,7 @@ import trio
 from loadtest_trio.backends.s3 import ListedObject, Page
 from loadtest_trio.backends.s3.addressing import is_inside
 from loadtest_trio.backends.s3.client import unreported
-from loadtest_trio.backends.s3.outage_detector import OutageDetector
+from loadtest_trio.backends.s3.outage_detector import Outage, OutageDetector
 from loadtest_trio.errors import (
     BucketMissingError,
     LoadtestError,
@@ -82,15 +82,13 @@ class MemoryBucket:
         self._waves = waves
         self._wave: trio.Event | None = None
         self._observe = observe
-        self._on_outage: Callable[[LoadtestError | None], None] = unreported
+        self._on_outage: Callable[[Outage | None], None] = unreported
         self._outages = OutageDetector(trio.current_time)
         self._fault: Fault | None = None
         self._affects: Callable[[str, str], bool] = lambda kind, key: True
         self._left = 0
 
-    def watch(
-        self, prefix: str, observe: Observer, on_outage: Callable[[LoadtestError | None], None]
-    ) -> None:
+    def watch(self, prefix: str, observe: Observer, on_outage: Callable[[Outage | None], None]) -> None:
         """Become the bucket of a service: with its prefix, and telling its observers."""
         self._prefix, self._observe, self._on_outage = prefix, observe, on_outage
 

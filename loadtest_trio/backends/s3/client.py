@@ -24,7 +24,7 @@ from loadtest_trio.backends.s3.addressing import Address, BucketLocation, follow
 from loadtest_trio.backends.s3.answers import check_success
 from loadtest_trio.backends.s3.credentials import Credentials, CredentialsSource
 from loadtest_trio.backends.s3.errors import RequestContext, refused, truncated, unreachable
-from loadtest_trio.backends.s3.outage_detector import OutageDetector
+from loadtest_trio.backends.s3.outage_detector import Outage, OutageDetector
 from loadtest_trio.backends.s3.sigv4 import UNSIGNED_PAYLOAD, Signer, payload_hash
 from loadtest_trio.errors import (
     ClockSkewError,
@@ -103,7 +103,7 @@ def unobserved(kind: str, seconds: float, size: int, error: LoadtestError | None
     """Do nothing: the default observer."""
 
 
-def unreported(error: LoadtestError | None) -> None:
+def unreported(outage: Outage | None) -> None:
     """Do nothing: the default listener for outages."""
 
 
@@ -115,7 +115,7 @@ class SignedClient:
         location: The bucket.
         signing: How requests are signed.
         observe: Called after every HTTP request: kind, seconds, bytes, error.
-        on_outage: Called after every call with the reason of the present outage, or None.
+        on_outage: Called after every call with the present outage, or None.
 
     Attributes:
         address: The address of the bucket.
@@ -128,7 +128,7 @@ class SignedClient:
         location: BucketLocation,
         signing: Signing,
         observe: Observer,
-        on_outage: Callable[[LoadtestError | None], None],
+        on_outage: Callable[[Outage | None], None],
     ) -> None:
         self.address = locate(location)
         self._transport = transport

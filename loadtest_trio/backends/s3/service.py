@@ -14,8 +14,9 @@ from loadtest_trio.backends.s3.addressing import BucketLocation, is_inside
 from loadtest_trio.backends.s3.client import Body, Call, SignedClient, Signing, unobserved, unreported
 from loadtest_trio.backends.s3.errors import RequestContext, too_large
 from loadtest_trio.backends.s3.listing import ListedObject, ListingError, ListingPage, parse_listing
+from loadtest_trio.backends.s3.outage_detector import Outage
 from loadtest_trio.backends.s3.sigv4 import encode_query
-from loadtest_trio.errors import LoadtestError, S3RejectedError
+from loadtest_trio.errors import S3RejectedError
 from loadtest_trio.http.client.deadline_watch import DeadlineWatch
 from loadtest_trio.http.client.http1 import Buffer
 from loadtest_trio.metrics.counters import Observer
@@ -44,7 +45,7 @@ class S3Service:
         location: The bucket, where it is, and the prefix.
         signing: How requests are signed.
         observe: Called after every HTTP request: kind, seconds, bytes, error.
-        on_outage: Called after every call with the reason why S3 as a whole does not serve us, or None.
+        on_outage: Called after every call with the present outage of S3 as a whole, or None.
         deadline_watch: The watch of the transport, if it has one; `run` runs it.
 
     Raises:
@@ -58,7 +59,7 @@ class S3Service:
         location: BucketLocation,
         signing: Signing,
         observe: Observer = unobserved,
-        on_outage: Callable[[LoadtestError | None], None] = unreported,
+        on_outage: Callable[[Outage | None], None] = unreported,
         deadline_watch: DeadlineWatch | None = None,
     ) -> None:
         self._bucket = location.bucket

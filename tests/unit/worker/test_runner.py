@@ -11,6 +11,7 @@ import trio
 from loadtest_trio.errors import (
     BucketMissingError,
     CredentialsError,
+    FetchUnreachableError,
     LoadtestError,
     MalformedMessageError,
     ObjectMissingError,
@@ -34,6 +35,7 @@ from tests.support.handlers import claimed
 MESSAGE = Message("1", Operation.READ, "k")
 ATTEMPTS_IN_PLACE = RetryPolicy(0).attempts_in_place
 MOST_IN_PLACE = RetryPolicy(0).most_in_place
+VERDICT_SECONDS = 0.5
 
 
 @attrs.define
@@ -109,7 +111,8 @@ async def test_transient_error_is_retried_in_place(error: LoadtestError) -> None
     assert (result.outcome, script.calls) == (Outcome.PROCESSED, 4)
     assert script.told == [(1, error), (2, error), (3, error)]
     assert len(script.slept) == 3
-    assert all(0 <= seconds <= IN_PLACE.ceiling(i) for i, seconds in enumerate(script.slept, 1))
+    assert all(0 <= seconds <= IN_PLACE.ceiling(i) for i, seconds in enumerate(script.slept[:2], 1))
+    assert script.slept[2] <= max(IN_PLACE.ceiling(3), VERDICT_SECONDS)
 
 
 @pytest.mark.parametrize("error", TRANSIENT[:5], ids=lambda error: type(error).__name__)
@@ -251,10 +254,31 @@ async def test_missing_credentials_are_free() -> None:
     assert result.outcome is Outcome.PROCESSED
 
 
-async def test_server_error_counts_during_outage() -> None:
-    """A 500 is an answer: a message that makes S3 fail cannot occupy its worker for ever."""
-    script = Script([S3ServerError("x")] * 500, out_since=lambda: -1.0)
-    assert (await script.run(MESSAGE)).attempts == 4
+@pytest.mark.parametrize("error", TRANSIENT[1:5], ids=lambda error: type(error).__name__)
+async def test_attempts_are_excused_when_their_outage_becomes_known(error: LoadtestError) -> None:
+    """An outage that is known after three failures, and began before them, costs nothing."""
+    script = Script([error] * 500)
+    script.out_since = lambda: -1.0 if script.calls >= 4 else None
+    result = await script.run(MESSAGE, max_retries=0)
+    assert (result.outcome, result.retries, result.attempts) == (Outcome.RETRY, 0, 0)
+
+
+@pytest.mark.parametrize("in_place", [1, 4])
+async def test_message_is_not_given_up_before_an_outage_can_be_known(in_place: int) -> None:
+    """However short the delays, the last attempt comes when other keys had time to fail too."""
+    for seed in range(50):
+        script = Script([S3BrokenResponseError("x")] * 9)
+        runner = attrs.evolve(script.runner(), rng=Random(seed))
+        result = await runner.run(claimed(MESSAGE, script.handle, in_place=in_place))
+        assert script.now >= VERDICT_SECONDS
+        assert (result.outcome, result.retries) == (Outcome.RETRY, 1)
+
+
+async def test_error_of_the_work_itself_is_not_waited_for() -> None:
+    """What no outage can explain ends its delivery at once."""
+    script = Script([FetchUnreachableError("x")] * 9)
+    await script.runner().run(claimed(MESSAGE, script.handle, in_place=1))
+    assert (script.calls, script.slept) == (1, [])
 
 
 async def test_free_attempts_do_not_count_after_outage() -> None:

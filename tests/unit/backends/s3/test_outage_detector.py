@@ -3,7 +3,7 @@
 import attrs
 import pytest
 
-from loadtest_trio.backends.s3.outage_detector import OutageDetector
+from loadtest_trio.backends.s3.outage_detector import Outage, OutageDetector
 from loadtest_trio.errors import (
     BucketMissingError,
     ClockSkewError,
@@ -24,6 +24,8 @@ from loadtest_trio.errors import (
 
 BROKEN = S3BrokenResponseError("reset")
 DENIED = S3DeniedError("denied", status=403)
+FAILED = S3ServerError("failed", status=500)
+SLOWED = S3ThrottledError("slow down", status=503)
 
 
 @attrs.define
@@ -31,6 +33,7 @@ class Watched:
     """A detector with a clock, after a first success."""
 
     now: float = 100.0
+    outage: Outage | None = None
     detector: OutageDetector = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -42,7 +45,8 @@ class Watched:
     ) -> LoadtestError | None:
         """Note a request that ended `after` seconds later; return the outage's reason."""
         self.now += after
-        return self.detector.observe(kind, key, error)
+        self.outage = self.detector.observe(kind, key, error)
+        return self.outage.error if self.outage else None
 
 
 def test_no_connection_is_an_outage_at_once() -> None:
@@ -55,7 +59,7 @@ def test_no_connection_is_an_outage_at_once() -> None:
     assert watched.see("PUT", "b") is None
 
 
-@pytest.mark.parametrize("error", [BROKEN, DENIED], ids=repr)
+@pytest.mark.parametrize("error", [BROKEN, DENIED, FAILED, SLOWED], ids=repr)
 def test_one_key_is_never_an_outage(error: LoadtestError) -> None:
     """However often the requests of one key fail, and for however long: S3 serves the others."""
     watched = Watched()
@@ -63,7 +67,7 @@ def test_one_key_is_never_an_outage(error: LoadtestError) -> None:
         assert watched.see("GET", "bad", error, after=1.0) is None
 
 
-@pytest.mark.parametrize("error", [BROKEN, DENIED], ids=repr)
+@pytest.mark.parametrize("error", [BROKEN, DENIED, FAILED, SLOWED], ids=repr)
 def test_bad_objects_among_good_ones_are_no_outage(error: LoadtestError) -> None:
     """Failures of many keys are none either while others succeed in between."""
     watched = Watched()
@@ -73,7 +77,7 @@ def test_bad_objects_among_good_ones_are_no_outage(error: LoadtestError) -> None
         assert watched.see("GET", "good", after=0.01) is None
 
 
-@pytest.mark.parametrize("error", [BROKEN, DENIED], ids=repr)
+@pytest.mark.parametrize("error", [BROKEN, DENIED, FAILED, SLOWED], ids=repr)
 def test_several_keys_without_a_success_are_an_outage(error: LoadtestError) -> None:
     """Three keys fail and nothing succeeds for a while; the next success ends the outage."""
     watched = Watched()
@@ -92,14 +96,41 @@ def test_requests_that_all_time_out_at_once_are_an_outage() -> None:
     assert [watched.see("GET", key, BROKEN) for key in "abc"] == [None, None, BROKEN]
 
 
-def test_denials_count_for_each_kind_of_request() -> None:
-    """PUT denied to all keys is a condition of the whole, though GET works."""
+@pytest.mark.parametrize("error", [DENIED, FAILED, SLOWED], ids=repr)
+def test_refusals_count_for_each_kind_of_request(error: LoadtestError) -> None:
+    """PUT refused to all keys is a condition of the whole, though GET works."""
     watched = Watched()
     for key in "abcd":
-        watched.see("PUT", key, DENIED, after=0.5)
+        watched.see("PUT", key, error, after=0.5)
         outage = watched.see("GET", key)
-    assert outage is DENIED
+    assert outage is error
     assert watched.see("PUT", "e") is None
+
+
+@pytest.mark.parametrize("error", [BROKEN, DENIED, FAILED, SLOWED], ids=repr)
+def test_an_outage_is_dated_back_to_the_last_success(error: LoadtestError) -> None:
+    """The failures that revealed it were part of it."""
+    watched = Watched()
+    watched.see("GET", "good", after=1.0)
+    succeeded_at = watched.now
+    for key in "abcd":
+        watched.see("GET", key, error, after=0.2)
+    assert watched.outage == Outage(error, succeeded_at)
+
+
+def test_an_outage_of_connections_begins_when_one_fails() -> None:
+    """It needs no other evidence, so nothing earlier belongs to it."""
+    watched = Watched()
+    error = S3UnreachableError("refused")
+    watched.see("GET", "a", error, after=7.0)
+    assert watched.outage == Outage(error, watched.now)
+
+
+def test_an_unreachable_s3_that_fails_afterwards_is_still_out() -> None:
+    """What a proxy answers while S3 starts again ends one outage and reveals the next."""
+    watched = Watched()
+    watched.see("GET", "a", S3UnreachableError("refused"), after=1.0)
+    assert [watched.see("GET", key, FAILED, after=0.2) for key in "abc"] == [None, None, FAILED]
 
 
 def test_denied_listing_is_an_outage() -> None:
@@ -135,15 +166,13 @@ def test_before_the_first_success_only_the_connection_counts() -> None:
     detector = OutageDetector(lambda: 0.0)
     assert detector.observe("LIST", "", BucketMissingError("x", status=404)) is None
     error = S3UnreachableError("refused")
-    assert detector.observe("LIST", "", error) is error
+    assert detector.observe("LIST", "", error) == Outage(error, 0.0)
     assert detector.observe("LIST", "", BucketMissingError("x", status=404)) is None
 
 
 @pytest.mark.parametrize(
     "error",
     [
-        S3ServerError("x", status=500),
-        S3ThrottledError("x", status=503),
         S3RejectedError("x", status=400),
         ObjectTooLargeError("x"),
         ObjectMissingError("x", status=404),

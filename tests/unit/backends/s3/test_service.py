@@ -23,6 +23,7 @@ from loadtest_trio.backends.s3 import (
     Signing,
     StaticCredentials,
 )
+from loadtest_trio.backends.s3.outage_detector import Outage
 from loadtest_trio.backends.s3.sigv4 import Signer
 from loadtest_trio.errors import (
     BucketMissingError,
@@ -496,7 +497,7 @@ async def test_clock_is_corrected_by_the_answers_date() -> None:
 
 async def test_clock_is_corrected_once_for_all(log_lines: LogLines) -> None:
     """Requests that are refused at the same moment all succeed at their second attempt."""
-    told: list[LoadtestError | None] = []
+    told: list[Outage | None] = []
     skewed = refusal(403, "RequestTimeTooSkewed", date=dated(NOW + 7200))
     transport = Script(page([]), *[skewed] * 5, *[httpx.Response(204)] * 5)
     s3 = service(transport, on_outage=told.append)
@@ -559,7 +560,7 @@ async def test_keys_that_are_denied_everything_are_renewed() -> None:
 
 async def test_outages_are_reported_and_end() -> None:
     """The listener hears the reason of an outage after each call, and that there is none any more."""
-    told: list[LoadtestError | None] = []
+    told: list[Outage | None] = []
     answers = (page([]), refusal(403, "ExpiredToken"), httpx.ConnectError("refused"), httpx.Response(204))
     s3 = service(Script(*answers), on_outage=told.append)
     await s3.check_bucket()
@@ -567,7 +568,7 @@ async def test_outages_are_reported_and_end() -> None:
         with pytest.raises(S3Error):
             await s3.delete("p/k")
     await s3.delete("p/k")
-    assert [type(error) for error in told] == [
+    assert [type(outage and outage.error) for outage in told] == [
         type(None),
         S3CredentialsError,
         S3CredentialsError,
@@ -577,7 +578,7 @@ async def test_outages_are_reported_and_end() -> None:
 
 async def test_mended_request_is_no_outage() -> None:
     """Keys that were renewed in time are nobody's concern."""
-    told: list[LoadtestError | None] = []
+    told: list[Outage | None] = []
     transport = Script(page([]), refusal(403, "ExpiredToken"), httpx.Response(204))
     s3 = service(transport, signing=signing(Succession([KEYS, NEWER])), on_outage=told.append)
     await s3.check_bucket()
