@@ -16,7 +16,7 @@ locals {
 
   # null if prices.json lacks the node type: an unknown price must not look like a low one.
   redis_day = try(
-    24 * local.prices.redis_node_hour[var.redis_node_type] * (1 + var.redis_replicas) *
+    24 * local.prices.redis_node_hour[var.redis_node_type] * (1 + local.redis_replicas) *
     (var.redis_engine == "valkey" ? 1 - local.prices.valkey_discount : 1),
     null
   )

@@ -51,9 +51,9 @@ data "aws_iam_policy_document" "execution" {
   }
 
   statement {
-    sid       = "ReadRedisEndpoint"
+    sid       = "ReadSecrets"
     actions   = ["secretsmanager:GetSecretValue"]
-    resources = [aws_secretsmanager_secret.redis_endpoint.arn]
+    resources = values(local.secrets)
   }
 }
 
@@ -112,6 +112,8 @@ data "aws_iam_policy_document" "scheduler" {
 }
 
 resource "aws_iam_role" "stop" {
+  count = local.jobs ? 0 : 1
+
   name               = "${var.name}-${var.region}-stop"
   assume_role_policy = data.aws_iam_policy_document.scheduler.json
 }
@@ -128,7 +130,9 @@ data "aws_iam_policy_document" "stop" {
 }
 
 resource "aws_iam_role_policy" "stop" {
+  count = local.jobs ? 0 : 1
+
   name   = "stop"
-  role   = aws_iam_role.stop.id
+  role   = aws_iam_role.stop[0].id
   policy = data.aws_iam_policy_document.stop.json
 }

@@ -19,7 +19,7 @@ data "aws_availability_zones" "available" {
 }
 
 locals {
-  zone_count          = var.availability_zones == null ? var.availability_zone_count : length(var.availability_zones)
+  zone_count          = var.availability_zones == null ? coalesce(var.availability_zone_count, local.jobs ? 2 : 1) : length(var.availability_zones)
   zones               = var.availability_zones == null ? data.aws_availability_zones.available.names : var.availability_zones
   public              = var.network == "public"
   interface_endpoints = local.public ? [] : ["ecr.api", "ecr.dkr", "logs", "secretsmanager"]
@@ -64,7 +64,7 @@ resource "aws_route_table_association" "this" {
 }
 
 resource "aws_internet_gateway" "this" {
-  count = local.public ? 1 : 0
+  count = local.public || local.public_load_balancer ? 1 : 0
 
   vpc_id = aws_vpc.this.id
 
@@ -75,6 +75,40 @@ resource "aws_route" "internet" {
   count = local.public ? 1 : 0
 
   route_table_id         = aws_route_table.this.id
+  destination_cidr_block = "0.0.0.0/0"
+  gateway_id             = aws_internet_gateway.this[0].id
+}
+
+# A public load balancer needs a way in from the internet, which private tasks must not have: subnets of its own.
+resource "aws_subnet" "load_balancer" {
+  count = local.public_load_balancer && !local.public ? local.zone_count : 0
+
+  vpc_id            = aws_vpc.this.id
+  availability_zone = local.zones[count.index]
+  cidr_block        = cidrsubnet(var.vpc_cidr, 4, 8 + count.index)
+
+  tags = { Name = "${var.name}-load-balancer-${count.index}" }
+}
+
+resource "aws_route_table" "load_balancer" {
+  count = local.public_load_balancer && !local.public ? 1 : 0
+
+  vpc_id = aws_vpc.this.id
+
+  tags = { Name = "${var.name}-load-balancer" }
+}
+
+resource "aws_route_table_association" "load_balancer" {
+  count = length(aws_subnet.load_balancer)
+
+  subnet_id      = aws_subnet.load_balancer[count.index].id
+  route_table_id = aws_route_table.load_balancer[0].id
+}
+
+resource "aws_route" "load_balancer_internet" {
+  count = length(aws_route_table.load_balancer)
+
+  route_table_id         = aws_route_table.load_balancer[count.index].id
   destination_cidr_block = "0.0.0.0/0"
   gateway_id             = aws_internet_gateway.this[0].id
 }

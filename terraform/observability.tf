@@ -1,5 +1,5 @@
 # CloudWatch extracts the metrics from the log lines: METRICS_FORMAT=emf puts the ten-second line into the embedded metric format
-# (19 metrics x $0.30 a month, billed by the hour: $0.19 a day), one sample per ten seconds and task. The dimension `role`
+# (21 metrics x $0.30 a month, billed by the hour: $0.21 a day), one sample per ten seconds and task. The dimension `role`
 # separates the main task from worker-only tasks (as many metrics again); an average over both would be meaningless.
 resource "aws_cloudwatch_log_group" "this" {
   name              = "/ecs/${var.name}"
@@ -21,14 +21,16 @@ locals {
   rate_threshold = coalesce(var.alarm_thresholds.rate_per_second, local.expected_rate / 2)
 
   metric_names = [
-    "cpu_percent", "dead", "delayed", "end_to_end_p99_ms", "errors", "in_flight", "loop_lag_ms", "memory_mb",
-    "messages_created", "messages_failed", "messages_missed", "messages_processed", "messages_withheld", "objects", "open_fds",
-    "queue_length", "rate_per_second", "redis_latency_ms", "schedule_lag_ms",
+    "cpu_percent", "dead", "delayed", "end_to_end_p99_ms", "errors", "in_flight", "ledger_difference", "loop_lag_ms",
+    "memory_mb", "messages_created", "messages_failed", "messages_missed", "messages_processed", "messages_withheld", "objects",
+    "oldest_seconds", "open_fds", "queue_length", "rate_per_second", "redis_latency_ms", "schedule_lag_ms",
   ]
 
   dashboard_widgets = [
     { title = "Throughput (messages a second)", metrics = ["rate_per_second"] },
     { title = "Backlog (messages)", metrics = ["queue_length", "in_flight", "delayed", "dead"] },
+    { title = "Age of the oldest message on the queue (seconds)", metrics = ["oldest_seconds"] },
+    { title = "Ledger: created less all places (messages)", metrics = ["ledger_difference"] },
     { title = "CPU (percent of one vCPU)", metrics = ["cpu_percent"] },
     { title = "Memory (MB)", metrics = ["memory_mb"] },
     { title = "Latency (ms)", metrics = ["end_to_end_p99_ms", "redis_latency_ms"] },

@@ -19,13 +19,13 @@ output "cluster" {
 }
 
 output "services" {
-  description = "Names of the ECS services: main, and workers if there are any."
-  value       = { for key, service in aws_ecs_service.this : key => service.name }
+  description = "Names of the ECS services. load: main, and workers if there are any; jobs: api and workers."
+  value       = { for key, service in local.ecs_services : key => service.name }
 }
 
 output "task_definitions" {
   description = "ECS service -> task definition to run; scripts/deploy waits until it runs."
-  value       = { for service in aws_ecs_service.this : service.name => service.task_definition }
+  value       = { for service in local.ecs_services : service.name => service.task_definition }
 }
 
 output "bucket" {
@@ -49,8 +49,8 @@ output "run_started_at" {
 }
 
 output "run_stops_at" {
-  description = "When the schedule ends the current run (RFC 3339, UTC)."
-  value       = aws_scheduler_schedule.stop["main"].start_date
+  description = "When the schedule ends the current run (RFC 3339, UTC); null for jobs."
+  value       = local.jobs ? null : aws_scheduler_schedule.stop["main"].start_date
 }
 
 output "cost_usd_a_day" {
@@ -66,4 +66,28 @@ output "cost_usd_a_run" {
 output "prices_as_of" {
   description = "Date and region of the prices."
   value       = "${local.prices.as_of}, ${local.prices.region}"
+}
+
+# jobs only; null for load.
+output "api_url" {
+  description = "Address of the job API."
+  value       = local.api_url
+}
+
+output "api_token_secret" {
+  description = "Name of the secret with the bearer token of the job API."
+  value       = one(aws_secretsmanager_secret.api_token[*].name)
+}
+
+output "target_group_arn" {
+  description = "Target group with the API's tasks."
+  value       = one(aws_lb_target_group.api[*].arn)
+}
+
+output "scaling" {
+  description = "ECS service -> its scalable target and its policy, as Application Auto Scaling names them."
+  value = local.jobs ? {
+    for key, policy in { api = aws_appautoscaling_policy.cpu[0], workers = aws_appautoscaling_policy.backlog[0] } :
+    aws_ecs_service.jobs[key].name => { resource_id = policy.resource_id, policy = policy.name, min = local.scaling[key].min, max = local.scaling[key].max }
+  } : null
 }

@@ -2,8 +2,10 @@
 # command thread: choose a larger type (m7g, then r7g) if redis_latency_ms rises while cpu_percent does not.
 # All keys of a queue share one hash tag, so cluster mode distributes several queues over shards, but not a single one.
 locals {
-  redis_port   = 6379
-  redis_family = "${var.redis_engine}${split(".", var.redis_engine_version)[0]}"
+  redis_port = 6379
+  # In one node a load test's queue may be lost; jobs may not.
+  redis_replicas = coalesce(var.redis_replicas, local.jobs ? 1 : 0)
+  redis_family   = "${var.redis_engine}${split(".", var.redis_engine_version)[0]}"
 }
 
 resource "aws_elasticache_subnet_group" "this" {
@@ -62,9 +64,9 @@ resource "aws_elasticache_replication_group" "this" {
   subnet_group_name    = aws_elasticache_subnet_group.this.name
   security_group_ids   = [aws_security_group.redis.id]
 
-  num_cache_clusters         = 1 + var.redis_replicas
-  automatic_failover_enabled = var.redis_replicas > 0
-  multi_az_enabled           = var.redis_replicas > 0 && local.zone_count > 1
+  num_cache_clusters         = 1 + local.redis_replicas
+  automatic_failover_enabled = local.redis_replicas > 0
+  multi_az_enabled           = local.redis_replicas > 0 && local.zone_count > 1
 
   at_rest_encryption_enabled = true
   transit_encryption_enabled = true

@@ -1,5 +1,5 @@
-# Ends the run, so that a forgotten service does not keep costing: run_hours after the start of a run the desired count becomes
-# 0, and again every run_hours after that, in case the service was started manually.
+# Ends a load test's run, so that a forgotten service does not keep costing: run_hours after the start of a run the desired count becomes
+# 0, and again every run_hours after that, in case the service was started manually. The job service has no end.
 locals {
   start_allowance_minutes = 15 # image pull and start do not count as measured hours
 }
@@ -17,7 +17,7 @@ resource "terraform_data" "run" {
 }
 
 resource "aws_scheduler_schedule" "stop" {
-  for_each = local.services
+  for_each = local.jobs ? {} : local.services
 
   name                = "${each.value.name}-stop"
   description         = "Ends the load test's run"
@@ -30,7 +30,7 @@ resource "aws_scheduler_schedule" "stop" {
 
   target {
     arn      = "arn:${data.aws_partition.current.partition}:scheduler:::aws-sdk:ecs:updateService"
-    role_arn = aws_iam_role.stop.arn
+    role_arn = aws_iam_role.stop[0].arn
     input    = jsonencode({ Cluster = var.name, Service = each.value.name, DesiredCount = 0 })
 
     retry_policy {

@@ -68,6 +68,8 @@ locals {
     SHUTDOWN_GRACE_SECONDS = tostring(var.shutdown_grace_seconds)
     # Not the default (86400): ECS would restart an exited task. The schedule ends the run instead (schedule.tf).
     RUN_DURATION_SECONDS = "0"
+    # The load balancer reaches the API from other machines; its token comes from Secrets Manager (service.tf).
+    API_HOST = local.jobs ? "0.0.0.0" : local.setting_defaults.API_HOST
     # Not the default (plain): CloudWatch extracts metrics from the line, without API requests.
     METRICS_FORMAT = "emf"
   }

@@ -9,6 +9,17 @@ variable "region" {
   }
 }
 
+variable "service" {
+  description = "load: generate S3 and Redis load for run_hours. jobs: serve jobs over HTTP behind a load balancer, without an end (variables_jobs.tf)."
+  type        = string
+  default     = "load"
+
+  validation {
+    condition     = contains(["load", "jobs"], var.service)
+    error_message = "service must be load or jobs."
+  }
+}
+
 variable "name" {
   description = "Prefix of every resource's name, and the value of the Project tag."
   type        = string
@@ -44,13 +55,13 @@ variable "vpc_cidr" {
 }
 
 variable "availability_zone_count" {
-  description = "Number of zones. One task and one Redis node gain nothing from a second zone, which doubles the cost of the endpoints."
+  description = "Number of zones; null: 1 for load (one task and one Redis node gain nothing from a second zone, which doubles the cost of the endpoints), 2 for jobs."
   type        = number
-  default     = 1
+  default     = null
 
   validation {
-    condition     = contains([1, 2, 3], var.availability_zone_count)
-    error_message = "availability_zone_count must be 1, 2 or 3."
+    condition     = var.availability_zone_count == null || try(contains(var.service == "jobs" ? [2, 3] : [1, 2, 3], var.availability_zone_count), false)
+    error_message = "availability_zone_count must be 1, 2 or 3, and at least 2 for jobs: a load balancer needs two zones."
   }
 }
 
@@ -62,6 +73,11 @@ variable "availability_zones" {
   validation {
     condition     = var.availability_zones == null || try(contains([1, 2, 3], length(distinct(var.availability_zones))) && length(distinct(var.availability_zones)) == length(var.availability_zones) && alltrue([for zone in var.availability_zones : startswith(zone, var.region)]), false)
     error_message = "availability_zones must be 1 to 3 different zones of the region, such as [\"us-east-1b\"]."
+  }
+
+  validation {
+    condition     = var.service != "jobs" || var.availability_zones == null || try(length(var.availability_zones) >= 2, false)
+    error_message = "availability_zones must be 2 or 3 zones for jobs: a load balancer needs two."
   }
 }
 
@@ -138,13 +154,13 @@ variable "redis_node_type" {
 }
 
 variable "redis_replicas" {
-  description = "Replicas of the Redis node. 0: if the node fails, the queue is lost, which ends a measurement anyway."
+  description = "Replicas of the Redis node, in other zones if there are more than one. null: 0 for load (if the node fails, the queue is lost, which ends a measurement anyway), 1 for jobs."
   type        = number
-  default     = 0
+  default     = null
 
   validation {
-    condition     = contains([0, 1, 2, 3, 4, 5], var.redis_replicas)
-    error_message = "redis_replicas must be 0 to 5."
+    condition     = var.redis_replicas == null || try(contains(var.service == "jobs" ? [1, 2, 3, 4, 5] : [0, 1, 2, 3, 4, 5], var.redis_replicas), false)
+    error_message = "redis_replicas must be 0 to 5, and at least 1 for jobs: a failed node must not lose them."
   }
 }
 

@@ -4,7 +4,10 @@ Source: Amazon CloudWatch User Guide, "Specification: Embedded metric format". T
 are the line's own top-level fields; CloudWatch Logs extracts them without an agent.
 """
 
+from collections.abc import Collection
 from typing import Any
+
+from loadtest_trio.settings import Role
 
 UNITS = {
     "rate_per_second": "Count/Second",
@@ -12,6 +15,8 @@ UNITS = {
     "in_flight": "Count",
     "delayed": "Count",
     "dead": "Count",
+    "oldest_seconds": "Seconds",
+    "ledger_difference": "Count",
     "messages_created": "Count",
     "messages_processed": "Count",
     "messages_missed": "Count",
@@ -29,6 +34,13 @@ UNITS = {
 }
 
 
+def role_of(roles: Collection[Role]) -> str:
+    """Return the dimension ``role`` of a process: ``main`` if it schedules, else ``api`` or ``workers``."""
+    if Role.SCHEDULER in roles:
+        return "main"
+    return "api" if Role.API in roles else "workers"
+
+
 def header(
     line: dict[str, Any], *, namespace: str, service: str, role: str, unix_seconds: float
 ) -> dict[str, Any]:
@@ -38,16 +50,20 @@ def header(
         line: The metrics line; fields that are None are left out, as the format has no null.
         namespace: The CloudWatch namespace.
         service: The value of the dimension ``service``.
-        role: The value of the dimension ``role``, which separates schedulers from workers.
+        role: The value of the dimension ``role``, from `role_of`.
         unix_seconds: The time of the values.
 
     Returns:
-        ``_aws``, ``service`` and ``role``.
+        ``_aws``, ``service`` and ``role``, and the ledger's difference as a field of its own, because a
+        metric must be at the top level.
     """
-    metrics = [{"Name": name, "Unit": unit} for name, unit in UNITS.items() if line.get(name) is not None]
+    difference = {"ledger_difference": line["ledger"]["difference"]} if "ledger" in line else {}
+    values = line | difference
+    metrics = [{"Name": name, "Unit": unit} for name, unit in UNITS.items() if values.get(name) is not None]
     directive = {"Namespace": namespace, "Dimensions": [["service", "role"]], "Metrics": metrics}
     return {
         "_aws": {"Timestamp": int(unix_seconds * 1000), "CloudWatchMetrics": [directive]},
         "service": service,
         "role": role,
+        **difference,
     }

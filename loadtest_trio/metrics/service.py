@@ -14,7 +14,7 @@ from loadtest_trio.metrics.counters import Metrics
 from loadtest_trio.metrics.ecs import TaskLimits
 from loadtest_trio.metrics.health_state import HealthState
 from loadtest_trio.metrics.machine import ProcessMeter
-from loadtest_trio.settings import MetricsFormat, Role, Settings
+from loadtest_trio.settings import MetricsFormat, Settings
 
 _SNAPSHOT_SECONDS = 2.0  # a line waits no longer for Redis; it then has the last known snapshot
 _PROBE_SECONDS = 0.5
@@ -118,7 +118,7 @@ class MetricsService:
                 line,
                 namespace=self._settings.metrics_namespace,
                 service=self._settings.queue_name,
-                role="main" if Role.SCHEDULER in self._settings.roles else "workers",
+                role=emf.role_of(self._settings.roles),
                 unix_seconds=self._unix_clock(),
             )
         logs.event("metrics", **line)

@@ -6,21 +6,24 @@ added behaves as the ElastiCache and ECS API references say; nothing else of mot
 - the member clusters of a replication group exist, as many as NumCacheClusters says, and go with it;
 - deleting a replication group ends (moto leaves it in ``deleting`` for ever);
 - cache parameter groups, and DeleteCacheSubnetGroup;
-- a service reports its AvailabilityZoneRebalancing;
-- a service's deployment follows each update, and is completed at once;
+- a service reports its zone rebalancing, deployment configuration and health check grace period;
+- a service runs as many tasks as are wanted, and its deployment follows each update and is completed at once;
+- ListTagsForResource of scalable targets;
 - FilterLogEvents heeds logStreamNamePrefix;
 - a security group rule keeps its description, whatever it refers to.
 """
 
 import inspect
 import json
-import os
 import re
-from typing import Any
+from typing import Any, cast
 
+from moto.applicationautoscaling.models import ApplicationAutoscalingBackend
+from moto.applicationautoscaling.responses import ApplicationAutoScalingResponse
 from moto.core.responses import ActionResult, EmptyResult, PaginatedResult
 from moto.ec2.models.security_groups import SecurityGroupRule
-from moto.ecs.models import EC2ContainerServiceBackend, Service
+from moto.ecs.models import EC2ContainerServiceBackend
+from moto.ecs.responses import EC2ContainerServiceResponse
 from moto.elasticache.exceptions import ElastiCacheException
 from moto.elasticache.models import ElastiCacheBackend, ReplicationGroup
 from moto.elasticache.responses import ElastiCacheResponse
@@ -33,7 +36,9 @@ Group: Any = ReplicationGroup
 Response: Any = ElastiCacheResponse
 Rule: Any = SecurityGroupRule
 Ecs: Any = EC2ContainerServiceBackend
-EcsService: Any = Service
+EcsResponse: Any = EC2ContainerServiceResponse
+Scaling: Any = ApplicationAutoScalingResponse
+ScalingBackend: Any = ApplicationAutoscalingBackend
 Logs: Any = LogsResponse
 
 
@@ -162,18 +167,64 @@ def mend_subnet_groups() -> None:
 
 
 def mend_services() -> None:
-    """Report what this module asks for and moto does not keep: zone rebalancing, the updated deployment."""
-    EcsService.availability_zone_rebalancing = "DISABLED"
-    update = Ecs.update_service
+    """Keep what this module asks for and moto forgets; run as many tasks as wanted at once."""
+    create, update = EcsResponse.create_service, Ecs.update_service
+    kept = {
+        "availability_zone_rebalancing": "availabilityZoneRebalancing",
+        "deployment_configuration": "deploymentConfiguration",
+        "health_check_grace_period_seconds": "healthCheckGracePeriodSeconds",
+    }
 
-    def update_with_deployment(self: Any, service_properties: dict[str, Any]) -> Any:
-        service = update(self, service_properties)
+    def settle(service: Any) -> None:
+        service.running_count, service.pending_count = service.desired_count, 0
         (deployment,) = service.deployments
         deployment |= {"taskDefinition": service.task_definition, "rolloutState": "COMPLETED"}
         deployment |= {"desiredCount": service.desired_count, "runningCount": service.running_count}
+        deployment["pendingCount"] = 0
+
+    def create_with_everything(self: Any) -> ActionResult:
+        answer = create(self)
+        service = answer.result["service"]
+        for attribute, parameter in kept.items():
+            setattr(service, attribute, self._get_param(parameter))
+        settle(service)
+        return cast(ActionResult, answer)
+
+    def update_with_everything(self: Any, service_properties: dict[str, Any]) -> Any:
+        service = update(self, service_properties)
+        for attribute in kept:
+            if attribute in service_properties:
+                setattr(service, attribute, service_properties[attribute])
+        settle(service)
         return service
 
-    Ecs.update_service = update_with_deployment
+    EcsResponse.create_service = create_with_everything
+    Ecs.update_service = update_with_everything
+
+
+def mend_scaling_tags() -> None:
+    """Add ListTagsForResource of scalable targets, and keep the tags that they are registered with."""
+    register = Scaling.register_scalable_target
+
+    def register_with_tags(self: Any) -> str:
+        answer: str = register(self)
+        arn = json.loads(answer)["ScalableTargetARN"]
+        self.applicationautoscaling_backend.kept_tags[arn] = self._get_param("Tags") or {}
+        return answer
+
+    def list_tags_for_resource(self: Any) -> str:
+        kept = self.applicationautoscaling_backend.kept_tags
+        return json.dumps({"Tags": kept.get(self._get_param("ResourceARN"), {})})
+
+    begin = ScalingBackend.__init__
+
+    def begin_with_tags(self: Any, region_name: str, account_id: str) -> None:
+        begin(self, region_name, account_id)
+        self.kept_tags = {}
+
+    ScalingBackend.__init__ = begin_with_tags
+    Scaling.register_scalable_target = register_with_tags
+    Scaling.list_tags_for_resource = list_tags_for_resource
 
 
 def mend_security_group_rules() -> None:
@@ -210,11 +261,11 @@ def mend_log_filter() -> None:
 
 
 if __name__ == "__main__":
-    os.environ["MOTO_ECS_SERVICE_RUNNING"] = "1"  # a service is steady at once
     mend_member_clusters()
     mend_parameter_groups()
     mend_subnet_groups()
     mend_services()
+    mend_scaling_tags()
     mend_security_group_rules()
     mend_log_filter()
     main()

@@ -4,10 +4,16 @@ from typing import Any
 
 import pytest
 
-from loadtest_trio.metrics.emf import UNITS, header
+from loadtest_trio.metrics.emf import UNITS, header, role_of
+from loadtest_trio.settings import Role
 
-LINE: dict[str, Any] = {**dict.fromkeys(UNITS, 1.5), "phase": "steady", "end_to_end_p99_ms": None}
-CLOUDWATCH_UNITS = {"Count", "Count/Second", "Percent", "Megabytes", "Milliseconds"}
+LINE: dict[str, Any] = {
+    **dict.fromkeys(UNITS.keys() - {"ledger_difference"}, 1.5),
+    "phase": "steady",
+    "end_to_end_p99_ms": None,
+    "ledger": {"difference": -3},
+}
+CLOUDWATCH_UNITS = {"Count", "Count/Second", "Percent", "Megabytes", "Milliseconds", "Seconds"}
 
 
 def test_the_header_follows_the_specification() -> None:
@@ -37,6 +43,27 @@ def test_unknown_values_are_left_out() -> None:
     names = [metric["Name"] for metric in directive["Metrics"]]
     assert "end_to_end_p99_ms" not in names
     assert sorted([*names, "end_to_end_p99_ms"]) == sorted(UNITS)
+
+
+def test_ledger_difference_becomes_a_metric() -> None:
+    """A metric is a field at the top level, so the difference is copied out of the ledger."""
+    fields = header(LINE, namespace="n", service="q", role="r", unix_seconds=0)
+    assert fields["ledger_difference"] == -3
+
+
+@pytest.mark.parametrize(
+    ("roles", "role"),
+    [
+        ({Role.SCHEDULER, Role.WORKER}, "main"),
+        ({Role.SCHEDULER, Role.WORKER, Role.API}, "main"),
+        ({Role.API, Role.WORKER}, "api"),
+        ({Role.API}, "api"),
+        ({Role.WORKER}, "workers"),
+    ],
+)
+def test_role_tells_processes_of_one_queue_apart(roles: set[Role], role: str) -> None:
+    """Schedulers, servers of jobs and mere workers have metrics of their own."""
+    assert role_of(roles) == role
 
 
 @pytest.mark.parametrize("name", UNITS)
