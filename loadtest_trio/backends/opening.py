@@ -51,9 +51,9 @@ class Clients:
     transport: Callable[..., httpx.AsyncBaseTransport] = open_transport
 
 
-@attrs.frozen
+@attrs.define
 class Delays:
-    """Latency added on purpose, for experiments, in seconds.
+    """Latency added on purpose, for experiments, in seconds; it can change while the clients are in use.
 
     Attributes:
         redis: To every Redis call, in its thread.
@@ -102,7 +102,7 @@ class Opener:
             consumer=consumer,
             heartbeat_ttl=settings.consumer_ttl_seconds,
             max_deliveries=settings.max_deliveries,
-            delay_seconds=self.delays.redis,
+            delay=lambda: self.delays.redis,
             job_limits=JobLimits(
                 per_minute=settings.job_rate_limit_per_minute,
                 max_queue_length=settings.max_queue_length,
@@ -136,7 +136,9 @@ class Opener:
             proxy=_proxy(self.environ, locate(location).base),
         )
         return self.clients.s3(
-            transport=InstrumentedTransport(transport, self.metrics.observe_first_byte, self.delays.s3),
+            transport=InstrumentedTransport(
+                transport, self.metrics.observe_first_byte, lambda: self.delays.s3
+            ),
             location=location,
             signing=Signing(await find_credentials(self.environ, home=Path.home(), unix_clock=time.time)),
             observe=self._observe_s3,

@@ -32,7 +32,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--objective-p99-ms", type=float, default=1000.0, metavar="MS", help="maximum end-to-end p99 (1000)"
     )
-    parser.add_argument("--seconds", type=float, default=210.0, help="approximate maximum duration (210)")
+    parser.add_argument("--seconds", type=float, default=270.0, help="approximate maximum duration (270)")
     parser.add_argument(
         "--output", type=Path, default=Path("tune-report"), metavar="DIR", help="where to write (tune-report)"
     )

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from loadtest_trio.report import pictures, sections, tuning_findings, tuning_pictures, tuning_sections
+from loadtest_trio.report import host, pictures, sections, tuning_findings, tuning_pictures, tuning_sections
 from loadtest_trio.report.histograms import merge
 from loadtest_trio.report.intervals import intervals
 from loadtest_trio.report.markdown import Cell, duration, table
@@ -73,6 +73,7 @@ def _tuning(run: Run, folder: Path, prefix: str) -> list[str]:
         ("Stages", tuning_sections.stages, tuning_pictures.search),
         ("Throughput against concurrency", tuning_findings.scaling, tuning_pictures.scaling),
         ("Bottleneck", tuning_findings.bottleneck, tuning_pictures.experiments),
+        ("The host", host.section, tuning_pictures.host),
         ("Mitigation", tuning_sections.mitigation, None),
         ("Cost per operation", tuning_findings.costs, tuning_pictures.costs),
     )

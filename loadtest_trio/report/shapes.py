@@ -75,7 +75,8 @@ _SHAPES: dict[str, dict[str, Shape]] = {
     },
     "tune_saturation": {
         **_named(_number, "workers", "rate", "offered_per_second", "failed_at", "cpu_wait"),
-        **_named(_number, "windows", "windows_passed"),
+        **_named(_number, "windows", "windows_passed", "speed", "low", "high"),
+        **_named(_number, "rate_normalised", "low_normalised", "high_normalised"),
         "confirmed": _truth,
         "reasons": _list_of(_text),
     },
@@ -90,6 +91,14 @@ _SHAPES: dict[str, dict[str, Shape]] = {
     "tune_experiment": {
         **_named(_text, "experiment", "change"),
         **_named(_number, "before_per_second", "after_per_second", "elasticity", "low", "high"),
+        **_named(_number, "factor", "disturbed"),
+        "windows": _list_of(_number),
+    },
+    "tune_host_changed": {**_named(_number, "at_seconds", "before", "after"), "repeated": _text},
+    "tune_window": {
+        **_named(_text, "experiment", "change"),
+        **_named(_number, "at_seconds", "workers", "seconds", "per_second", "speed", "core_share", "steal"),
+        **_named(_number, "mhz", "cpu_percent", "cpu_wait_percent"),
     },
     "tune_verdict": _VERDICT,
     "tune_next_verdict": _VERDICT,

@@ -1,5 +1,7 @@
 """The explaining sections of a report on a saturation search: scaling, bottleneck, costs."""
 
+from collections.abc import Sequence
+
 from loadtest_trio.report.details import LogLine
 from loadtest_trio.report.markdown import Cell, table
 from loadtest_trio.report.runs import Run, mapping, number
@@ -73,16 +75,33 @@ def bottleneck(run: Run) -> str:
 
 def _experiments(run: Run) -> list[str]:
     names = ("before_per_second", "after_per_second", "elasticity", "low", "high")
+    lines = run.all("tune_experiment")
     rows: list[list[Cell]] = [
-        [str(line.get("change")), *(line.get(name) for name in names)] for line in run.all("tune_experiment")
+        [str(line.get("change")), *(line.get(name) for name in names), *_counts(line)] for line in lines
     ]
     if not rows:
         return []
     return [
         "The effect on throughput of one change at a time. Elasticity: % change in throughput per % change "
-        "of the resource (1 = fully limiting, 0 = irrelevant).",
-        table(("change", "before /s", "after /s", "elasticity", "from", "to"), rows),
+        f"of the resource (1 = fully limiting, 0 = irrelevant). {_how(lines)}",
+        table(("change", "before /s", "after /s", "elasticity", "from", "to", "windows", "left out"), rows),
     ]
+
+
+def _counts(line: LogLine) -> list[Cell]:
+    """Return the number of windows that count, and of those left out because the host changed."""
+    made, disturbed = len(line.get("windows") or []), int(number(line, "disturbed"))
+    return [made - disturbed, disturbed] if made else [None, None]
+
+
+def _how(lines: Sequence[LogLine]) -> str:
+    if not any(line.get("windows") for line in lines):
+        return "This log is of an older version: each experiment was one or two long stages."
+    return (
+        "Each window of an experiment is compared with the baselines before and after it; intervals of 95 % "
+        "by Student's t over these comparisons, wide enough for stopping early (Stein). Windows in which the "
+        "host's speed changed are left out and measured again."
+    )
 
 
 def costs(run: Run) -> str:

@@ -1,6 +1,7 @@
 """The pictures of a saturation search: the search itself, scaling, experiments, costs."""
 
 from collections.abc import Sequence
+from math import log
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ from loadtest_trio.report.canvas import (
     COLOURS,
     beside,
     figure,
+    from_zero,
     logarithmic,
     note_across,
     note_upright,
@@ -129,12 +131,54 @@ def experiments(run: Run, folder: Path, name: str) -> str:
     lines.reverse()
     values = [number(line, "elasticity") for line in lines]
     places = range(len(lines))
+    for place, line in enumerate(lines):
+        single = _singles(line)
+        panel.scatter(single, [place - 0.25] * len(single), color=COLOURS[5], s=9, alpha=0.6, linewidths=0)
     panel.errorbar(values, places, xerr=_reach(lines, "elasticity"), fmt="o", color=COLOURS[0], capsize=3)
     panel.set_yticks(places, [plain(line.get("change")) for line in lines])
     for at in (0, 1):
         panel.axvline(at, color=COLOURS[5], linewidth=1, linestyle=":")
-    panel.set_xlabel("elasticity of throughput (0 = irrelevant, 1 = fully limiting)")
-    return save(drawn, folder, name, "Effect of each resource on throughput")
+    panel.set_ylim(-0.6, len(lines) - 0.5)
+    panel.set_xlabel("elasticity of throughput (0 = irrelevant, 1 = fully limiting); grey: single windows")
+    return save(drawn, folder, name, "Effect of each resource on throughput, 95 % intervals")
+
+
+def _singles(line: LogLine) -> list[float]:
+    """Return the elasticity that each window alone would show."""
+    factor = number(line, "factor")
+    windows = line.get("windows") or []
+    return [float(each) / log(factor) for each in windows] if factor > 0 and factor != 1 else []
+
+
+def host(run: Run, folder: Path, name: str) -> str:
+    """Throughput of the windows of experiments, and the host's speed at the same time."""
+    windows = [line for line in run.all("tune_window") if number(line, "per_second") > 0]
+    if not windows:
+        return ""
+    drawn, (rates, speeds) = figure(2, 1, height=4.6, sharex=True)
+    kinds = (("baseline", COLOURS[0], 22), ("", COLOURS[5], 9))
+    for kind, colour, size in kinds:
+        chosen = [line for line in windows if (line.get("experiment") == "baseline") == bool(kind)]
+        rates.scatter(
+            [number(line, "at_seconds") for line in chosen],
+            [number(line, "per_second") for line in chosen],
+            color=colour,
+            s=size,
+            linewidths=0,
+            label=kind or "experiments",
+        )
+    rates.set_ylabel("messages/s")
+    beside(rates)
+    at = [number(line, "at_seconds") for line in windows]
+    speeds.plot(at, [number(line, "speed") for line in windows], color=COLOURS[2], label="speed of the core")
+    shares = [line.get("core_share") for line in windows]
+    if all(isinstance(each, int | float) for each in shares):
+        speeds.plot(at, shares, color=COLOURS[1], label="share of the core that\nthe probe got")
+    beside(speeds)
+    for panel in (rates, speeds):
+        from_zero(panel)
+    speeds.set_xlabel("seconds since the start")
+    return save(drawn, folder, name, "The windows of the experiments, and the host meanwhile")
 
 
 def costs(run: Run, folder: Path, name: str) -> str:

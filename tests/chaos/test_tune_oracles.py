@@ -1,6 +1,6 @@
 """Build a known bottleneck into the real service; `tune` has to name it.
 
-The short form makes only the experiments, in half a minute each. The long form is the whole command, as a
+The short form makes only the experiments, in about a minute each. The long form is the whole command, as a
 user runs it: ``TUNE_ORACLES=long ./scripts/test tests/chaos/test_tune_oracles.py``.
 
 The test depends on an idle machine: if another program takes its cores, the search rightly names CPU, or no
@@ -27,6 +27,7 @@ from loadtest_trio.tune.plan.explanation import MIXED
 from loadtest_trio.tune.plan.loop import drive
 from loadtest_trio.tune.plan.plan import Goal, find_bottleneck, tune
 from loadtest_trio.tune.plan.steps import Step, TuneEvent
+from loadtest_trio.tune.plan.switchback import Design
 from loadtest_trio.tune.rig.rig import open_rig
 
 SUPPORT = Path(__file__).parents[1] / "support"
@@ -34,7 +35,8 @@ LONG = os.environ.get("TUNE_ORACLES") == "long"
 pytestmark = pytest.mark.alone
 ATTEMPTS = 2
 RESTLESS = 0.1  # of the time, the service was ready to run and got no core
-SHORT_SECONDS, LONG_SECONDS = 150.0, 220.0
+SHORT_SECONDS, LONG_SECONDS = 60.0, 280.0
+DESIGN = Design() if LONG else Design(seconds=1.0, first=3)
 FAST = {
     "MIN_FILE_UUIDS": "20",
     "MAX_FILE_UUIDS": "40",
@@ -101,7 +103,7 @@ async def name_bottleneck(redis_url: str, s3_port: int, **settings: str) -> tupl
     loaded = load(environ).settings
     mix = {name.value: weight for name, weight in loaded.steady_state_distribution.weights.items()}
     seconds = LONG_SECONDS if LONG else SHORT_SECONDS
-    goal = Goal(workers=loaded.worker_concurrency, mix=mix, seconds=seconds, step_seconds=2.0, rounds=1)
+    goal = Goal(workers=loaded.worker_concurrency, mix=mix, seconds=seconds, step_seconds=2.0, design=DESIGN)
     log, began = io.StringIO(), time.monotonic()
     logs.configure(log, json=True)
     plan = (
@@ -109,12 +111,12 @@ async def name_bottleneck(redis_url: str, s3_port: int, **settings: str) -> tupl
         if LONG
         else find_bottleneck(goal, lambda: time.monotonic() - began > seconds)
     )
-    with trio.fail_after(3 * seconds):
+    with trio.fail_after(180 + 2 * seconds):
         async with open_rig(loaded, environ, trio.current_time) as rig:
             await drive(plan, rig, _SilentProgress())
     lines = [json.loads(line) for line in log.getvalue().splitlines()]
     for line in lines:
-        if line["event"] in ("tune_stage", "tune_experiment", "tune_verdict"):
+        if line["event"] in ("tune_window", "tune_experiment", "tune_verdict"):
             print({name: value for name, value in line.items() if name not in ("timestamp", "level")})
     verdict = next(line for line in lines if line["event"] == "tune_verdict")
     return str(verdict["bottleneck"]), float(verdict["evidence"].get("cpu_wait", 0.0))

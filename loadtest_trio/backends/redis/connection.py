@@ -7,6 +7,7 @@ arguments, return the reply". Reconnecting is what `Connection` does by itself w
 
 import ssl
 import time
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -135,10 +136,12 @@ class Connections:
     Args:
         endpoint: Where to connect to.
         timeout: For connecting, for sending and between two parts of a reply, in seconds.
-        delay: Added to every command, in seconds: for the experiments of `tune`.
+        delay: Returns the seconds to add to a command: for the experiments of `tune`.
     """
 
-    def __init__(self, endpoint: Endpoint, *, timeout: float = 5.0, delay: float = 0.0) -> None:
+    def __init__(
+        self, endpoint: Endpoint, *, timeout: float = 5.0, delay: Callable[[], float] | None = None
+    ) -> None:
         self._delay = delay
         self._endpoint = endpoint
         self._timeout = timeout
@@ -161,8 +164,8 @@ class Connections:
             RedisRejectedError: The answer is no.
             redis.exceptions.NoScriptError: The script is not loaded: for the caller to mend.
         """
-        if self._delay:
-            time.sleep(self._delay)
+        if self._delay and (seconds := self._delay()):
+            time.sleep(seconds)
         try:
             generation, connection = self._idle.pop()
         except IndexError:

@@ -32,7 +32,7 @@ class RedisOptions:
             and list jobs), and none must wait for another's slow call: a heartbeat that does is late, and
             its consumer is taken for dead.
         timeout: For connecting, for sending and between two parts of a reply, in seconds.
-        delay_seconds: Added to every call, in its thread: for the experiments of `tune`.
+        delay: Returns the seconds to add to a call, in its thread: for the experiments of `tune`.
         job_limits: What the job store takes.
     """
 
@@ -43,7 +43,7 @@ class RedisOptions:
     max_deliveries: int = 5
     threads: int = 10
     timeout: float = 5.0
-    delay_seconds: float = 0.0
+    delay: Callable[[], float] | None = None
     job_limits: JobLimits = attrs.field(factory=JobLimits)
 
 

@@ -80,7 +80,7 @@ class RedisService:
     ) -> None:
         keys = Keys(options.queue_name, options.consumer)
         self._connections = Connections(
-            Endpoint.parse(options.url), timeout=options.timeout, delay=options.delay_seconds
+            Endpoint.parse(options.url), timeout=options.timeout, delay=options.delay
         )
         self._channel = Channel(
             self._connections,

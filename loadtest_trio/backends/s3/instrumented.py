@@ -14,11 +14,14 @@ class InstrumentedTransport(httpx.AsyncBaseTransport):
     Args:
         inner: Sends the requests; `aclose` closes it.
         on_first_byte: Called with the seconds from the request to the first byte of its response.
-        delay: Seconds to wait before each request, for the experiments of `tune`.
+        delay: Returns the seconds to wait before a request, for the experiments of `tune`.
     """
 
     def __init__(
-        self, inner: httpx.AsyncBaseTransport, on_first_byte: Callable[[float], None], delay: float = 0.0
+        self,
+        inner: httpx.AsyncBaseTransport,
+        on_first_byte: Callable[[float], None],
+        delay: Callable[[], float] | None = None,
     ) -> None:
         self._inner = inner
         self._on_first_byte = on_first_byte
@@ -27,8 +30,8 @@ class InstrumentedTransport(httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request, after the delay if there is one."""
         started = trio.current_time()
-        if self._delay:
-            await trio.sleep(self._delay)
+        if self._delay and (seconds := self._delay()):
+            await trio.sleep(seconds)
         response = await self._inner.handle_async_request(request)
         began = response.extensions.get("first_byte_at")
         if began and request.method == "GET" and _LISTING not in request.extensions.get("target", b""):

@@ -27,18 +27,32 @@ def burst(share: float, idle_seconds: float) -> float:
     return min(share * idle_seconds / (1 - share), _MAX_BURST_SECONDS)
 
 
-async def burn(share: float) -> None:
-    """Burn until cancelled.
+class Burner:
+    """Burns a share of the thread's time that can change meanwhile."""
 
-    Args:
-        share: Of the thread's time, from 0 (nothing) to below 1.
-    """
-    if not share:
-        await trio.sleep_forever()
-    ended = time.perf_counter()
-    while True:
-        await trio.sleep(_PERIOD_SECONDS * (1 - share))
-        now = time.perf_counter()
-        value, ended = 1.0, now + burst(share, now - ended)
-        while time.perf_counter() < ended:
-            value = math.sqrt(value + 1.0)
+    def __init__(self) -> None:
+        self._share = 0.0
+        self._changed = trio.Event()
+
+    def set(self, share: float) -> None:
+        """Burn this share from now on, from 0 (nothing) to below 1."""
+        self._share = share
+        self._changed.set()
+        self._changed = trio.Event()
+
+    async def run(self) -> None:
+        """Burn until cancelled."""
+        while True:
+            if self._share:
+                await self._burn()
+            else:
+                await self._changed.wait()
+
+    async def _burn(self) -> None:
+        ended = time.perf_counter()
+        while share := self._share:
+            await trio.sleep(_PERIOD_SECONDS * (1 - share))
+            now = time.perf_counter()
+            value, ended = 1.0, now + burst(share, now - ended)
+            while time.perf_counter() < ended:
+                value = math.sqrt(value + 1.0)

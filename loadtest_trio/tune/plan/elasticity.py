@@ -4,16 +4,14 @@ Elasticity is the change of log throughput per change of the log resource: 1 mea
 limiting, 0 that it is irrelevant.
 """
 
-from collections.abc import Iterable, Sequence
-from math import log, sqrt
-from statistics import stdev
-from typing import Any
+from collections.abc import Sequence
+from functools import lru_cache
+from math import inf, log, sqrt
+from statistics import fmean, stdev
 
 import attrs
 
 from loadtest_trio.report.extras import need
-from loadtest_trio.report.statistics import confidence_interval, resampled_means
-from loadtest_trio.tune.plan.observations import Slice
 
 _QUANTILE = 0.975  # one end of a two-sided 95 % interval
 
@@ -32,51 +30,39 @@ class Elasticity:
     low: float
     high: float
 
+    @property
+    def half_width(self) -> float:
+        """Half the width of the interval."""
+        return (self.high - self.low) / 2
+
 
 UNKNOWN = Elasticity(0.0, 0.0, 0.0)
 
 
-def elasticity(
-    before: Sequence[Slice], after: Sequence[Slice], factor: float, drift: float = 0.0
-) -> Elasticity:
-    """Return the elasticity with its interval.
+def elasticity(contrasts: Sequence[float], factor: float, first: int) -> Elasticity:
+    """Return the elasticity that repeated contrasts show, with an interval that allows early stopping.
+
+    Measuring until the interval is narrow favours samples whose spread looks small by chance. Stein's
+    interval takes the spread from the first contrasts only, the number of which is fixed in advance, and
+    Student's t of their degrees of freedom; its coverage is exact however the spread decides when to stop (C.
+    Stein, "A Two-Sample Test for a Linear Hypothesis Whose Power Is Independent of the Variance", Annals of
+    Mathematical Statistics 16, 1945). The spread may also grow later, so the ordinary interval of all
+    contrasts is calculated too, and the wider one counts.
 
     Args:
-        before: Slices of the baseline.
-        after: Slices of the experiment.
+        contrasts: Difference of log throughput to the baseline, of each window.
         factor: Factor by which the resource changed.
-        drift: Minimum half-width of the interval, before scaling by the factor; see `drift_of`.
+        first: Number of contrasts in the first stage.
     """
-    numpy = need("numpy")
-    samples: list[Any] = [numpy.log(_means(part, seed)) for seed, part in enumerate((before, after))]
-    low, high = confidence_interval((samples[1] - samples[0]) / log(factor))
-    value, reach = log(mean_rate(after) / mean_rate(before)) / log(factor), drift / abs(log(factor))
-    return Elasticity(value, min(low, value - reach), max(high, value + reach))
+    value, number = fmean(contrasts) / log(factor), len(contrasts)
+    if number < 2:
+        return Elasticity(value, -inf, inf)
+    stein = _quantile(min(first, number) - 1) * stdev(contrasts[:first])
+    ordinary = _quantile(number - 1) * stdev(contrasts)
+    reach = max(stein, ordinary) / sqrt(number) / abs(log(factor))
+    return Elasticity(value, value - reach, value + reach)
 
 
-def drift_of(baselines: Sequence[float], rounds: int) -> float:
-    """Return the change (in logarithms, at 95 %) that drift between baseline steps alone may explain.
-
-    The slices of one step do not show how steps differ from one another; repeated baselines do. They are
-    few, so their spread is uncertain too: hence Student's t and not the normal distribution.
-
-    Args:
-        baselines: Messages per second of each baseline step.
-        rounds: Number of steps in the experiment's mean.
-    """
-    if len(baselines) < 2:
-        return 0.0
-    spread = stdev(log(max(rate, 0.5)) for rate in baselines)
-    student = float(need("scipy.stats").t.ppf(_QUANTILE, len(baselines) - 1))
-    return student * spread * sqrt(1 / rounds + 1 / len(baselines))
-
-
-def mean_rate(slices: Iterable[Slice]) -> float:
-    """Return messages done per second; never 0, so that it has a logarithm."""
-    parts = list(slices)
-    return max(0.5, sum(each.done for each in parts)) / sum(each.seconds for each in parts)
-
-
-def _means(slices: Sequence[Slice], seed: int) -> Any:
-    done = [max(0.5, each.done) for each in slices]
-    return resampled_means(done, [each.seconds for each in slices], seed)
+@lru_cache
+def _quantile(freedom: int) -> float:
+    return float(need("scipy.stats").t.ppf(_QUANTILE, freedom))

@@ -1,11 +1,12 @@
 """What a step shows: its slices, its usage, and how parts of one step are joined. Pure data."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import attrs
 
 from loadtest_trio.report.histograms import MergedLatencies
+from loadtest_trio.tune.plan.host import Probe, mean_speed
 
 
 @attrs.frozen
@@ -93,6 +94,7 @@ class Observation:
         work: The messages and bytes behind the CPU time; see `cost_model.Work`.
         faults: Reasons to fail the step that the rig itself found.
         cause: The resource that gave in, if the rig found one; else "".
+        probes: The host's speed before and after; see `host`. Empty if it was not measured.
     """
 
     slices: tuple[Slice, ...]
@@ -107,6 +109,12 @@ class Observation:
     work: Any = None
     faults: tuple[str, ...] = ()
     cause: str = ""
+    probes: tuple[Probe, ...] = ()
+
+    @property
+    def speed(self) -> float:
+        """The host's speed meanwhile; 1 if it was not measured."""
+        return mean_speed(self.probes)
 
     @property
     def counted_ms(self) -> float:
@@ -158,7 +166,16 @@ def join(first: Observation, second: Observation) -> Observation:
         work=works[0] + works[1] if len(works) == 2 else next(iter(works), None),
         faults=tuple(dict.fromkeys(first.faults + second.faults)),
         cause=second.cause or first.cause,
+        probes=first.probes + second.probes,
     )
+
+
+def join_all(observations: Sequence[Observation]) -> Observation:
+    """Return one or more observations as one; by halves, so that histograms are merged few times."""
+    if len(observations) == 1:
+        return observations[0]
+    middle = len(observations) // 2
+    return join(join_all(observations[:middle]), join_all(observations[middle:]))
 
 
 def _usage(first: Observation, second: Observation) -> Usage:

@@ -5,14 +5,12 @@ much, and why) are answered first. An interrupted plan still logs its results.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import attrs
 
 from loadtest_trio.tune.plan import cost_stages, littles_law, scaling
 from loadtest_trio.tune.plan.criteria import Limits
-from loadtest_trio.tune.plan.experiments import Trials
-from loadtest_trio.tune.plan.explanation import CONFIGURATION, MIXED
+from loadtest_trio.tune.plan.explanation import CONFIGURATION
 from loadtest_trio.tune.plan.observations import Observation
 from loadtest_trio.tune.plan.scaling import MIN_CONCURRENCIES, Point
 from loadtest_trio.tune.plan.search import Saturation, Search, StepDurations
@@ -25,11 +23,12 @@ from loadtest_trio.tune.plan.steps import (
     measured,
     stage_event,
 )
+from loadtest_trio.tune.plan.switchback import Design, Trials
 from loadtest_trio.tune.plan.verdict import decide
 
 # The search stops bisecting early enough for two confirmations before the sweep has to begin. Costs are
-# measured completely or not at all: of the default 210 s, they begin before 206 s and take 40 s.
-_BISECT_UNTIL, _SWEEP_UNTIL, _EXPERIMENTS_UNTIL, _COSTS_FROM = 0.32, 0.58, 0.78, 0.98
+# measured completely or not at all: of the default 270 s, they begin before 237 s and take 40 s.
+_BISECT_UNTIL, _SWEEP_UNTIL, _EXPERIMENTS_UNTIL, _COSTS_FROM = 0.25, 0.45, 0.84, 0.98
 MAX_WORKERS = 256
 _MIN_SPEEDUP = 1.05  # a doubling of workers that gains less than 5 % counts as no gain
 _FIRST_RATE = 0.5  # share of the closed loop's throughput
@@ -46,8 +45,8 @@ class Goal:
         limits: Criteria for a step to pass.
         durations: How long the steps of the search take.
         seconds: Maximum duration of the whole plan.
-        step_seconds: Duration of an experiment or a cost stage.
-        rounds: How often each experiment is made.
+        step_seconds: Duration of a closed loop or a cost stage.
+        design: How the windows of experiments are arranged.
         most_workers: Upper limit of the sweep.
     """
 
@@ -55,9 +54,9 @@ class Goal:
     mix: Mapping[str, float]
     limits: Limits = attrs.field(factory=Limits)
     durations: StepDurations = attrs.field(factory=StepDurations)
-    seconds: float = 210.0
+    seconds: float = 270.0
     step_seconds: float = 3.0
-    rounds: int = 2
+    design: Design = attrs.field(factory=Design)
     most_workers: int = MAX_WORKERS
 
 
@@ -148,26 +147,21 @@ def find_bottleneck(
     """
     points = [] if points is None else points
     swept = max(points, key=lambda point: point.rate, default=None)
-    trials = Trials(goal.workers, goal.step_seconds)
-    yield from _run_trials(trials, goal.rounds, out_of_time, points)
+    trials = Trials(goal.workers, goal.design)
+    yield from _run_trials(trials, out_of_time, points)
     verdict = decide(trials.baseline, trials.found)
     yield verdict.event()
     if verdict.bottleneck == CONFIGURATION and swept and swept.workers > goal.workers and not out_of_time():
-        beyond = Trials(swept.workers, goal.step_seconds)
-        yield from _run_trials(beyond, 1, out_of_time, points)
+        beyond = Trials(swept.workers, goal.design)
+        yield from _run_trials(beyond, lambda: True, points)
         after = decide(beyond.baseline, beyond.found).event()
         yield TuneEvent("tune_next_verdict", after.fields | {"workers": swept.workers})
     return trials.baseline
 
 
-def _run_trials(
-    trials: Trials, rounds: int, out_of_time: Callable[[], bool], points: list[Point]
-) -> Plan[None]:
-    def clear(*found: Any) -> bool:
-        return decide(*found).bottleneck != MIXED
-
+def _run_trials(trials: Trials, out_of_time: Callable[[], bool], points: list[Point]) -> Plan[None]:
     try:
-        yield from trials.run(rounds, out_of_time, clear)
+        yield from trials.run(out_of_time)
     finally:
         points += [Point(workers, seen) for workers, seen in trials.unchanged]
 
@@ -186,5 +180,25 @@ def _saturation_event(found: Saturation, workers: int) -> TuneEvent:
             "windows_passed": found.windows_passed,
             "p99_ms": found.observation.p99_ms if found.observation else None,
             "cpu_wait": round(found.cpu_wait, 4),
+            **_normalised(found),
         },
     )
+
+
+def _normalised(found: Saturation) -> dict[str, float | None]:
+    """Return the host's speed, the rate normalised to speed 1, and the rate's interval both ways."""
+    normalised = found.goodput / found.speed
+    low, high = found.interval or (None, None)
+    bounds = (None, None) if low is None or high is None else (min(low, normalised), max(high, normalised))
+    return {
+        "speed": round(found.speed, 4),
+        "rate_normalised": round(normalised, 2),
+        **{
+            name: end and round(end, 2)
+            for name, end in zip(("low_normalised", "high_normalised"), bounds, strict=True)
+        },
+        **{
+            name: end and round(end * found.speed, 2)
+            for name, end in zip(("low", "high"), bounds, strict=True)
+        },
+    }

@@ -87,6 +87,11 @@ def describe(event: TuneEvent) -> str:
         case "tune_users_verdict":
             how = "confirmed" if fields["confirmed"] else "not confirmed"
             return f"{fields['sustained']:,} {fields['unit']} ({how}); bottleneck: {fields['bottleneck']}"
+        case "tune_window":
+            return (
+                f"experiment  {fields['workers']:>4} workers  {fields['per_second']:>28.1f}/s done "
+                f"{fields['cpu_percent']:>5.1f} % CPU  {fields['change']}"
+            )
         case "tune_saturation":
             return f"saturation point: {fields['rate']:.0f} messages a second"
         case "tune_experiment":

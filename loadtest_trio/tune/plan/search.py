@@ -8,17 +8,20 @@
              otherwise try again at a slightly lower rate
 
 A step continues until it can be judged or reaches its maximum length, so steps far from the limit are short
-and steps near it are long.
+and steps near it are long. A step during which the host's speed changes (`host`) is made again; when it has
+changed between steps, the bounds follow it.
 """
 
 from collections.abc import Callable
-from math import ceil, inf, sqrt
+from math import ceil, inf, log, sqrt
 
 import attrs
 
 from loadtest_trio.tune.plan.criteria import NEGLIGIBLE_GROWTH, Judgement, Limits, judge
+from loadtest_trio.tune.plan.host import CHANGE, changed
 from loadtest_trio.tune.plan.observations import Observation, join
-from loadtest_trio.tune.plan.steps import Kind, Plan, Step, measured, stage_event
+from loadtest_trio.tune.plan.steps import Kind, Plan, Step, TuneEvent, measured, stage_event
+from loadtest_trio.tune.plan.threshold import rate_interval
 
 GROWTH = 1.5
 WINDOWS, WINDOWS_NEEDED = 4, 3
@@ -67,6 +70,8 @@ class Saturation:
         windows_passed: How many of them passed.
         observation: The measurement at `offered`.
         cpu_wait: Share of the last confirmation in which the process waited for a core.
+        speed: The host's speed at that rate.
+        interval: Ends of the rate's 95 % interval, normalised to speed 1; None if it is not known.
     """
 
     offered: float
@@ -78,6 +83,8 @@ class Saturation:
     windows_passed: int
     observation: Observation | None
     cpu_wait: float
+    speed: float = 1.0
+    interval: tuple[float, float] | None = None
 
 
 @attrs.define
@@ -107,6 +114,9 @@ class Search:
     _cpu_wait: float = 0.0
     _overload_goodput: float = 0.0
     guesses_left: int = 2
+    _offers: list[tuple[float, bool]] = attrs.field(factory=list)
+    _repeats_left: int = 6
+    _speeds: list[float] = attrs.field(factory=list)
 
     def run(self) -> Plan[Saturation]:
         """Search, and return the saturation point."""
@@ -117,6 +127,8 @@ class Search:
                 break
             passed = yield from self._try(Kind.BISECT, middle)
             low, high = (middle, high) if passed else (low, middle)
+            change = yield from self._follow_host()
+            low, high = change * low, change * high
         return (yield from self._confirm(low))
 
     def known(self) -> Saturation:
@@ -136,6 +148,8 @@ class Search:
             windows_passed=sum(self._windows),
             observation=seen,
             cpu_wait=self._cpu_wait,
+            speed=seen.speed if seen else 1.0,
+            interval=rate_interval(self._offers),
         )
 
     def _between(self, low: float, high: float) -> float:
@@ -154,6 +168,8 @@ class Search:
         low, rate = 0.0, self.start
         while True:
             passed = yield from self._try(Kind.CLIMB, rate)
+            change = yield from self._follow_host()
+            low, rate = change * low, change * rate
             if not passed and low:
                 return low, rate
             low, rate = (rate, rate * GROWTH) if passed else (0.0, rate / GROWTH**2)
@@ -172,8 +188,28 @@ class Search:
         return passed
 
     def _probe(self, kind: Kind, rate: float) -> Plan[bool]:
-        """Offer a rate until it can be judged; after a failure let the system come to rest."""
+        """Offer a rate and note the result; after a failure let the system come to rest."""
         step = Step(kind, self.durations.shortest, self.workers, rate)
+        observation, judgement = yield from self._offer(step)
+        if judgement.passed:
+            self.sustained.append((rate, observation))
+        else:
+            self._overload_goodput = observation.goodput
+            self._failed(observation, judgement)
+            yield from measured(Step(Kind.DRAIN, 0, self.workers, rate))
+        return bool(judgement.passed)
+
+    def _offer(self, step: Step) -> Plan[tuple[Observation, Judgement]]:
+        """Make a step until it can be judged; once more if the host changed meanwhile."""
+        while True:
+            observation, judgement = yield from self._judged(step)
+            if not (changed(observation.probes) and self._repeats_left):
+                self._note(observation, passed=bool(judgement.passed))
+                return observation, judgement
+            yield self._repeated(f"{step.kind} at {step.rate or 0:,.0f}/s made again", observation)
+            yield from measured(Step(Kind.DRAIN, 0, self.workers, step.rate))
+
+    def _judged(self, step: Step) -> Plan[tuple[Observation, Judgement]]:
         observation = yield from measured(step)
         judgement = judge(observation, self.limits, looks=self.durations.looks, growth=NEGLIGIBLE_GROWTH)
         more = attrs.evolve(step, continues=True)
@@ -184,13 +220,27 @@ class Search:
                 observation, self.limits, final=enough, looks=self.durations.looks, growth=NEGLIGIBLE_GROWTH
             )
         yield stage_event(step, observation, judgement)
-        if judgement.passed:
-            self.sustained.append((rate, observation))
-        else:
-            self._overload_goodput = observation.goodput
-            self._failed(observation, judgement)
-            yield from measured(Step(Kind.DRAIN, 0, self.workers, rate))
-        return bool(judgement.passed)
+        return observation, judgement
+
+    def _note(self, observation: Observation, *, passed: bool) -> None:
+        """Remember an offer at the host's speed of its time, for the interval of the rate."""
+        self._offers.append((observation.offered / observation.speed, passed))
+        self._speeds.append(observation.speed)
+
+    def _repeated(self, what: str, observation: Observation) -> TuneEvent:
+        """Count a repetition, and return its log line."""
+        self._repeats_left -= 1
+        first, last = observation.probes[0].speed, observation.probes[-1].speed
+        return _host_changed(what, first, last)
+
+    def _follow_host(self) -> Plan[float]:
+        """Return the factor by which the host's speed has changed; 1 if that is within noise."""
+        before, now = self._speeds[0], self._speeds[-1]
+        if abs(log(now / before)) <= CHANGE:
+            return 1.0
+        self._speeds = [now]
+        yield _host_changed("the rates of the search follow", before, now)
+        return now / before
 
     def _failed(self, observation: Observation, judgement: Judgement) -> None:
         self._failed_at, self._reasons = observation.offered, judgement.reasons
@@ -208,6 +258,7 @@ class Search:
                 return self._result(rate, whole, confirmed=True)
             self._refuted = rate
             self._failed(*failure)
+            rate *= yield from self._follow_host()
             # Later attempts go down in larger steps, because they have to succeed.
             rate /= self.durations.resolution ** (2 if self.out_of_time() else max(1, attempt - 1))
         return self.known()
@@ -219,10 +270,14 @@ class Search:
             The observation of all windows, and what failed: the last bad window, or all windows together.
         """
         step, whole, failure = Step(Kind.CONFIRM, self.durations.window, self.workers, rate), None, None
-        self._windows = []
+        self._windows, repeated = [], False
         while len(self._windows) < WINDOWS:
-            seen = yield from measured(attrs.evolve(step, continues=bool(self._windows)))
+            seen = yield from measured(attrs.evolve(step, continues=whole is not None or repeated))
             judgement = judge(seen, self.limits, final=True, looks=_LOOKS_AT_WINDOWS)
+            if repeated := changed(seen.probes) and self._repeats_left > 0:
+                yield self._repeated(f"window {len(self._windows) + 1} at {rate:,.0f}/s made again", seen)
+                continue
+            self._note(seen, passed=bool(judgement.passed))
             whole = join(whole, seen) if whole else seen
             self._windows.append(bool(judgement.passed))
             yield stage_event(attrs.evolve(step, change=f"window {len(self._windows)}"), seen, judgement)
@@ -232,3 +287,10 @@ class Search:
         assert whole is not None
         together = judge(whole, self.limits, final=True, looks=_LOOKS_AT_WINDOWS)
         return whole, None if together.passed else (whole, together)
+
+
+def _host_changed(what: str, before: float, after: float) -> TuneEvent:
+    """Return the log line of a change of the host's speed, with what the search does about it."""
+    return TuneEvent(
+        "tune_host_changed", {"before": round(before, 4), "after": round(after, 4), "repeated": what}
+    )

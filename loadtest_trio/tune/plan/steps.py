@@ -49,6 +49,19 @@ class Handicap:
 
 
 @attrs.frozen
+class Switch:
+    """A change of the running stage, in place of a new one.
+
+    Attributes:
+        guard_seconds: Time between the change and the measurement; see `switchback`.
+        most_workers: Highest concurrency that the stage has to make room for.
+    """
+
+    guard_seconds: float
+    most_workers: int
+
+
+@attrs.frozen
 class Step:
     """A period of constant load.
 
@@ -61,6 +74,8 @@ class Step:
         mix: Operation -> weight, if it differs from the configured mix.
         continues: Extend the previous step while it still runs, without a warm-up.
         change: The difference from the baseline, in words.
+        switch: How to change the running stage to this step, if the file size allows it; None always starts
+            a new stage.
     """
 
     kind: Kind
@@ -71,6 +86,7 @@ class Step:
     mix: Mapping[str, float] | None = None
     continues: bool = False
     change: str = ""
+    switch: Switch | None = None
 
 
 @attrs.frozen

@@ -1,8 +1,9 @@
 """The rig of `tune`: builds and runs the service for each step, with the settings of that step.
 
-    step ──► its settings ──► stage: scheduler, worker, probe, burner ──► a metrics line per interval
+    step ──► its settings ──► stage: scheduler, worker, burner ──► a metrics line per interval, host's speed
                                    │
-             the next step stops it, in the daemon's order, and erases the queue
+             the next step stops it, in the daemon's order, and erases the queue; windows of experiments
+             change it while it runs (`switchback`)
 
 The rig duplicates nothing of the service: a stage runs the service made by `build` in the daemon's nurseries,
 and the measurements are the lines of its `MetricsService`.
@@ -22,10 +23,12 @@ from loadtest_trio.errors import LoadtestError
 from loadtest_trio.jobs.message import Operation
 from loadtest_trio.metrics import logs
 from loadtest_trio.settings import Distribution, SchedulerMode, Settings, Workers
+from loadtest_trio.tune.plan.host import Probe
 from loadtest_trio.tune.plan.observations import Observation
 from loadtest_trio.tune.plan.profiler import CpuProfile, profiling
 from loadtest_trio.tune.plan.readings import MetricsLine, observe
 from loadtest_trio.tune.plan.steps import Kind, Step
+from loadtest_trio.tune.rig.host_probe import HostProbe
 from loadtest_trio.tune.rig.stage import Stage
 
 _TICK_SECONDS = 0.05  # of the scheduler; with one batch per second, latencies would be up to a second
@@ -60,22 +63,29 @@ class ServiceRig:
         self._expected_rate = 150.0
         self._running: Stage | None = None
         self._last: MetricsLine = {}
+        self._host = HostProbe()
+        self._probe: Probe | None = None
         self._jitter = Random(0)
 
     async def measure(self, step: Step) -> Observation:
         """Make one step and return its observation without the warm-up."""
-        if not step.continues or self._running is None:
+        if not step.seconds:
             await self.rest()
-            if not step.seconds:
-                await trio.sleep(_REST_SECONDS)
-                return Observation(slices=())
+            await trio.sleep(_REST_SECONDS)
+            return Observation(slices=())
+        if step.switch and self._running and self._running.fits(step):
+            await self._switch(step, step.switch.guard_seconds)
+        elif not step.continues or self._running is None:
+            await self.rest()
             self.stage += 1
             await self._begin(step)
+        before = self._probe or self._host.read()
         wanted = profiling() if step.kind is Kind.COST else nullcontext()
         with wanted as profile:
             lines = [self._last, *[line async for line in self._read(step)]]
             seconds = profile.seconds() if isinstance(profile, CpuProfile) else None
-        observation = observe(lines, step.workers, seconds)
+        self._probe = self._host.read()
+        observation = attrs.evolve(observe(lines, step.workers, seconds), probes=(before, self._probe))
         self._expected_rate = max(self._expected_rate, observation.goodput)
         return observation
 
@@ -87,8 +97,7 @@ class ServiceRig:
 
     async def _begin(self, step: Step) -> None:
         settings = step_settings(self._settings, step, self._expected_rate)
-        delays = Delays(redis=step.handicap.redis_seconds, s3=step.handicap.s3_seconds)
-        self._running = Stage(settings, Surroundings(self._environ, delays=delays), step.handicap.cpu)
+        self._running = Stage(settings, Surroundings(self._environ, delays=Delays()), step)
         await self._nursery.start(self._running.run, name="stage")
         scheduler = self._running.service.scheduler
         with trio.move_on_after(_FILL_SECONDS):
@@ -100,15 +109,22 @@ class ServiceRig:
                 f"{_FILL_SECONDS:.0f} s: set a lower PRECONDITION_MIN_OBJECTS"
             )
         await trio.sleep(_WARM_UP_SECONDS)
+        self._probe = self._host.read()
+        self._last = await self._line(step)
+
+    async def _switch(self, step: Step, guard_seconds: float) -> None:
+        assert self._running is not None
+        self._running.switch(step)
+        await trio.sleep(guard_seconds)
         self._last = await self._line(step)
 
     async def _read(self, step: Step) -> AsyncIterator[MetricsLine]:
         # The jitter keeps readings from synchronising with the scheduler's batches: they would always find
         # the queue just filled, or empty.
-        began = trio.current_time()
-        for number in range(1, max(1, round(step.seconds / _SLICE_SECONDS)) + 1):
+        began, slices = trio.current_time(), max(1, round(step.seconds / _SLICE_SECONDS))
+        for number in range(1, slices + 1):
             late = self._jitter.uniform(0, _TICK_SECONDS)
-            await trio.sleep_until(began + number * _SLICE_SECONDS + late)
+            await trio.sleep_until(began + number * step.seconds / slices + late)
             self._last = await self._line(step)
             logs.event("metrics", **self._last)
             yield self._last
@@ -137,7 +153,8 @@ def step_settings(settings: Settings, step: Step, expected_rate: float) -> Setti
         step: The step.
         expected_rate: Highest messages per second so far, to keep a closed loop's queue filled.
     """
-    queue = min(5000, max(128, round(0.3 * expected_rate) + 2 * step.workers))
+    workers = max(step.workers, step.switch.most_workers if step.switch else 0)
+    queue = min(5000, max(128, round(0.3 * expected_rate) + 2 * workers))
     objects = max(settings.precondition_min_objects, queue)
     size = step.handicap.size
     sizes = {
@@ -156,7 +173,7 @@ def step_settings(settings: Settings, step: Step, expected_rate: float) -> Setti
         scheduler_target_queue_length=queue,
         precondition_min_objects=objects,
         precondition_max_objects=max(settings.precondition_max_objects, 10 * objects),
-        worker_concurrency=Workers(step.workers),
+        worker_concurrency=Workers(workers),
         steady_state_distribution=mix or settings.steady_state_distribution,
         health_port=0,
         dashboard=False,

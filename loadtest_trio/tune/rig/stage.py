@@ -1,4 +1,4 @@
-"""Runs the service for one step of `tune`."""
+"""Runs the service for one step of `tune`, or for several that differ in what can change while it runs."""
 
 from contextlib import AsyncExitStack
 
@@ -8,8 +8,9 @@ from loadtest_trio.backends.readiness import wait_until_ready
 from loadtest_trio.build import Service, Surroundings, open_service
 from loadtest_trio.lifetimes import Load, unsupervised
 from loadtest_trio.settings import Settings
-from loadtest_trio.tune.plan.burner import burn
+from loadtest_trio.tune.plan.burner import Burner
 from loadtest_trio.tune.plan.core_speed import CoreSpeedMeter
+from loadtest_trio.tune.plan.steps import Step
 
 _GRACE_SECONDS = 2.0
 _ERASE_SECONDS = 5.0
@@ -21,7 +22,7 @@ class Stage:
     Args:
         settings: The settings of the step.
         surroundings: The environment and backends of the service.
-        burnt: Share of a core to burn meanwhile.
+        first: The step that it is started for.
 
     Attributes:
         core_speed: Measures the speed of the core meanwhile.
@@ -30,11 +31,12 @@ class Stage:
 
     service: Service
 
-    def __init__(self, settings: Settings, surroundings: Surroundings, burnt: float) -> None:
+    def __init__(self, settings: Settings, surroundings: Surroundings, first: Step) -> None:
         self.core_speed = CoreSpeedMeter()
+        self._burner = Burner()
         self._settings = settings
         self._surroundings = surroundings
-        self._burnt = burnt
+        self._first = first
         self._load: Load | None = None
         self._ended = trio.Event()
 
@@ -57,12 +59,27 @@ class Stage:
         async with trio.open_nursery() as observers:
             observers.start_soon(service.metrics_service.probe, name="probe")
             observers.start_soon(service.s3.run, name="deadline watch")
-            observers.start_soon(burn, self._burnt, name="burner")
+            observers.start_soon(self._burner.run, name="burner")
             observers.start_soon(self.core_speed.run, name="core speed")
             async with trio.open_nursery() as load:
                 await load.start(self._load.run, unsupervised, name="load")
+                self.switch(self._first)
                 task_status.started()
             observers.cancel_scope.cancel()
+
+    def fits(self, step: Step) -> bool:
+        """Return whether the running service can be changed to the conditions of a step."""
+        began, wanted = self._first.switch, step.switch
+        room = began is not None and wanted is not None and began.most_workers >= wanted.most_workers
+        return room and self._first.handicap.size == step.handicap.size
+
+    def switch(self, step: Step) -> None:
+        """Change the running service to the conditions of a step: its workers and what is slowed down."""
+        self._burner.set(step.handicap.cpu)
+        delays = self._surroundings.delays
+        delays.redis, delays.s3 = step.handicap.redis_seconds, step.handicap.s3_seconds
+        if self.service.worker.concurrency != step.workers:
+            self.service.worker.resize(int(step.workers))  # Redis's encoder accepts no subclass of int
 
     async def end(self) -> None:
         """Stop scheduling, let work in progress finish, and erase the rest of the queue."""

@@ -47,9 +47,9 @@ class Simulation:
             return Observation(slices=())
         if not step.continues:
             self.backlog = 0
-            self._slice(step, WARM_UP)
+            self._slice(step, step.switch.guard_seconds if step.switch else WARM_UP)
         count = max(1, round(step.seconds / self.slice_seconds))
-        slices = tuple(self._slice(step, self.slice_seconds) for _ in range(count))
+        slices = tuple(self._slice(step, step.seconds / count) for _ in range(count))
         done = sum(each.done for each in slices) / step.seconds
         offered = sum(each.created for each in slices) / step.seconds
         latency = max(self.latency_ms(each.backlog, each.rate) for each in slices)

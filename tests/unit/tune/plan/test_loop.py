@@ -12,7 +12,7 @@ from rich.console import Console
 
 from loadtest_trio.handlers.objects.payload import uuid_lines
 from loadtest_trio.metrics import logs
-from loadtest_trio.tune.plan.burner import burn, burst
+from loadtest_trio.tune.plan.burner import Burner, burst
 from loadtest_trio.tune.plan.core_speed import CoreSpeedMeter
 from loadtest_trio.tune.plan.loop import drive, final_events
 from loadtest_trio.tune.plan.observations import Observation, Slice
@@ -133,15 +133,22 @@ async def test_burner_burns_until_cancelled() -> None:
     """The burner uses CPU on this thread until cancelled; benchmarks measure how much."""
     cpu = time.thread_time()
     with trio.move_on_after(0.5) as scope:
-        await burn(0.5)
+        burner = Burner()
+        burner.set(0.5)
+        await burner.run()
     assert scope.cancelled_caught
     assert time.thread_time() - cpu > 0.02
 
 
 async def test_burner_with_share_zero_sleeps(autojump_clock: trio.testing.MockClock) -> None:
-    """With a share of 0 the burner only sleeps."""
+    """Until a share is set, and after it is set to 0 again, the burner only sleeps."""
     with trio.move_on_after(3600) as scope:
-        await burn(0)
+        async with trio.open_nursery() as nursery:
+            burner = Burner()
+            nursery.start_soon(burner.run)
+            for share in (0.5, 0.0):
+                burner.set(share)
+                await trio.sleep(0.01)
     assert scope.cancelled_caught
 
 

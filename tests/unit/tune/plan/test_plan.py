@@ -1,5 +1,6 @@
 """The whole plan on simulated services: every part logs its result, within its time."""
 
+from collections import Counter
 from random import Random
 from typing import Any
 
@@ -69,7 +70,17 @@ def test_short_of_time_main_questions_are_answered(simulated: Any, seconds: floa
     ("kind", "events"),
     [
         (Kind.BISECT, {"tune_stage", "tune_saturation"}),
-        (Kind.COST, {"tune_stage", "tune_saturation", "tune_scaling", "tune_experiment", "tune_verdict"}),
+        (
+            Kind.COST,
+            {
+                "tune_stage",
+                "tune_saturation",
+                "tune_scaling",
+                "tune_window",
+                "tune_experiment",
+                "tune_verdict",
+            },
+        ),
     ],
 )
 def test_interrupted_plan_logs_results_so_far(simulated: Any, kind: Kind, events: set[str]) -> None:
@@ -93,17 +104,19 @@ def test_interrupted_plan_logs_results_so_far(simulated: Any, kind: Kind, events
 
 
 def test_interrupted_experiment_logs_completed_experiments(simulated: Any) -> None:
-    """An interruption logs the completed experiments, and the curve from the sweep."""
+    """An interruption logs the experiments with an interval, and the curve from the sweep."""
     simulation = simulated.Modelled(Random(1), cpu_ms=3.0).simulation()
     plan, answer = tune(GOAL, lambda: simulation.clock), None
+    windows: Counter[str] = Counter()
     while True:
         item = plan.send(answer)
         answer = None
         if not isinstance(item, TuneEvent):
-            if "on Redis calls" in item.change:
+            windows[item.change] += item.kind is Kind.EXPERIMENT
+            if windows["half the file size"] == 3:
                 break
             answer = simulation.measure(item)
     said = list(final_events(plan))
     made = [each.fields["experiment"] for each in said if each.name == "tune_experiment"]
-    assert made == ["cpu", "size"]
+    assert set(made) == {"cpu", "size", "redis", "s3", "more workers", "fewer workers"}
     assert "tune_scaling" in [each.name for each in said]

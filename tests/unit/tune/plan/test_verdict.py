@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from loadtest_trio.tune.plan.elasticity import Elasticity
-from loadtest_trio.tune.plan.experiments import Trials
 from loadtest_trio.tune.plan.explanation import MIXED
 from loadtest_trio.tune.plan.observations import Observation, Slice, Usage
+from loadtest_trio.tune.plan.switchback import Trials
 from loadtest_trio.tune.plan.verdict import decide
 
 CLEAR: list[tuple[str, int, dict[str, float]]] = [
@@ -31,8 +31,8 @@ def test_clear_bottleneck_is_named(
     named: Counter[str] = Counter()
     for seed in range(25):
         simulation = simulated.Modelled(Random(seed), **limits).simulation()
-        trials = Trials(workers, 3.0)
-        simulation.run(trials.run(2, lambda: False, lambda *each: decide(*each).bottleneck != MIXED))
+        trials = Trials(workers)
+        simulation.run(trials.run(lambda: False))
         named[decide(trials.baseline, trials.found).bottleneck] += 1
     assert named == {right: 25}
 
