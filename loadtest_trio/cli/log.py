@@ -4,8 +4,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from rich.console import Console
-
+from loadtest_trio.cli.consoles import console_beside_loop
 from loadtest_trio.cli.live import LiveView
 from loadtest_trio.metrics import logs
 from loadtest_trio.settings import LogFormat, Settings
@@ -15,7 +14,11 @@ from loadtest_trio.settings import LogFormat, Settings
 def log_to_stdout(settings: Settings) -> Iterator[None]:
     """Write the log to standard output during the block, in the configured format; see `logs.writing`."""
     if settings.log_format is LogFormat.AUTO and sys.stdout.isatty():
-        with logs.writing(json=False, level=settings.log_level), LiveView(Console()).watching():
+        with (
+            console_beside_loop(sys.stdout) as console,
+            logs.writing(json=False, level=settings.log_level),
+            LiveView(console).watching(),
+        ):
             yield
         return
     is_json = settings.log_format is not LogFormat.TEXT

@@ -7,8 +7,8 @@ from functools import partial
 from pathlib import Path
 
 import trio
-from rich.console import Console
 
+from loadtest_trio.cli.consoles import console_beside_loop
 from loadtest_trio.cli.embedding import configured
 from loadtest_trio.cli.exits import OK
 from loadtest_trio.cli.users.tuning import add_users_options, tune_users
@@ -46,8 +46,11 @@ def execute(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
     lines = options.output / "tune.jsonl"
     lines.unlink(missing_ok=True)
     try:
-        with configured(options, environ) as (loaded, credentials), lines.open("wb") as file:
-            console = Console(stderr=True)
+        with (
+            configured(options, environ) as (loaded, credentials),
+            lines.open("wb") as file,
+            console_beside_loop(sys.stderr) as console,
+        ):
             descriptors = [file.fileno()] if console.is_terminal else [file.fileno(), sys.stdout.fileno()]
             with logs.writing(*descriptors, json=True, level=loaded.settings.log_level):
                 board = Board(loaded.settings.health_port) if loaded.settings.dashboard else None

@@ -10,6 +10,7 @@ from pathlib import Path
 import trio
 from rich.console import Console
 
+from loadtest_trio.cli.consoles import console_beside_loop
 from loadtest_trio.cli.exits import OK, THRESHOLD_CROSSED
 from loadtest_trio.cli.users.options import make_run, pairs
 from loadtest_trio.cli.watched import watched
@@ -34,10 +35,14 @@ MEANING = "Simulate users of an HTTP service: how many does it take, and what gi
 
 def execute(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
     """Run the users, print and write what came of it; 99 when a threshold was crossed."""
+    seen = sys.stdout.isatty() and not options.headless
+    with console_beside_loop(*((sys.stdout, None) if seen else (sys.stderr, _WIDTH))) as console:
+        return _execute(options, environ, console)
+
+
+def _execute(options: argparse.Namespace, environ: Mapping[str, str], console: Console) -> int:
     run, parameters = make_run(options), pairs(options.param, "-P", "=")
     folder = None if options.output == "none" else Path(options.output)
-    seen = sys.stdout.isatty() and not options.headless
-    console = Console(stderr=not seen, width=None if seen else _WIDTH)
     with _service(options, environ) as address, _log(folder, console, options.headless):
         live = console.is_terminal and not options.headless
         steering = Steering(run.profile.peak, options.spawn_rate or 1.0)

@@ -8,8 +8,8 @@ from contextlib import ExitStack
 from functools import partial
 
 import trio
-from rich.console import Console
 
+from loadtest_trio.cli.consoles import console_beside_loop
 from loadtest_trio.cli.exits import OK
 from loadtest_trio.cli.users.options import pairs
 from loadtest_trio.cli.watched import watched
@@ -55,9 +55,9 @@ def tune_users(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
     parameters = pairs(options.param, "-P", "=")
     options.output.mkdir(parents=True, exist_ok=True)
     lines = options.output / _LINES
-    console = Console(stderr=True)
     try:
         with ExitStack() as opened:
+            console = opened.enter_context(console_beside_loop(sys.stderr))
             url, pid = options.host, options.target_pid
             if not url:
                 service = opened.enter_context(JobService.start(environ))
