@@ -4,13 +4,16 @@ import errno
 import fcntl
 import json
 import os
+import shutil
 import signal
 import struct
+import subprocess
 import termios
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -125,11 +128,56 @@ def test_a_reader_that_pauses_misses_nothing(environ: dict[str, str], pipe: tupl
 def test_a_log_file_at_its_size_limit_does_not_end_the_run(environ: dict[str, str], redis_url: str) -> None:
     """EFBIG (like a full disk): the whole duration is worked, then exit code 1 and the reason."""
     limited = ("bash", "-c", 'ulimit -f 16; exec "$0" "$@"')
-    with ServiceProcess(environ={**environ, "RUN_DURATION_SECONDS": "5"}, wrapper=limited) as service:
+    # Python 3.11 would leave compiled modules behind that are cut off at the limit.
+    settings = {**environ, "RUN_DURATION_SECONDS": "5", "PYTHONDONTWRITEBYTECODE": "1"}
+    with ServiceProcess(environ=settings, wrapper=limited) as service:
         assert service.wait() == 1
         assert os.strerror(errno.EFBIG) in service.complaints
         assert len(service.output) == 16 * 1024
     assert processed(redis_url) > 300
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A filesystem of its own, of 256 KiB; skipped where this user may not mount one."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(place)]
+    mounted = shutil.which("mount") and subprocess.run(mount, capture_output=True, text=True, check=False)
+    if not mounted or mounted.returncode:
+        pytest.skip(f"no filesystem can be mounted: {mounted.stderr.strip() if mounted else 'no mount'}")
+    yield place
+    subprocess.run(["umount", str(place)], check=True)
+
+
+def test_a_full_disk_does_not_end_the_run(environ: dict[str, str], redis_url: str, small_disk: Path) -> None:
+    """ENOSPC for good: the whole duration is worked, then exit code 1 and the reason."""
+    with (small_disk / "run.log").open("wb") as log:
+        (small_disk / "filler").write_bytes(bytes(240 * 1024))
+        settings = {**environ, "RUN_DURATION_SECONDS": "5"}
+        with ServiceProcess(environ=settings, stdout=log.fileno()) as service:
+            assert service.wait() == 1
+            assert os.strerror(errno.ENOSPC) in service.complaints
+    assert processed(redis_url) > 300
+
+
+def test_a_disk_that_has_room_again_misses_nothing(environ: dict[str, str], small_disk: Path) -> None:
+    """Lines wait while the disk is full; every one of them is there, whole, and the exit code is 0."""
+    filler = small_disk / "filler"
+    with (small_disk / "run.log").open("wb") as log:
+        filler.write_bytes(bytes(248 * 1024))
+        settings = {**environ, "LOG_LEVEL": "INFO", "RUN_DURATION_SECONDS": "6"}
+        with ServiceProcess(environ=settings, stdout=log.fileno()) as service:
+            wait_until(lambda: os.statvfs(small_disk).f_bavail == 0)
+            time.sleep(1.5)
+            filler.unlink()
+            assert (service.wait(), service.complaints) == (0, "")
+    lines = [json.loads(line) for line in (small_disk / "run.log").read_bytes().splitlines()]
+    events = [line["event"] for line in lines]
+    assert "log_lines_dropped" not in events
+    assert (events[0], events[-1]) == ("service_starting", "service_stopped")
+    uptimes = [line["uptime_seconds"] for line in lines if line["event"] == "metrics"]
+    assert max(after - before for before, after in pairwise(uptimes)) < 1
 
 
 def test_head_ends_the_service_in_order(environ: dict[str, str], redis_url: str) -> None:
