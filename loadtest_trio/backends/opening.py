@@ -22,7 +22,7 @@ from loadtest_trio.errors import (
     SettingFault,
 )
 from loadtest_trio.http.client.deadline_watch import DeadlineWatch
-from loadtest_trio.http.client.proxy import Proxy, ProxySettingError, find_proxy
+from loadtest_trio.http.client.proxy import Proxy, ProxySettingError, find_proxy, ignored_proxy
 from loadtest_trio.http.client.transport import open_transport
 from loadtest_trio.jobs.retry import RECONNECT
 from loadtest_trio.jobs.store import JobLimits
@@ -192,6 +192,8 @@ def _proxy(environ: Mapping[str, str], url: httpx.URL) -> Proxy | None:
         raise ConfigurationError([fault]) from None
     if proxy is not None:
         logs.event("proxy_used", proxy=str(proxy), host=url.host)
+    elif name := ignored_proxy(environ, url):
+        logs.event("proxy_ignored", "WARNING", variable=name, host=url.host)
     return proxy
 
 

@@ -83,6 +83,7 @@ EVENTS: dict[str, str] = {
     "backend_recovered": "A backend answers again.",
     "redis_data_lost": "Redis came back with less than it had; the messages are counted as lost.",
     "proxy_used": "S3 is reached through this proxy.",
+    "proxy_ignored": "This variable names a proxy, but S3's endpoint is plain HTTP and is reached directly.",
     "clock_corrected": "Requests are signed with S3's clock, which is ahead by so many seconds.",
     "objects_skipped": "Why objects are left alone, and how many.",
     "consumers_reaped": "Messages of consumers that died went back to the queue.",

@@ -22,6 +22,7 @@ from loadtest_trio.http.streams import connect
 _MAX_HEAD = 16384
 _WITH_PORT = re.compile(r"([^:]+|\[.*\]):([0-9]{1,5})")  # an IPv6 address needs its brackets
 _VARIABLES = ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY")
+_PLAIN_VARIABLES = ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY")
 _DEFAULT_PORT = 80  # of an http:// URL; curl's 1080 is for SOCKS
 
 
@@ -83,6 +84,20 @@ def find_proxy(environ: Mapping[str, str], url: httpx.URL) -> Proxy | None:
         user, _, password = proxy.userinfo.decode("ascii").partition(":")
         authorization = f"Basic {b64encode(f'{unquote(user)}:{unquote(password)}'.encode()).decode('ascii')}"
     return Proxy(proxy.host, proxy.port or _DEFAULT_PORT, authorization)
+
+
+def ignored_proxy(environ: Mapping[str, str], url: httpx.URL) -> str:
+    """Return the variable that names a proxy for a plain-HTTP server, which is reached directly; "" for none.
+
+    Args:
+        environ: Supplies ``HTTP_PROXY``, ``ALL_PROXY`` and ``NO_PROXY``, in either case.
+        url: The server.
+    """
+    name = next((variable for variable in _PLAIN_VARIABLES if environ.get(variable)), "")
+    excepted = environ.get("no_proxy") or environ.get("NO_PROXY") or ""
+    if url.scheme != "http" or is_excepted(url.host, url.port or 80, excepted):
+        return ""
+    return name
 
 
 def is_excepted(host: str, port: int, excepted: str) -> bool:

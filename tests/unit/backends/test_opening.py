@@ -63,6 +63,33 @@ async def test_no_proxy_where_none_is_due(
     assert log_lines.of("proxy_used") == []
 
 
+@pytest.mark.parametrize("variable", ["http_proxy", "HTTP_PROXY", "ALL_PROXY"])
+async def test_proxy_that_is_not_used_is_said(variable: str, log_lines: LogLines) -> None:
+    """A plain-HTTP endpoint is reached directly; whoever set a proxy for it reads that once."""
+    environ = {variable: "http://me:hidden@proxy:1"}
+    assert (await opened(environ, S3_ENDPOINT_URL="http://minio.example:9000"))["proxy"] is None
+    (line,) = log_lines.of("proxy_ignored")
+    assert (line["variable"], line["host"]) == (variable, "minio.example")
+    assert "hidden" not in log_lines.text
+
+
+@pytest.mark.parametrize(
+    ("environ", "endpoint"),
+    [
+        ({"HTTP_PROXY": "http://proxy:1", "NO_PROXY": ".example"}, "http://minio.example:9000"),
+        ({"HTTP_PROXY": "http://proxy:1"}, "https://minio.example"),
+        ({"HTTPS_PROXY": "http://proxy:1"}, "http://minio.example"),
+        ({}, "http://minio.example"),
+    ],
+)
+async def test_nothing_is_said_where_no_proxy_was_meant(
+    environ: dict[str, str], endpoint: str, log_lines: LogLines
+) -> None:
+    """The host is excepted, the variable is for the other scheme, or there is none."""
+    await opened(environ, S3_ENDPOINT_URL=endpoint)
+    assert log_lines.of("proxy_ignored") == []
+
+
 async def test_proxy_that_cannot_be_used_is_a_configuration_error() -> None:
     """It is named, with what is allowed, and its value is not repeated."""
     with pytest.raises(ConfigurationError, match="HTTPS_PROXY") as caught:
