@@ -49,17 +49,21 @@ def write_interactive(places: Sequence[Path], report: Path, target: Path) -> Pat
     return _write(report.read_text(encoding="utf-8"), figures, report.parent, target)
 
 
-def write_comparison(places: Sequence[Path], target: Path) -> Path:
+def write_comparison(
+    pairs: Sequence[tuple[Sequence[Path], Sequence[Path]]], target: Path, detect: float | None = None
+) -> Path:
     """Write two or more runs side by side: figures one over another, and each against the first in words.
 
     Args:
-        places: A file or folder of log lines for each run; the longest run of each counts.
+        pairs: Sides A and B of each comparison: files or folders, of which the longest run counts.
         target: The HTML file.
+        detect: See `compare`.
 
     Raises:
         MissingExtraError: plotly or scipy is not installed.
         UnreadableRunError: There is no run in one of them.
     """
+    places = list(dict.fromkeys(place for pair in pairs for side in pair for place in side))
     runs = {f"{chr(ord('A') + index)}: {place.name}": _longest(place) for index, place in enumerate(places)}
     headings = ("", *runs)
     rows: list[list[Cell]] = [
@@ -70,11 +74,7 @@ def write_comparison(places: Sequence[Path], target: Path) -> Path:
         table(headings, rows),
         "## Over time",
         "![Over time](all-time.png)",
-        *(
-            part
-            for other in places[1:]
-            for part in (f"## {other} against {places[0]}", compare(places[0], other))
-        ),
+        *(part for a, b in pairs for part in (f"## {_said(b)} against {_said(a)}", compare(a, b, detect))),
     ]
     return _write("\n\n".join(parts), {"all-time": over_time(runs)}, target.parent, target)
 
@@ -88,6 +88,10 @@ _COMPARED: dict[str, Callable[[Run], Cell]] = {
     "given up": lambda run: number(run.final, "messages_failed"),
     "lost": lambda run: number(run.final.get("ledger") or {}, "lost"),
 }
+
+
+def _said(places: Sequence[Path]) -> str:
+    return ", ".join(map(str, places))
 
 
 def _longest(place: Path) -> Run:

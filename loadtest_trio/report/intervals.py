@@ -18,12 +18,14 @@ class Interval:
         seconds: Its length.
         done: Messages processed or missed.
         cpu_seconds: CPU time that the process used; None where it is not known.
+        host_speed: Speed of the core, on the scale of the calibration score; None where no probe measured it.
     """
 
     at: float
     seconds: float
     done: int
     cpu_seconds: float | None
+    host_speed: float | None = None
 
     @property
     def rate(self) -> float:
@@ -48,5 +50,6 @@ def intervals(lines: Sequence[LogLine], began: float = 0.0) -> list[Interval]:
             continue
         percent = after.get("cpu_percent")
         cpu = seconds * float(percent) / 100 if isinstance(percent, int | float) else None
-        result.append(Interval(after["_at"] - began, seconds, int(done), cpu))
+        speed = number(after, "host_speed") or None
+        result.append(Interval(after["_at"] - began, seconds, int(done), cpu, speed))
     return result

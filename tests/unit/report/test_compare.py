@@ -28,7 +28,7 @@ def test_a_clear_difference_is_reported(write: Write, make: Any, mean: float, ve
     """15 % more or less at 10 % noise is said plainly."""
     a = write(make.run_lines(_rates(200, 1)), "a.jsonl")
     b = write(make.run_lines(_rates(mean, 2)), "b.jsonl")
-    assert f"**B is {verdict}** in messages a second." in compare(a, b)
+    assert f"**B is {verdict}** in messages a second." in compare([a], [b])
 
 
 def test_noise_is_not_reported_as_a_difference(write: Write, make: Any) -> None:
@@ -37,7 +37,7 @@ def test_noise_is_not_reported_as_a_difference(write: Write, make: Any) -> None:
     for seed in range(40):
         a = write(make.run_lines(_rates(200, seed)), "a.jsonl")
         b = write(make.run_lines(_rates(200, 1000 + seed)), "b.jsonl")
-        wrong += "**B is not shown to differ**" not in compare(a, b)
+        wrong += "**B is not shown to differ**" not in compare([a], [b])
     assert wrong <= 4
 
 
@@ -45,7 +45,7 @@ def test_scores_normalise_different_machines(write: Write, make: Any) -> None:
     """Twice the rate on a machine with twice the score is no difference."""
     a = write(_scored(make, _rates(200, 1), 1.0), "a.jsonl")
     b = write(_scored(make, [2 * rate for rate in _rates(200, 1)], 2.0), "b.jsonl")
-    said = compare(a, b)
+    said = compare([a], [b])
     assert "**B is not shown to differ**" in said
     assert "Normalised by the calibration scores" in said
 
@@ -54,14 +54,14 @@ def test_differing_settings_are_listed(write: Write, make: Any) -> None:
     """Settings that differ are listed."""
     a = write(make.run_lines(_rates(200, 1)), "a.jsonl")
     b = write(make.run_lines(_rates(200, 2), settings={"WORKER_CONCURRENCY": "20"}), "b.jsonl")
-    assert "| WORKER_CONCURRENCY | 10 | 20 |" in compare(a, b)
+    assert "| WORKER_CONCURRENCY | 10 | 20 |" in compare([a], [b])
 
 
 def test_a_short_run_cannot_be_compared(write: Write, make: Any) -> None:
     """A run of a few intervals cannot be compared, and that is said."""
     a = write(make.run_lines([5, 5]), "a.jsonl")
     with pytest.raises(UnreadableRunError, match="2 intervals of the steady phase"):
-        compare(a, a)
+        compare([a], [a])
 
 
 @pytest.mark.parametrize(("spread", "verdict"), [(0.005, "faster than A"), (0.1, "not shown to differ")])
@@ -69,7 +69,7 @@ def test_an_uncertain_score_widens_the_interval(write: Write, make: Any, spread:
     """12 % more is a difference with scores known to half a percent, and none with scores 10 % apart."""
     a = write(_scored(make, _rates(200, 1), 1.0, spread), "a.jsonl")
     b = write(_scored(make, _rates(224, 2), 1.0, spread), "b.jsonl")
-    said = compare(a, b)
+    said = compare([a], [b])
     assert f"**B is {verdict}**" in said
     assert f"(1 ± {100 * spread:.1f} % and" in said
 
@@ -77,4 +77,4 @@ def test_an_uncertain_score_widens_the_interval(write: Write, make: Any, spread:
 def test_a_score_without_spread_counts_as_5_percent(write: Write, make: Any) -> None:
     """A score whose line does not say how sure it is counts as known to 5 %."""
     a = write(_scored(make, _rates(200, 1), 1.0), "a.jsonl")
-    assert "(1 ± 5.0 % and 1 ± 5.0 %)" in compare(a, a)
+    assert "(1 ± 5.0 % and 1 ± 5.0 %)" in compare([a], [a])

@@ -64,7 +64,8 @@ def test_a_log_cannot_write_into_the_page(tmp_path: Path) -> None:
 def test_runs_stand_side_by_side(tmp_path: Path) -> None:
     """Three runs: a column each, a curve each in every panel, and each but the first against the first."""
     runs = [place(tmp_path, run_lines([rate] * 12), f"{rate}.jsonl") for rate in (100, 150, 50)]
-    page = write_comparison(runs, tmp_path / "page" / "compare.html").read_text()
+    pairs = [(runs[:1], [other]) for other in runs[1:]]
+    page = write_comparison(pairs, tmp_path / "page" / "compare.html").read_text()
     data = figures(page)["all-time"]["data"]
     assert {trace["name"] for trace in data} == {"A: 100.jsonl", "B: 150.jsonl", "C: 50.jsonl"}
     assert len(data) == 15

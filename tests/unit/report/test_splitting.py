@@ -53,7 +53,7 @@ def test_compare_tells_settings_of_plain_runs_apart(write: Write, make: Any, run
     """A run at 50 and one at 60 a second did not run with the same settings."""
     a = write(begun(make, [500] * 20, make.start, run_id, RATE="50"), "a.jsonl")
     b = write(begun(make, [600] * 20, make.start + 999, run_id, RATE="60"), "b.jsonl")
-    said = compare(a, b)
+    said = compare([a], [b])
     assert "| RATE | 50 | 60 |" in said
     assert "same settings" not in said
 
@@ -62,8 +62,8 @@ def test_compare_does_not_guess_settings(write: Write, make: Any) -> None:
     """Where a run's settings are not among the lines, nothing is said about a difference."""
     whole = begun(make, [500] * 20, make.start, "a", RATE="50")
     a, b = write(whole, "a.jsonl"), write(whole[2:], "b.jsonl")
-    assert "settings of B are not among the lines" in compare(a, b)
-    assert "same settings" not in compare(a, b)
+    assert "settings of B are not among the lines" in compare([a], [b])
+    assert "same settings" not in compare([a], [b])
 
 
 @RUN_IDS
