@@ -136,6 +136,7 @@ class ServiceRig:
         return line | {
             "redis_server_seconds": await service.redis.server_seconds(),
             "pace_us": self._running.core_speed.collect_us(),
+            "host_speed": self._probe.speed if self._probe else None,
             "uptime_seconds": round(trio.current_time() - self._began, 4),
             "stage": self.stage,
             "stage_kind": step.kind,
