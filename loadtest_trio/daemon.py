@@ -6,10 +6,10 @@
                 └─ load: worker, scheduler ──────────────────────── until there is a reason to stop
 
 A signal, the end of the duration and a crash of any task all set the reason to stop. The shutdown then runs
-in this order: the job API refuses new work but still answers other requests; the scheduler ends; the worker
-stops claiming, releases unstarted messages and finishes work in progress within the grace period; unfinished
-work returns to the queue; the job API ends; the last line is written; the health endpoint closes; the clients
-are closed. A second signal skips the grace period.
+in this order: the job API reports not ready and, after API_DRAIN_SECONDS, refuses new work, but still answers
+other requests; the scheduler ends; the worker stops claiming, releases unstarted messages and finishes work in
+progress within the grace period; unfinished work returns to the queue; the job API ends; the last line is
+written; the health endpoint closes; the clients are closed. A second signal skips both waits.
 """
 
 import math
@@ -88,13 +88,15 @@ class Daemon:
         """Begin the shutdown; a second call stops waiting for work in progress."""
         if self._stopping.is_set():
             self._service.worker.stop(0)
+            if self._service.api:
+                self._service.api.drain(0)
             return
         self._reason = reason
         self._stopping.set()
         self._starting.cancel()
         logs.event("service_stopping", reason=reason)
         if self._service.api:
-            self._service.api.drain()
+            self._service.api.drain(self._service.settings.api_drain_seconds)
         self._load.stop(self._service.settings.shutdown_grace_seconds)
 
     async def _ready(self) -> bool:
@@ -119,6 +121,7 @@ class Daemon:
                     await serving.start(self._supervise, "api", service.api.run, name="api")
                 await self._run_load()
                 if service.api:
+                    await service.api.drained()
                     service.api.stop(_CLOSE_SECONDS)
             observers.cancel_scope.cancel()
         await self._supervise("metrics", self._write_last_line)

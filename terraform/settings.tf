@@ -27,6 +27,7 @@ locals {
     API_PORT                      = "8000"
     API_SERVER                    = "lean"
     API_TOKEN                     = ""
+    API_DRAIN_SECONDS             = "0"
     API_MAX_CONNECTIONS           = "10000"
     API_MAX_BODY_BYTES            = "1048576"
     JOB_RATE_LIMIT_PER_MINUTE     = "100"

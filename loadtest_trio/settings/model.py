@@ -266,6 +266,11 @@ class Settings:
     api_port: int = whole(8000, "The port of the job API; 0: any free port.", most=65_535)
     api_server: ApiServer = choice(ApiServer.LEAN, "The server of the job API: lean (built in) or hypercorn.")
     api_token: str = token("The bearer token that the job API requires; empty: none.")
+    api_drain_seconds: float = seconds(
+        0.0,
+        "Time after the first signal in which the job API still accepts work while it reports not ready, "
+        "so that a load balancer can take it out first, in seconds.",
+    )
     api_max_connections: int = whole(
         10_000, "Maximum number of concurrent connections to the job API.", least=1
     )

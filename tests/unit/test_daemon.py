@@ -135,6 +135,20 @@ async def test_signal_ends_daemon(
     assert log_lines.all()[-1]["reason"] == f"received {number.name}"
 
 
+async def test_job_api_serves_until_a_load_balancer_has_noticed(autojump_clock: MockClock) -> None:
+    """Without work in progress the daemon still lives for API_DRAIN_SECONDS, unless a second signal comes."""
+    drain = 8
+    for second, expected in ((None, 1 + drain), (3, 4)):
+        run = await prepared(ROLES="api", API_PORT=0, API_DRAIN_SECONDS=drain)
+        began = trio.current_time()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(stop_by_signal, signal.SIGTERM, 1)
+            if second:
+                nursery.start_soon(stop_by_signal, signal.SIGTERM, 1 + second)
+            assert await run.daemon.run() == 0
+        assert expected <= trio.current_time() - began < expected + 1
+
+
 async def test_second_signal_skips_grace_period(autojump_clock: MockClock) -> None:
     """With slow work in progress the first signal waits for it; the second returns it to the queue."""
     run = await prepared(bucket=MemoryBucket(latency=3600), SHUTDOWN_GRACE_SECONDS=1000, WORKER_CONCURRENCY=3)

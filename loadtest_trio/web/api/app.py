@@ -4,6 +4,7 @@ It is plain ASGI on purpose: a framework would cost several times as much as a j
 """
 
 import hmac
+import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
@@ -61,7 +62,8 @@ class JobApi:
         on_ended: Called with the id of a job that a request has cancelled.
 
     Attributes:
-        draining: Whether the service is about to end; new work is refused and readiness is denied.
+        draining: Whether the service is about to end; readiness is denied, and new work is refused once the
+            time given to `drain` is over.
         latest: The ids of the latest jobs that this process has accepted, the oldest first.
     """
 
@@ -76,6 +78,7 @@ class JobApi:
         on_ended: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.draining = False
+        self._refuses_at = math.inf
         self._options = options
         self._observe = observe
         self._clock = clock
@@ -114,6 +117,11 @@ class JobApi:
     def routes(self) -> list[Route]:
         """All routes."""
         return self._router.routes
+
+    def drain(self, seconds: float) -> None:
+        """Report not ready, and refuse new work after so many seconds; a second call can only shorten them."""
+        self.draining = True
+        self._refuses_at = min(self._refuses_at, self._clock() + seconds)
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Serve long polls until cancelled; other requests do not need this task."""
@@ -163,7 +171,7 @@ class JobApi:
             if kind.lower() != "bearer" or not hmac.compare_digest(token.strip().encode(), expected):
                 detail = "A bearer token is required: Authorization: Bearer …"
                 raise Problem(401, detail, [(b"www-authenticate", b"Bearer")])
-        if self.draining and route.submits:
+        if route.submits and self.draining and self._clock() >= self._refuses_at:
             raise Problem(503, "The service is shutting down.", [retry_after(_OUTAGE_RETRY_SECONDS)])
 
 

@@ -26,15 +26,25 @@ class ApiService:
         self.app = app
         self._server = server
         self._store = store
+        self._draining = trio.CancelScope()
 
     @property
     def url(self) -> str:
         """The URL of the API."""
         return self._server.url
 
-    def drain(self) -> None:
-        """Refuse new work and report not ready, but still answer other requests."""
-        self.app.draining = True
+    def drain(self, seconds: float) -> None:
+        """Report not ready, and refuse new work after so many seconds; other requests are still answered.
+
+        A load balancer sends requests until it has noticed. Called again, it can shorten the time.
+        """
+        self.app.drain(seconds)
+        self._draining.deadline = min(self._draining.deadline, trio.current_time() + seconds)
+
+    async def drained(self) -> None:
+        """Wait until the time given to `drain` is over."""
+        with self._draining:
+            await trio.sleep_forever()
 
     def stop(self, grace: float) -> None:
         """End `run`; requests in progress get `grace` seconds."""

@@ -242,11 +242,25 @@ async def test_draining_service_refuses_new_work_only(open_api: Open) -> None:
         job = await api.submit()
         await api.ended(job)
         assert api.service.api
-        api.service.api.drain()
+        api.service.api.drain(0)
         refused = await api.client.post("/api/jobs", json={"type": "sleep"}, headers=ALICE)
         assert (refused.status_code, "Retry-After" in refused.headers) == (503, True)
         assert (await api.client.get("/api/jobs/health")).status_code == 503
         assert (await api.client.get(f"/api/jobs/{job}")).status_code == 200
+
+
+async def test_load_balancer_has_time_to_notice_that_the_service_drains(open_api: Open) -> None:
+    """Readiness says 503 at once, and submissions only after the time to drain; a second signal ends it."""
+    async with open_api() as api:
+        assert api.service.api
+        api.service.api.drain(30)
+        assert (await api.client.get("/api/jobs/health")).status_code == 503
+        await api.submit()
+        api.service.api.drain(0)
+        refused = await api.client.post("/api/jobs", json={"type": "sleep"}, headers=ALICE)
+        assert refused.status_code == 503
+        with trio.fail_after(1):
+            await api.service.api.drained()
 
 
 async def test_token_guards_all_but_health_and_the_document(open_api: Open) -> None:
