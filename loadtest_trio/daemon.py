@@ -6,10 +6,11 @@
                 └─ load: worker, scheduler ──────────────────────── until there is a reason to stop
 
 A signal, the end of the duration and a crash of any task all set the reason to stop. The shutdown then runs
-in this order: the job API reports not ready and, after API_DRAIN_SECONDS, refuses new work, but still answers
-other requests; the scheduler ends; the worker stops claiming, releases unstarted messages and finishes work in
-progress within the grace period; unfinished work returns to the queue; the job API ends; the last line is
-written; the health endpoint closes; the clients are closed. A second signal skips both waits.
+in this order: the job API reports not ready and, after API_DRAIN_SECONDS, refuses new work, but still
+answers other requests; the scheduler ends; the worker stops claiming, releases unstarted messages and
+finishes work in progress within the grace period; unfinished work returns to the queue; the job API ends;
+the last line is written; the health endpoint closes; the clients are closed. A second signal skips both
+waits.
 """
 
 import math

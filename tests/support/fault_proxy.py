@@ -101,7 +101,15 @@ class FaultProxy:
         self._thread.join()
 
     def _call(self, action: Callable[[], None]) -> None:
-        trio.from_thread.run_sync(action, trio_token=self._token)
+        """Run an action in the proxy's loop and wait for it; the caller may itself run in Trio."""
+        done = threading.Event()
+
+        def act() -> None:
+            action()
+            done.set()
+
+        self._token.run_sync_soon(act)
+        done.wait()
 
     def _begin(self, fault: Fault) -> None:
         self.fault = fault

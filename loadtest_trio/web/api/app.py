@@ -119,7 +119,7 @@ class JobApi:
         return self._router.routes
 
     def drain(self, seconds: float) -> None:
-        """Report not ready, and refuse new work after so many seconds; a second call can only shorten them."""
+        """Report not ready, and refuse new work after so many seconds; a second call may shorten them."""
         self.draining = True
         self._refuses_at = min(self._refuses_at, self._clock() + seconds)
 

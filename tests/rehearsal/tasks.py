@@ -1,0 +1,108 @@
+"""One task: a process of this package, run as its task definition says."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import psutil
+import trio
+
+from loadtest_trio.backends.embedded.ports import free_ports
+from tests.rehearsal.applied import TaskDefinition
+
+ROOT = Path(__file__).parents[2]
+_POLL_SECONDS = 0.02
+
+
+class RunningTask:
+    """A started task.
+
+    Args:
+        definition: What is run; its secrets, addresses and credentials are replaced by local ones.
+        local: Variables that replace those of the definition.
+        folder: For its log.
+        process_group: Where it is started.
+
+    Attributes:
+        port: Of its job API.
+        began: Monotonic seconds of its start.
+        ended_at: Monotonic seconds when its end was first seen, while nobody had asked for it.
+        stopping: It was asked to end, or its end was noticed.
+    """
+
+    def __init__(
+        self, definition: TaskDefinition, local: Mapping[str, str], folder: Path, process_group: int
+    ) -> None:
+        self.definition = definition
+        (self.port,) = free_ports(1)
+        self.began = time.monotonic()
+        self.ended_at: float | None = None
+        self.stopping = False
+        self.log = folder / f"{definition.family}-{definition.revision}-{self.port}.log"
+        kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
+        own = {"API_PORT": str(self.port), "HEALTH_PORT": "0", "PYTHONPATH": str(ROOT)}
+        environment = {**kept, **definition.environment, **local, **own}
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "loadtest_trio", *definition.command],
+                env=environment, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                process_group=process_group,
+            )  # fmt: skip
+
+    @property
+    def name(self) -> str:
+        """What tables call it."""
+        return f"{self.definition.family}:{self.definition.revision} on {self.port}"
+
+    @property
+    def running(self) -> bool:
+        """Whether its process lives."""
+        return self._process.poll() is None
+
+    @property
+    def code(self) -> int | None:
+        """Its exit code, None while it runs; negative for a signal."""
+        return self._process.poll()
+
+    def kill(self) -> None:
+        """SIGKILL, as when its host dies."""
+        self._process.kill()
+        self._process.wait()
+
+    def terminate(self) -> None:
+        """SIGTERM."""
+        self._process.send_signal(signal.SIGTERM)
+
+    async def stop(self) -> float:
+        """SIGTERM, and SIGKILL after the stop timeout; return the seconds that it took."""
+        began = trio.current_time()
+        self.stopping = True
+        self.terminate()
+        with trio.move_on_after(self.definition.stop_seconds):
+            await self.ended()
+        if self.running:
+            self.kill()
+        return trio.current_time() - began
+
+    async def ended(self) -> int:
+        """Wait for the end of the process; return its exit code."""
+        while self.running:  # noqa: ASYNC110 - a process sets no event
+            await trio.sleep(_POLL_SECONDS)
+        return self._process.returncode
+
+    def cpu_seconds(self) -> float:
+        """Return the CPU seconds that it and its children have used; 0 when it has ended."""
+        try:
+            process = psutil.Process(self._process.pid)
+            each = [process, *process.children(recursive=True)]
+            return sum(sum(one.cpu_times()[:2]) for one in each)
+        except psutil.Error:
+            return 0.0
+
+    def tail(self) -> str:
+        """Return the end of its log."""
+        return self.log.read_text(errors="replace")[-1500:]
