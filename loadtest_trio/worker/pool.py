@@ -14,12 +14,16 @@ class WorkerPool(Generic[T]):
     When the pool shrinks, each surplus worker ends after its current or next piece of work; no work is
     interrupted.
 
+    Each worker has one cancel scope for many pieces of work, because entering a scope costs as much as a
+    small piece. A worker whose scope was cancelled continues in a new one.
+
     Args:
-        handle: Does one piece of work.
+        handle: Does one piece of work. Its second argument is the scope that it runs in; cancelling it
+            before the piece is done ends this piece and no other.
         size: Initial number of workers.
     """
 
-    def __init__(self, handle: Callable[[T], Awaitable[None]], size: int) -> None:
+    def __init__(self, handle: Callable[[T, trio.CancelScope], Awaitable[None]], size: int) -> None:
         self._handle = handle
         self._running = 0
         self._nursery: trio.Nursery | None = None
@@ -46,8 +50,14 @@ class WorkerPool(Generic[T]):
 
     async def _run(self, work: trio.MemoryReceiveChannel[T]) -> None:
         async with work:
-            async for piece in work:
-                await self._handle(piece)
+            while True:
+                with trio.CancelScope() as scope:
+                    async for piece in work:
+                        await self._handle(piece, scope)
+                        if scope.cancel_called or self._running > self.size:
+                            break
+                    else:
+                        return
                 if self._running > self.size:
                     self._running -= 1  # before any checkpoint, since other workers decide at the same time
                     return

@@ -133,7 +133,7 @@ class WorkerService:
         )
         self._claimer_scope = trio.CancelScope()
         self._workers_scope = trio.CancelScope()
-        self._jobs: dict[str, trio.CancelScope] = {}  # token -> the cancel scope of a running job
+        self._jobs: dict[str, trio.CancelScope] = {}  # token -> the scope that a running job is in
 
     @property
     def concurrency(self) -> int:
@@ -210,23 +210,34 @@ class WorkerService:
                 if unstarted:
                     await self._queue.release(unstarted)
 
-    async def _work_off(self, claimed: Claimed) -> None:
-        """Process a message, and then the messages that wait for its key."""
+    async def _work_off(self, claimed: Claimed, scope: trio.CancelScope) -> None:
+        """Process a message, and then the messages that wait for its key.
+
+        Args:
+            claimed: The message.
+            scope: The scope of its worker.
+        """
+        key = claimed.order_key
+        if not key:
+            await (self._handle_job(claimed, scope) if claimed.message.job else self._handle(claimed))
+            return
         following: Claimed | None = claimed
         while following:
-            await (self._handle_job if following.message.job else self._handle)(following)
-            key = following.order_key
-            following = self._key_order.leave(key) if key else None
+            if following.message.job:
+                with trio.CancelScope() as own:  # a cancelled job must not end those that wait for its key
+                    await self._handle_job(following, own)
+            else:
+                await self._handle(following)
+            following = self._key_order.leave(key)
 
-    async def _handle_job(self, claimed: Claimed) -> None:
-        """Process a job in its own cancel scope; a cancelled job needs no completion."""
+    async def _handle_job(self, claimed: Claimed, scope: trio.CancelScope) -> None:
+        """Process a job that ends when `scope` is cancelled; a cancelled job needs no completion."""
         token = claimed.delivery.token
-        with trio.CancelScope() as scope:
-            self._jobs[token] = scope
-            try:
-                await self._handle(claimed)
-            finally:
-                del self._jobs[token]
+        self._jobs[token] = scope
+        try:
+            await self._handle(claimed)
+        finally:
+            del self._jobs[token]
 
     async def _handle(self, claimed: Claimed) -> None:
         message = claimed.message

@@ -12,13 +12,17 @@ class Desk:
     def __init__(self) -> None:
         self.under_way = self.most = 0
         self.done: list[int] = []
+        self.scopes: dict[int, trio.CancelScope] = {}
 
-    async def handle(self, number: int) -> None:
+    async def handle(self, number: int, scope: trio.CancelScope) -> None:
         """Work."""
         self.under_way += 1
         self.most = max(self.most, self.under_way)
-        await trio.sleep(1)
-        self.under_way -= 1
+        self.scopes[number] = scope
+        try:
+            await trio.sleep(1)
+        finally:
+            self.under_way -= 1
         self.done.append(number)
 
 
@@ -63,3 +67,42 @@ async def test_resize_before_open_and_after_close(autojump_clock: MockClock) -> 
         send.close()
         receive.close()
     assert (desk.most, len(desk.done)) == (4, 8)
+
+
+async def test_cancelled_piece_does_not_end_its_worker(autojump_clock: MockClock) -> None:
+    """Cancelling a worker's scope ends the piece of work in hand; the same worker takes the next one."""
+    desk = Desk()
+    pool = WorkerPool(desk.handle, 1)
+    send, receive = trio.open_memory_channel[int](10)
+    async with trio.open_nursery() as nursery:
+        pool.open(nursery, receive)
+        for number in range(4):
+            send.send_nowait(number)
+        await trio.sleep(1.5)
+        desk.scopes[1].cancel()
+        await trio.sleep(0.2)
+        assert desk.under_way == 1
+        send.close()
+        receive.close()
+    assert desk.done == [0, 2, 3]
+
+
+async def test_cancellation_of_a_piece_that_ends_by_itself_spares_the_next(autojump_clock: MockClock) -> None:
+    """A scope that is cancelled too late for its piece of work does not cancel the piece that follows."""
+    done: list[int] = []
+
+    async def handle(number: int, scope: trio.CancelScope) -> None:
+        await trio.lowlevel.checkpoint()
+        if number == 0:
+            scope.cancel()  # nothing is left to be cancelled
+        done.append(number)
+
+    pool = WorkerPool(handle, 1)
+    send, receive = trio.open_memory_channel[int](10)
+    async with trio.open_nursery() as nursery:
+        pool.open(nursery, receive)
+        for number in range(3):
+            send.send_nowait(number)
+        send.close()
+        receive.close()
+    assert done == [0, 1, 2]
