@@ -56,7 +56,10 @@ def _similar(windows: list[LogLine]) -> list[str]:
 def _changes(run: Run) -> list[str]:
     """List the changes of the host that made the search repeat a step."""
     lines = run.all("tune_host_changed")
-    left_out = sum(int(number(line, "disturbed")) for line in run.all("tune_experiment"))
+    left_out, disturbed = (
+        sum(int(number(line, field)) for line in run.all("tune_experiment"))
+        for field in ("left_out", "disturbed")
+    )
     said = [
         f"- at {number(line, 'at_seconds'):.0f} s, speed {number(line, 'before'):.2f} → "
         f"{number(line, 'after'):.2f}: {line.get('repeated')}"
@@ -64,6 +67,10 @@ def _changes(run: Run) -> list[str]:
     ]
     if left_out:
         said.append(f"- during the experiments: {left_out} windows left out and measured again")
+    if disturbed:
+        said.append(
+            f"- during the experiments: {disturbed} windows used although disturbed, as too few were not"
+        )
     if not said:
         return ["The host's speed did not change by more than 15 % between two windows that were compared."]
     return ["**The host changed during the search**:\n\n" + "\n".join(said)]

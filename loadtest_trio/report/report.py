@@ -9,6 +9,7 @@ from loadtest_trio.report.intervals import intervals
 from loadtest_trio.report.markdown import Cell, duration, table
 from loadtest_trio.report.reader import read
 from loadtest_trio.report.runs import Run
+from loadtest_trio.report.searches import side_by_side
 from loadtest_trio.report.splitting import split
 from loadtest_trio.report.users_report import chapter, is_users, shared
 
@@ -33,8 +34,8 @@ def write_report(places: Sequence[Path], folder: Path) -> Path:
     runs = split(reading.lines)
     folder.mkdir(parents=True, exist_ok=True)
     damaged = [each for run in runs for each in merge(run.metrics).values()]
-    parts = ["# Load test report", _history([run for run in runs if not is_users(run)])]
     others = [run for run in runs if not is_users(run)]
+    parts = ["# Load test report", side_by_side(others), _history(others)]
     for number, run in enumerate(others, 1):
         parts += _run(run, folder, f"run{number}" if len(others) > 1 else "run", number)
     for number, crowd in enumerate(shared([run for run in runs if is_users(run)]), 1):

@@ -91,7 +91,7 @@ _SHAPES: dict[str, dict[str, Shape]] = {
     "tune_experiment": {
         **_named(_text, "experiment", "change"),
         **_named(_number, "before_per_second", "after_per_second", "elasticity", "low", "high"),
-        **_named(_number, "factor", "disturbed"),
+        **_named(_number, "factor", "left_out", "disturbed"),
         "windows": _list_of(_number),
     },
     "tune_host_changed": {**_named(_number, "at_seconds", "before", "after"), "repeated": _text},

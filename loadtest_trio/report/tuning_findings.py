@@ -90,8 +90,8 @@ def _experiments(run: Run) -> list[str]:
 
 def _counts(line: LogLine) -> list[Cell]:
     """Return the number of windows that count, and of those left out because the host changed."""
-    made, disturbed = len(line.get("windows") or []), int(number(line, "disturbed"))
-    return [made - disturbed, disturbed] if made else [None, None]
+    made, left_out = len(line.get("windows") or []), int(number(line, "left_out"))
+    return [made - left_out, left_out] if made else [None, None]
 
 
 def _how(lines: Sequence[LogLine]) -> str:

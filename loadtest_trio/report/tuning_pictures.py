@@ -59,10 +59,13 @@ def _scatter(panel: Any, stages: Sequence[LogLine], field: str) -> None:
 
 
 def _mark_limits(run: Run, rates: Any, delays: Any) -> None:
-    """Mark the saturation point (refills included) and the latency objective."""
+    """Mark the saturation point (refills included) with its interval, and the latency objective."""
     found = run.first("tune_saturation")
     rate, objective = number(found, "rate"), number(run.started, "objective_p99_ms")
     for panel in (rates, delays):
+        low, high = number(found, "low"), number(found, "high")
+        if rate and 0 < low < high:
+            panel.axvspan(low, high, color=COLOURS[0], alpha=0.12, linewidth=0)
         if rate:
             note_upright(panel, f"saturation, {rate:,.0f}/s", rate, COLOURS[0])
     if objective > 0:

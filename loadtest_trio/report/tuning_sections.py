@@ -17,7 +17,7 @@ def conclusion(run: Run) -> str:
     found, verdict = run.first("tune_saturation"), run.first("tune_verdict")
     sentences = []
     if found:
-        sentences += [_saturation(found), _rate_to_set(found)]
+        sentences += [_saturation(found), interval(found), *_host_changed(run), _rate_to_set(found)]
     if verdict:
         sentences.append(f"**Bottleneck: {verdict.get('bottleneck')}.**")
         sentences += verdict.get("because") or []
@@ -39,6 +39,31 @@ def _saturation(found: LogLine) -> str:
         f"{number(found, 'rate'):,.0f} messages a second** with "
         f"{number(found, 'workers'):.0f} workers ({how}{limit})."
     )
+
+
+def interval(found: LogLine) -> str:
+    """Return the rate's interval, raw and normalised; "" in logs of older versions."""
+    if not number(found, "rate_normalised") or not number(found, "rate"):
+        return ""
+    raw, normalised = _range(found, "low", "high"), _range(found, "low_normalised", "high_normalised")
+    rate = f"{number(found, 'rate_normalised'):,.0f} a second"
+    return (
+        f"Interval of 95 %: {raw or 'not known, because no rate failed'}. Normalised to a core of speed 1: "
+        f"**{rate}**{f' ({normalised})' if normalised else ''}; the speed of this core was "
+        f"{number(found, 'speed'):.2f}."
+    )
+
+
+def _range(line: LogLine, low: str, high: str) -> str:
+    ends = number(line, low), number(line, high)
+    return f"{ends[0]:,.0f} to {ends[1]:,.0f}" if all(ends) else ""
+
+
+def _host_changed(run: Run) -> list[str]:
+    """Say that the search straddles a change of the host."""
+    changes = len(run.all("tune_host_changed"))
+    times = "once" if changes == 1 else f"{changes} times"
+    return [f"**The host's speed changed {times} during the search**; see *The host*."] if changes else []
 
 
 def _why_not(found: LogLine, windows: str) -> str:

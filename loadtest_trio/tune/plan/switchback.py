@@ -181,7 +181,7 @@ class Trials:
         yield _window_event(changed, seen)
 
     def _contrasts(self, experiment: Experiment) -> list[Contrast]:
-        return usable(contrasts(self.windows, experiment.name), min(_GUARANTEED, self.design.first))
+        return usable(contrasts(self.windows, experiment.name), _GUARANTEED)
 
     def _events(self) -> Plan[None]:
         found = self.found
@@ -211,7 +211,8 @@ def _window_event(experiment: Experiment, seen: Observation) -> TuneEvent:
 
 
 def _experiment_event(experiment: Experiment, made: list[Contrast], found: Elasticity) -> TuneEvent:
-    before, after = mean_rates(usable(made, _GUARANTEED))
+    used = usable(made, _GUARANTEED)
+    before, after = mean_rates(used)
     return TuneEvent(
         "tune_experiment",
         {
@@ -224,6 +225,7 @@ def _experiment_event(experiment: Experiment, made: list[Contrast], found: Elast
             "low": round(found.low, 3),
             "high": round(found.high, 3),
             "windows": [round(each.value, 4) for each in made],
-            "disturbed": sum(each.disturbed for each in made),
+            "left_out": len(made) - len(used),
+            "disturbed": sum(each.disturbed for each in used),
         },
     )

@@ -106,12 +106,20 @@ _PREDICTION = {
     "extrapolated": True,
     "per_vcpu": 3000.0,
 }
+_PROBED = {"steal": 0.0, "mhz": None, "core_share": 0.9, "cpu_percent": 50.0, "cpu_wait_percent": 5.0}
 _FOUND: tuple[LogLine, ...] = (
     {"event": "tune_saturation", "workers": 10, "rate": 105.2, "offered_per_second": 100.4,
      "failed_at": 140.0, "reasons": ["the backlog grows"], "confirmed": True, "windows": 4,
-     "windows_passed": 3, "cpu_wait": 0.3},
+     "windows_passed": 3, "cpu_wait": 0.3, "speed": 1.25, "rate_normalised": 84.2, "low": 101.0,
+     "high": 112.0, "low_normalised": 80.8, "high_normalised": 89.6},
+    *({"event": "tune_window", "at_seconds": 20.0 + place, "experiment": name, "change": name, "workers": 10,
+       "seconds": 1.2, "per_second": rate, "speed": 1.2, **_PROBED}
+      for place, (name, rate) in enumerate([("baseline", 120.0), ("cpu", 90.0)] * 3)),
+    {"event": "tune_host_changed", "at_seconds": 12.0, "before": 1.2, "after": 0.9,
+     "repeated": "climb at 90/s made again"},
     {"event": "tune_experiment", "experiment": "cpu", "change": "25% of a core burnt",
-     "before_per_second": 120.0, "after_per_second": 90.0, "factor": 0.75, "elasticity": 1.0, **_BELIEF},
+     "before_per_second": 120.0, "after_per_second": 90.0, "factor": 0.75, "elasticity": 1.0,
+     "windows": [-0.3, -0.25, -0.9], "left_out": 1, "disturbed": 0, **_BELIEF},
     {"event": "tune_verdict", "bottleneck": "CPU", "because": ["It waited for a core 30 % of the time."],
      "scores": {"CPU": 0.9, "Redis": 0.1}, "evidence": {"cpu": 0.9, "cpu_wait": 0.3}},
     {"event": "tune_scaling", "lambda": 10.0, "sigma": 0.1, "kappa": 0.0, "peak_reached": False,

@@ -143,6 +143,12 @@ def test_a_report_on_a_search_is_complete(write: Write, make: Any, tmp_path: Pat
     for fact in (
         "(3 of 4 windows confirmed it; 140 a second failed: the backlog grows)",
         "`SCHEDULER_MESSAGES_PER_SECOND=100` (105 a second done, refills included)",
+        "Interval of 95 %: 101 to 112. Normalised to a core of speed 1: **84 a second** (81 to 90)",
+        "**The host's speed changed once during the search**; see *The host*.",
+        "- at 12 s, speed 1.20 → 0.90: climb at 90/s made again",
+        "- during the experiments: 1 windows left out and measured again",
+        "| 25% of a core burnt | 120 | 90 | 1 | -0.1 | 0.9 | 2 | 1 |",
+        "The baseline's 3 windows differ by 0.0 % (standard deviation) raw, and by 0.0 % normalised.",
         "**Bottleneck: CPU.**",
         "client-only ceiling: 5,000 messages a second",
         "| 1 climb | 10 | 90 | 94.5 |",
@@ -161,8 +167,40 @@ def test_a_report_on_a_search_is_complete(write: Write, make: Any, tmp_path: Pat
         assert fact in said
     assert "| end_to_end_ms | 50 | 20" in said
     pictures = {line.split("(")[1].rstrip(")") for line in said.splitlines() if line.startswith("![")}
-    names = ("search", "scaling", "experiments", "costs", "time", "latency", "mix")
+    names = ("search", "scaling", "experiments", "host", "costs", "time", "latency", "mix")
     assert pictures == {f"run-{name}.png" for name in names}
+
+
+def test_searches_are_shown_side_by_side(write: Write, make: Any, tmp_path: Path, no_pictures: None) -> None:
+    """Rates, intervals and elasticities of several searches, and how far they are apart."""
+    slower = {"rate": 84.16, "speed": 1.0, "rate_normalised": 84.2}
+    second = make.tune_lines(make.start + 1000)
+    second = [line | (slower if line["event"] == "tune_saturation" else {}) for line in second]
+    places = [write(make.tune_lines(), "one.jsonl"), write(second, "two.jsonl")]
+    said = write_report(places, tmp_path / "out").read_text()
+    for fact in (
+        "| saturation rate, messages/s | 105 | 84 | 25.0 % |",
+        "| rate, normalised | 84.2 | 84.2 | 0.0 % |",
+        "| 95 % interval | 81 to 90 | 81 to 90 | – |",
+        "| closed loop, normalised | 100 | 100 | 0.0 % |",
+        "| bottleneck | CPU | CPU | – |",
+        "| elasticity, cpu | 1.00 (-0.10 to 0.90) | 1.00 (-0.10 to 0.90) | – |",
+    ):
+        assert fact in said
+    assert "Searches side by side" not in write_report([places[0]], tmp_path / "out").read_text()
+
+
+def test_search_of_an_older_version_is_reported(
+    write: Write, make: Any, tmp_path: Path, no_pictures: None
+) -> None:
+    """A log without windows and speeds has a report, which says what it lacks."""
+    new = {"windows", "left_out", "disturbed", "factor", "speed", "rate_normalised"}
+    lines = [line for line in make.tune_lines() if line["event"] not in ("tune_window", "tune_host_changed")]
+    old = [{k: v for k, v in line.items() if line["event"] == "metrics" or k not in new} for line in lines]
+    said = write_report([write(old)], tmp_path / "out").read_text()
+    assert "This log is of an older version: each experiment was one or two long stages." in said
+    assert "Normalised to a core" not in said
+    assert "### The host" not in said
 
 
 @pytest.mark.parametrize(("second", "told"), [(150.0, True), (110.0, False)])

@@ -8,6 +8,7 @@ from typing import Any
 import attrs
 import pytest
 
+from loadtest_trio.tune.plan.host import Probe
 from loadtest_trio.tune.plan.observations import Observation, Slice, Usage
 from loadtest_trio.tune.plan.steps import Plan, Step, TuneEvent
 
@@ -25,6 +26,7 @@ class Simulation:
         latency_ms: End-to-end p99 from the backlog and the rate done.
         errors: Failed attempts a second, from the step and the rate offered.
         work: What was done for the CPU, from the step and the messages done.
+        speed: The host's speed by the clock; what is served is multiplied by it. Without it nothing probes.
     """
 
     serve: Callable[[Step, float, int, int], int]
@@ -32,6 +34,7 @@ class Simulation:
     latency_ms: Callable[[int, float], float] = lambda backlog, rate: 1000 * backlog / max(rate, 1)
     errors: Callable[[Step, float], float] = lambda step, offered: 0.0
     work: Callable[[Step, int], Any] = lambda step, done: None
+    speed: Callable[[float], float] | None = None
     slice_seconds: float = 1.0
     clock: float = 0.0
     backlog: int = 0
@@ -45,6 +48,7 @@ class Simulation:
             self.backlog = 0
             self.clock += 1
             return Observation(slices=())
+        before = self._probe()
         if not step.continues:
             self.backlog = 0
             self._slice(step, step.switch.guard_seconds if step.switch else WARM_UP)
@@ -61,18 +65,26 @@ class Simulation:
             errors=failed,
             usage=self.usage(step, done),
             work=self.work(step, sum(each.done for each in slices)),
+            probes=(*before, *self._probe()),
         )
+
+    def _probe(self) -> tuple[Probe, ...]:
+        return (Probe(self.speed(self.clock), 15.0, 15.0),) if self.speed else ()
+
+    def _served(self, step: Step, seconds: float, waiting: int, created: int) -> int:
+        speed = self.speed(self.clock) if self.speed else 1.0
+        return round(speed * self.serve(step, seconds, waiting, created))
 
     def _slice(self, step: Step, seconds: float) -> Slice:
         self.clock += seconds
         waiting = self.backlog
         if step.rate is None:
-            done = self.serve(step, seconds, 10**9, 0)
+            done = self._served(step, seconds, 10**9, 0)
             return Slice(seconds, done, done, 1000)
         self._carried += step.rate * seconds
         created = int(self._carried)
         self._carried -= created
-        done = min(waiting + created, self.serve(step, seconds, waiting, created))
+        done = min(waiting + created, self._served(step, seconds, waiting, created))
         self.backlog = waiting + created - done
         return Slice(seconds, created, done, self.backlog)
 

@@ -9,6 +9,7 @@ import pytest
 from loadtest_trio.tune.plan.criteria import Limits
 from loadtest_trio.tune.plan.search import Saturation, Search, StepDurations
 from loadtest_trio.tune.plan.steps import Kind, TuneEvent
+from loadtest_trio.tune.plan.threshold import rate_interval
 
 ANY_LATENCY = Limits(objective_p99_ms=1e9)
 
@@ -207,3 +208,45 @@ def test_interrupted_search_knows_highest_passed_rate(simulated: Any) -> None:
     known = search.known()
     assert known.offered == pytest.approx(202.5)
     assert not known.confirmed
+
+
+@pytest.mark.parametrize("changes_at", [9.0, 25.0, 45.0, 60.0])
+def test_search_follows_a_host_that_slows_down(simulated: Any, changes_at: float) -> None:
+    """When the host loses 30 % at any time, the log says so and the rate is right for its new speed."""
+    simulation = simulated.wall(300, 0.02, Random(1))
+    simulation.speed = lambda clock: 1.0 if clock < changes_at else 0.7
+    found = _search(simulation, 90)
+    said = [event for event in simulation.events if event.name == "tune_host_changed"]
+    assert said
+    assert found.goodput / found.speed == pytest.approx(300, rel=0.05)
+    assert found.interval is not None
+    assert found.interval[0] == pytest.approx(300, rel=0.1)
+
+
+def test_search_on_a_restless_host_ends(simulated: Any) -> None:
+    """A host whose speed changes in every step does not make the search repeat for ever."""
+    simulation = simulated.wall(300, 0.02, Random(1))
+    simulation.speed = lambda clock: 1.0 if int(clock) % 2 else 0.7
+    assert _search(simulation, 90).goodput > 100
+    repeated = [event.fields["repeated"] for event in simulation.events if event.name == "tune_host_changed"]
+    assert sum("made again" in what for what in repeated) == 6
+
+
+def test_interval_holds_the_limit(simulated: Any) -> None:
+    """The interval overlaps what can pass, from the capacity to 3 % above, in 38 of 40 seeded runs."""
+    hits = 0
+    for seed in range(40):
+        found = _search(simulated.wall(300, 0.1, Random(seed)), 100)
+        assert found.interval is not None
+        hits += found.interval[0] <= 300 / 0.97 and found.interval[1] >= 300
+        assert found.interval[1] / found.interval[0] < 1.25
+    assert hits >= 38
+
+
+def test_interval_needs_both_results() -> None:
+    """Without a failure there is no upper end, and one early failure does not move the interval."""
+    assert rate_interval([(100.0, True), (120.0, True)]) is None
+    steady = [(95.0, True)] * 4 + [(105.0, False)] * 3
+    one_failure = rate_interval([(50.0, False), *steady])
+    assert one_failure is not None
+    assert 90 < one_failure[0] < one_failure[1] < 110
