@@ -8,7 +8,6 @@ A user that is needed again while it is leaving stays. The newest leaves first.
 """
 
 from collections.abc import Callable
-from random import Random
 
 import attrs
 import trio
@@ -20,7 +19,8 @@ from loadtest_trio.users.scenario import Scenario
 from loadtest_trio.users.user import Surroundings, User
 from loadtest_trio.users.wire import Wire
 
-_TICK_SECONDS = 0.02
+_TICK_SECONDS = 0.02  # while users arrive or leave
+_CALM_SECONDS = 0.2  # while their number stays
 _RETRY_SECONDS = 1.0  # between stories that end at once because the service is not there
 
 
@@ -65,7 +65,8 @@ class Population:
         self._arrived = 0
         self._active: dict[User, trio.CancelScope] = {}
         self._leaving: dict[User, trio.CancelScope] = {}
-        self._stopped = trio.Event()
+        self._stopping = False
+        self._changed = trio.Event()  # by somebody else: another profile, or the end
 
     @property
     def active(self) -> int:
@@ -82,31 +83,44 @@ class Population:
         """Users of this generator that there should be now; of an open profile, those there are."""
         if self._profile.open:
             return self.active
-        return self._crowd.share.of(self._profile.at(trio.current_time() - self._began).level)
+        return self._wanted_at(trio.current_time())
 
     def follow(self, profile: Profile) -> None:
         """Follow another profile from now on."""
         self._profile, self._began, self._arrived = profile, trio.current_time(), 0
+        self._changed.set()
 
     def stop(self) -> None:
         """Have all users leave; `run` ends when they have."""
-        self._stopped.set()
+        self._stopping = True
+        self._changed.set()
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Start and stop users until `stop`, then until the last one has left."""
         self._began = trio.current_time()
         async with trio.open_nursery() as nursery:
             task_status.started()
-            while not self._stopped.is_set():
-                now = trio.current_time()
+            while not self._stopping:
+                now, self._changed = trio.current_time(), trio.Event()
                 if self._profile.open:
                     self._admit_due(nursery, now)
                 else:
                     self._adjust(nursery, now)
-                with trio.move_on_at(now + _TICK_SECONDS):
-                    await self._stopped.wait()
+                with trio.move_on_at(self._next_look(now)):
+                    await self._changed.wait()
             while self._active:
                 self._send_off()
+
+    def _wanted_at(self, when: float) -> int:
+        return self._crowd.share.of(self._profile.at(when - self._began).level)
+
+    def _next_look(self, now: float) -> float:
+        """Return when users may have to arrive or leave again; each look costs as much as a request."""
+        calm = now + _CALM_SECONDS
+        if self._profile.open:
+            due = self._began + self._profile.arrival_time(self._crowd.share.number(self._arrived))
+            return max(now + _TICK_SECONDS, min(due, calm))
+        return calm if self._wanted_at(calm) == self.active else now + _TICK_SECONDS
 
     def _adjust(self, nursery: trio.Nursery, now: float) -> None:
         wanted = self.wanted
@@ -132,11 +146,10 @@ class Population:
     def _start(self, nursery: trio.Nursery, due: float) -> None:
         number = self._crowd.share.number(self._numbers)
         self._numbers += 1
-        user = User(
-            number, self._open_wire(), self._around, due, Random(self._crowd.seed * 1_000_003 + number)
-        )
+        seed = self._crowd.seed * 1_000_003 + number
+        user = User(number, self._open_wire(), self._around, due, seed)
         self._active[user] = trio.CancelScope()
-        nursery.start_soon(self._live, user, self._active[user])
+        nursery.start_soon(self._live, user, self._active[user], name="user")
 
     def _send_off(self) -> None:
         user, scope = self._active.popitem()
@@ -157,7 +170,7 @@ class Population:
     async def _play(self, user: User) -> None:
         """Go through one story; whatever its author forgot to catch ends it, and is counted."""
         recorder, began = self._around.recorder, trio.current_time()
-        story = self._crowd.scenario.choose(user.rng)
+        story = self._crowd.scenario.choose(user)
         recorder.sequences += 1
         user.failed = False
         try:

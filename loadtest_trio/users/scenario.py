@@ -17,7 +17,6 @@ import importlib.util
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from random import Random
 from types import ModuleType
 from typing import Any, TypeVar
 
@@ -60,9 +59,11 @@ class Scenario:
     stories: Sequence[Story]
     weights: Sequence[float]
 
-    def choose(self, rng: Random) -> Story:
+    def choose(self, user: User) -> Story:
         """Return the story that a user goes through next."""
-        return self.stories[0] if len(self.stories) == 1 else rng.choices(self.stories, self.weights)[0]
+        if len(self.stories) == 1:
+            return self.stories[0]
+        return user.rng.choices(self.stories, self.weights)[0]
 
 
 def gather(name: str, module: ModuleType) -> Scenario:

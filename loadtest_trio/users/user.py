@@ -109,26 +109,46 @@ class User:
         wire: Carries its requests; this object closes it.
         around: What all users share.
         due: When it was to start, in Trio's clock.
-        rng: Its randomness.
+        seed: Of its randomness.
 
     Attributes:
         number: Among all users.
         id: A name for it, such as ``user-17``, to be a client id.
-        rng: Its randomness.
         jobs: The jobs it waits for.
         failed: One of its requests has failed, since somebody made this false.
     """
 
-    __slots__ = ("_around", "_due", "_headers", "_tick", "_wire", "failed", "id", "jobs", "number", "rng")
+    __slots__ = (
+        "_around",
+        "_due",
+        "_headers",
+        "_rng",
+        "_seed",
+        "_tick",
+        "_wire",
+        "failed",
+        "id",
+        "jobs",
+        "number",
+    )
 
-    def __init__(self, number: int, wire: Wire, around: Surroundings, due: float, rng: Random) -> None:
-        self.number, self.id, self.rng = number, f"user-{number}", rng
+    def __init__(self, number: int, wire: Wire, around: Surroundings, due: float, seed: int) -> None:
+        self.number, self.id = number, f"user-{number}"
         self.jobs: list[Job] = []
         self.failed = False
         self._wire, self._around = wire, around
         self._headers = around.headers
+        self._seed = seed
+        self._rng: Random | None = None
         self._tick = due
         self._due: float | None = due
+
+    @property
+    def rng(self) -> Random:
+        """Its randomness; made when it is first asked for, as it takes 2.5 KB."""
+        if self._rng is None:
+            self._rng = Random(self._seed)
+        return self._rng
 
     def option(self, name: str, default: T) -> T:
         """Return an option of the scenario (``-P name=value``), of the default's type."""

@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
-from random import Random
 from typing import Any
 
 import orjson
@@ -48,7 +47,7 @@ async def surroundings(**options: str) -> AsyncIterator[Surroundings]:
 
 def user(around: Surroundings, answer: Answer, number: int = 0) -> User:
     """A user who is due now, of a service in memory."""
-    return User(number, MemoryWire(answer), around, trio.current_time(), Random(number))
+    return User(number, MemoryWire(answer), around, trio.current_time(), number)
 
 
 @asynccontextmanager

@@ -1,6 +1,5 @@
 """A user's timing: what is due when, and what a stall of the server shows. All in virtual time."""
 
-from random import Random
 
 import pytest
 import trio
@@ -134,7 +133,7 @@ async def test_a_header_of_the_users_own_goes_with_every_further_request(autojum
             return await super().exchange(method, target, headers, body)
 
     async with surroundings() as around:
-        someone = User(0, Wire(instant), around, trio.current_time(), Random(0))
+        someone = User(0, Wire(instant), around, trio.current_time(), 0)
         await someone.get("/")
         someone.set_header("Authorization", "Bearer x")
         await someone.get("/", headers={"Accept": "text/plain"})
