@@ -43,7 +43,10 @@ class LiveView:
         self._ended: Line = {}
         self._where = ""
         self._live = Live(
-            console=console, get_renderable=self.shown, refresh_per_second=_REFRESHES_PER_SECOND
+            console=console,
+            get_renderable=self.shown,
+            refresh_per_second=_REFRESHES_PER_SECOND,
+            transient=True,  # the summary follows, which would repeat its sentence
         )
 
     @contextmanager
@@ -103,9 +106,9 @@ class LiveView:
         return text.append(sparkline(course[-room:] if room > 0 else ()), style="blue")
 
     def summary(self) -> RenderableType:
-        """Return the summary of the run, at most one screen."""
+        """Return the summary of the run, at most one screen; of a run that was cut off, the last view."""
         if not self._ended:
-            return Text("")
+            return self.shown()
         ledger = self._ended.get("ledger") or {}
         grid = Table.grid(padding=(0, 2))
         grid.add_column(style="dim", no_wrap=True)

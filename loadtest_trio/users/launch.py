@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import attrs
 import trio
@@ -21,7 +20,7 @@ from loadtest_trio.users.steering import Steering
 from loadtest_trio.users.tally import Recorder
 from loadtest_trio.users.target import Both, LocalProcess, Scraped, Target, listening_process
 from loadtest_trio.users.user import Surroundings
-from loadtest_trio.users.wire import HttpWire, Origin, SocketWatch, Wire, resolve
+from loadtest_trio.users.wire import HttpWire, Origin, SocketWatch, Wire, parse_url, resolve
 
 _PORT_RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
 _CONNECT_SECONDS = 5.0
@@ -51,12 +50,12 @@ class Address:
         """Check that somebody listens there, before any user is started.
 
         Raises:
+            ConfigurationError: It is no HTTP URL.
             BackendUnavailableError: Nobody does.
         """
-        found = urlsplit(self.url)
-        port = found.port or (443 if found.scheme == "https" else 80)
+        _, host, port = parse_url(self.url)
         try:
-            socket.create_connection((found.hostname or "", port), _CONNECT_SECONDS).close()
+            socket.create_connection((host, port), _CONNECT_SECONDS).close()
         except OSError as error:
             reason = error.strerror or str(error)
             raise BackendUnavailableError(f"{self.url} cannot be reached: {reason}; check --host") from error

@@ -12,6 +12,7 @@ The level is a number of users, or, in an open profile (``--rate``), new users a
 share one profile: `Share` says which part of a level is this one's.
 """
 
+import re
 from collections.abc import Iterable, Iterator
 from itertools import accumulate, pairwise
 from math import floor, inf
@@ -20,6 +21,7 @@ import attrs
 
 from loadtest_trio.users.durations import bad_flag, seconds, short
 
+_WHOLE, _DECIMAL = re.compile(r"\d+"), re.compile(r"\d+(\.\d+)?")
 _SETTLING_SHARE, _SETTLING_SECONDS = 0.1, 30.0  # of a step: how long its users take to arrive
 
 
@@ -178,28 +180,34 @@ def arriving(rate: float, run_time: float) -> Profile:
     return Profile((Segment(run_time, rate, rate, 1),), open=True, text=f"{rate:g} new users a second{until}")
 
 
-def stages(texts: Iterable[str]) -> Profile:
+def stages(texts: Iterable[str], *, rates: bool = False) -> Profile:
     """Return k6's profile: each ``30s:100`` changes the level in a straight line to 100 within 30 s.
 
     A stage of no seconds jumps, so a spike is ``0s:200`` and then ``1m:200``. Every other stage is a step.
 
+    Args:
+        texts: The stages, in order.
+        rates: The levels are new users a second: an open profile.
+
     Raises:
         ConfigurationError: A stage cannot be read.
     """
+    flag, what = ("--rate-stage", "new users a second") if rates else ("--stage", "users")
     segments: list[Segment] = []
     level, step, given = 0.0, 0, list(texts)
     for text in given:
         duration, found, count = text.partition(":")
-        if not found or not count.isdecimal():
-            raise bad_flag("--stage", text, "a duration and a number of users such as 30s:100")
-        length, target = seconds(duration, "--stage"), float(count)
+        if not found or not (_DECIMAL if rates else _WHOLE).fullmatch(count):
+            raise bad_flag(flag, text, f"a duration and a number of {what} such as 30s:100")
+        length, target = seconds(duration, flag), float(count)
         if length > 0:
             step += 1
             segments.append(Segment(length, level, target, step))
         level = target
     if not segments:
-        raise bad_flag("--stage", " ".join(given), "at least one stage that lasts, such as 30s:100")
-    return Profile(tuple(segments), text="stages " + " ".join(given))
+        raise bad_flag(flag, " ".join(given), "at least one stage that lasts, such as 30s:100")
+    text = f"stages {' '.join(given)}{' new users a second' if rates else ''}"
+    return Profile(tuple(segments), open=rates, text=text)
 
 
 def steps(text: str, most: float, spawn_rate: float | None = None) -> Profile:

@@ -330,6 +330,22 @@ async def _connected(family: int, address: tuple[Any, ...]) -> socket.socket:
     return sock
 
 
+def parse_url(url: str) -> tuple[str, str, int]:
+    """Return scheme, host and port of a URL; without a scheme it is HTTP.
+
+    Raises:
+        ConfigurationError: It is no HTTP URL.
+    """
+    parts = urlsplit(url if "://" in url else f"http://{url}")
+    try:
+        port = parts.port or {"http": 80, "https": 443}[parts.scheme]
+        if not parts.hostname:
+            raise KeyError(url)
+    except (KeyError, ValueError):
+        raise bad_flag("--host", url, "an address such as http://127.0.0.1:8000") from None
+    return parts.scheme, parts.hostname, port
+
+
 async def resolve(url: str, *, timeout: float = 60.0, insecure: bool = False) -> Origin:
     """Look up the host of a URL, once: thousands of users that ask a name server would test that.
 
@@ -341,18 +357,13 @@ async def resolve(url: str, *, timeout: float = 60.0, insecure: bool = False) ->
     Raises:
         ConfigurationError: It is no HTTP URL, or its host is unknown.
     """
-    parts = urlsplit(url if "://" in url else f"http://{url}")
+    scheme, host, port = parse_url(url)
     try:
-        port = parts.port or {"http": 80, "https": 443}[parts.scheme]
-        if not parts.hostname:
-            raise KeyError(url)
-        found = await trio.socket.getaddrinfo(parts.hostname, port, type=socket.SOCK_STREAM)
-    except (KeyError, ValueError):
-        raise bad_flag("--host", url, "an address such as http://127.0.0.1:8000") from None
+        found = await trio.socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except OSError as error:
         raise bad_flag("--host", url, f"a host that is known: {error.strerror}") from None
     tls = None
-    if parts.scheme == "https":
+    if scheme == "https":
         tls = httpx.create_ssl_context(verify=not insecure)
         tls.set_alpn_protocols(["http/1.1"])
-    return Origin(parts.hostname, port, cycle([(each[0], each[4]) for each in found]).__next__, tls, timeout)
+    return Origin(host, port, cycle([(each[0], each[4]) for each in found]).__next__, tls, timeout)

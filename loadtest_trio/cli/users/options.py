@@ -42,6 +42,9 @@ def _add_profile(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument("--step", metavar="N/T", help="N more users every T, until the service gives in")
     group.add_argument("--rate", type=float, metavar="N", help="open model: N new users a second")
+    group.add_argument(
+        "--rate-stage", action="append", metavar="T:N", help="change to N new users a second within T; repeat"
+    )
     group.add_argument("--share", default="1/1", metavar="K/N", help="be the K-th of N generators (1/1)")
 
 
@@ -124,9 +127,10 @@ def make_run(options: argparse.Namespace) -> Run:
 
 
 def _profile(options: argparse.Namespace) -> Profile:
-    given = [flag for flag in ("stage", "step", "rate") if getattr(options, flag)]
+    given = [flag for flag in ("stage", "step", "rate", "rate_stage") if getattr(options, flag)]
     if len(given) > 1:
-        raise bad_flag(f"--{given[1]}", str(getattr(options, given[1])), f"left out beside --{given[0]}")
+        first, second = (f"--{flag.replace('_', '-')}" for flag in given[:2])
+        raise bad_flag(second, str(getattr(options, given[1])), f"left out beside {first}")
     length = seconds(options.run_time, "--run-time") if options.run_time else inf
     for flag in ("users", "spawn_rate", "rate"):
         value = getattr(options, flag)
@@ -134,6 +138,8 @@ def _profile(options: argparse.Namespace) -> Profile:
             raise bad_flag(f"--{flag.replace('_', '-')}", str(value), "more than 0")
     if options.stage:
         return stages(options.stage)
+    if options.rate_stage:
+        return stages(options.rate_stage, rates=True)
     if options.step:
         return steps(options.step, options.users or inf, options.spawn_rate)
     if options.rate:

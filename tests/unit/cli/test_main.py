@@ -334,3 +334,12 @@ def test_users_of_an_address_where_nobody_listens(command: Callable[..., Ended])
     assert ended.err == (
         f"loadtest_trio: http://127.0.0.1:{port} cannot be reached: Connection refused; check --host\n"
     )
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:port", "ftp://127.0.0.1", "http://"])
+def test_users_of_something_that_is_no_address(command: Callable[..., Ended], url: str) -> None:
+    ended = command("users", "-H", url, "-u", "1", "-t", "1s", "--output", "none")
+    assert ended.code == 2
+    assert len(ended.err.splitlines()) == 1
+    assert "--host" in ended.err
+    assert "dashboard" not in ended.out + ended.err

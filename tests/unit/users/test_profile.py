@@ -79,6 +79,18 @@ def test_arrivals_of_an_open_profile_never_drift() -> None:
     assert profile.arrival_time(300) == inf
 
 
+def test_stages_of_rates_are_an_open_profile() -> None:
+    profile = stages(["10s:10", "10s:10", "0s:0.5", "20s:0.5"], rates=True)
+    assert profile.open
+    assert [profile.arrivals(at) for at in (5, 10, 20, 40)] == pytest.approx([12.5, 50, 150, 160])
+
+
+@pytest.mark.parametrize("bad", [["30s"], ["30s:.5"], ["30s:-1"], ["0s:10"]])
+def test_a_bad_stage_of_rates_is_refused(bad: list[str]) -> None:
+    with pytest.raises(ConfigurationError, match="--rate-stage"):
+        stages(bad, rates=True)
+
+
 @given(st.floats(0, 50), st.floats(0, 50), st.integers(0, 400))
 def test_arrival_times_invert_arrivals(begin: float, end: float, count: int) -> None:
     from loadtest_trio.users.profile import Segment

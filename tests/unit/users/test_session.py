@@ -129,6 +129,31 @@ async def test_an_open_profile_admits_users_however_slow_the_service_is(autojump
     assert outcome.counts.sequences == 100
 
 
+async def test_stages_of_rates_admit_users_in_straight_lines(
+    autojump_clock: MockClock, log_lines: LogLines
+) -> None:
+    """From 0 to 10 a second, 10 a second, then 30; each step's users are those of its area."""
+
+    async def slow(*_: object) -> tuple[int, object]:
+        await trio.sleep(3)
+        return 200, None
+
+    async def story(user: User) -> None:
+        began.append(trio.current_time() - start)
+        await user.get("/")
+
+    began: list[float] = []
+    start = trio.current_time()
+    profile = stages(["10s:10", "10s:10", "0s:30", "10s:30"], rates=True)
+    outcome = await play(profile, slow, Scenario("own", [story], [1.0]))
+    assert outcome.counts.sequences == 450
+    arrived = [sum(1 for at in began if low <= at < low + 10) for low in (0, 10, 20)]
+    assert arrived == pytest.approx([50, 100, 300], abs=2)
+    due = [profile.arrival_time(number) for number in range(450)]
+    assert max(late - at for late, at in zip(began, due, strict=True)) < 0.05
+    assert {line["step"] for line in log_lines.of("users_step")} == {1, 2, 3}
+
+
 async def test_shares_together_are_the_whole(autojump_clock: MockClock) -> None:
     async def story(user: User) -> None:
         numbers.append(user.number)

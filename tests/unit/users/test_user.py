@@ -1,6 +1,5 @@
 """A user's timing: what is due when, and what a stall of the server shows. All in virtual time."""
 
-
 import pytest
 import trio
 from trio.testing import MockClock
