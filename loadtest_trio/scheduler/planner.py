@@ -77,6 +77,10 @@ class Planner:
         self._numbers = count(1)
         self._postponed: Operation | None = None
 
+    def change_mix(self, mix: Mix) -> None:
+        """Draw the operations of the steady mix from another one from now on."""
+        self._mix, self._postponed = mix, None
+
     @property
     def met(self) -> bool:
         """Whether the number of objects is within the bounds."""

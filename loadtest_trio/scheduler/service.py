@@ -15,6 +15,7 @@ from loadtest_trio.metrics import logs
 from loadtest_trio.metrics.counters import Metrics
 from loadtest_trio.metrics.health_state import HealthState
 from loadtest_trio.scheduler.eligibility import usable_keys
+from loadtest_trio.scheduler.mix import Mix
 from loadtest_trio.scheduler.pacer import Pacer
 from loadtest_trio.scheduler.planner import Planner
 from loadtest_trio.scheduler.setpoint import Setpoint, SetpointControl
@@ -93,6 +94,10 @@ class SchedulerService:
         """Return by how many seconds the next batch of rate mode is late, as during an outage of Redis."""
         pacer = self._pacer
         return max(0.0, trio.current_time() - pacer.next_tick) if pacer else 0.0
+
+    def change_mix(self, mix: Mix) -> None:
+        """Plan with another mix from now on; what is on the queue stays there."""
+        self._planner.change_mix(mix)
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Schedule until cancelled; reports started once the objects have been listed.

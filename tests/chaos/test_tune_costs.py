@@ -1,4 +1,4 @@
-"""The cost model, solved from the real service's cost stages, predicts a run with another mix and size."""
+"""The cost model, solved from the real service's cost stages, predicts unseen mixes and sizes."""
 
 import io
 import os
@@ -14,8 +14,9 @@ import trio
 from loadtest_trio.backends.embedded import RedisServer
 from loadtest_trio.metrics import logs
 from loadtest_trio.settings import load
-from loadtest_trio.tune.plan.cost_stages import CostModel, Work, measure_costs
-from loadtest_trio.tune.plan.steps import Handicap, Kind, Step, TuneEvent
+from loadtest_trio.tune.plan.cost_stages import CostModel, measure_costs
+from loadtest_trio.tune.plan.observations import Observation, join_all
+from loadtest_trio.tune.plan.steps import Handicap, Kind, Step, Switch, TuneEvent
 from loadtest_trio.tune.rig.rig import ServiceRig, open_rig
 
 pytestmark = pytest.mark.skipif(
@@ -23,14 +24,18 @@ pytestmark = pytest.mark.skipif(
     reason="judges a real machine, which has to be idle: TUNE_ORACLES=short",
 )
 STAND_IN = Path(__file__).parents[1] / "support" / "s3_stand_in.py"
-WORKERS, SECONDS, ATTEMPTS = 10, 3.0, 3
+WORKERS, SECONDS, ATTEMPTS, TURNS = 10, 3.0, 3, 3
 MOST_RESTLESS = 0.1
-OTHER_MIX = {"READ": 70.0, "UPDATE": 10.0, "CREATE": 10.0, "DELETE": 10.0}
-OTHER_SIZE = 0.6
+OTHER_MIXES = (
+    {"READ": 60.0, "UPDATE": 15.0, "CREATE": 12.0, "DELETE": 13.0},
+    {"READ": 35.0, "UPDATE": 35.0, "CREATE": 15.0, "DELETE": 15.0},
+    {"READ": 20.0, "UPDATE": 20.0, "CREATE": 30.0, "DELETE": 30.0},
+)
+OTHER_SIZES = (0.7, 0.4)
 
 
 async def _solve(rig: ServiceRig) -> CostModel:
-    plan = measure_costs(WORKERS, SECONDS, OTHER_MIX, [], lambda: False)
+    plan = measure_costs(WORKERS, SECONDS, OTHER_MIXES[0], [], lambda: False)
     answer = None
     while True:
         try:
@@ -41,17 +46,26 @@ async def _solve(rig: ServiceRig) -> CostModel:
         answer = None if isinstance(item, TuneEvent) else await rig.measure(item)
 
 
-async def _error(environ: dict[str, str]) -> tuple[float, float]:
-    """Return the prediction's relative error for an unseen run, and the share of time waited for a core."""
+async def _errors(environ: dict[str, str]) -> tuple[list[float], float]:
+    """Return the relative error for each unseen mix and size, and the share of time without a core."""
+    seen: dict[tuple[float, int], list[Observation]] = {}
     async with open_rig(load(environ).settings, environ, trio.current_time) as rig:
         model = await _solve(rig)
-        step = Step(Kind.COST, 2 * SECONDS, WORKERS, handicap=Handicap(size=OTHER_SIZE), mix=OTHER_MIX)
-        observation = await rig.measure(step)
-    work: Work = observation.work
-    messages = sum(work.done.values())
-    predicted, measured = model.total(work) / messages, work.cpu_seconds / messages
-    print(f"predicted {1e6 * predicted:.0f} µs, measured {1e6 * measured:.0f} µs a message")
-    return predicted / measured - 1, observation.usage.cpu_wait
+        for size in OTHER_SIZES:
+            for place in [*range(len(OTHER_MIXES))] * TURNS:
+                step = Step(
+                    Kind.COST,
+                    SECONDS / 2,
+                    WORKERS,
+                    handicap=Handicap(size=size),
+                    mix=OTHER_MIXES[place],
+                    switch=Switch(0.3, WORKERS),
+                )
+                seen.setdefault((size, place), []).append(await rig.measure(step))
+    whole = {key: join_all(parts) for key, parts in seen.items()}
+    errors = [model.total(each.work) / each.work.cpu_seconds - 1 for each in whole.values()]
+    print({key: f"{error:+.1%}" for key, error in zip(whole, errors, strict=True)})
+    return errors, median(each.usage.cpu_wait for each in whole.values())
 
 
 @pytest.fixture
@@ -63,11 +77,11 @@ def s3_port() -> Iterator[int]:
         process.kill()
 
 
-async def test_cost_of_unseen_mix_is_predicted(redis_server: RedisServer, s3_port: int) -> None:
-    """CPU per message of another mix and size is predicted within 10 %, in the median of three attempts.
+async def test_cost_of_unseen_mixes_is_predicted(redis_server: RedisServer, s3_port: int) -> None:
+    """CPU per message of six unseen mixes and sizes, three times: within 5 % in the median, without bias.
 
     The median, because a neighbour on the machine can make CPU more expensive (caches, clock) during one
-    attempt; not the best, because among enough attempts one is always right. On a machine that others use all
+    window; not the best, because among enough windows one is always right. On a machine that others use all
     the time, the cost of the same work varies by a third from minute to minute, and the test is skipped.
     """
     environ = {
@@ -79,9 +93,12 @@ async def test_cost_of_unseen_mix_is_predicted(redis_server: RedisServer, s3_por
         "PRECONDITION_MIN_OBJECTS": "50",
     }
     logs.configure(io.StringIO(), json=True)
-    with trio.fail_after(400):
-        attempts = [await _error(environ) for _ in range(ATTEMPTS)]
+    with trio.fail_after(500):
+        attempts = [await _errors(environ) for _ in range(ATTEMPTS)]
+    errors = [error for found, _ in attempts for error in found]
+    print(f"median error {median(map(abs, errors)):.1%}, bias {median(errors):+.1%}")
     restless = median(wait for _, wait in attempts)
     if restless > MOST_RESTLESS:
         pytest.skip(f"the service waited for a core {restless:.0%} of the time: this machine is not its own")
-    assert abs(median(error for error, _ in attempts)) <= 0.1, attempts
+    assert median(map(abs, errors)) <= 0.05, errors
+    assert abs(median(errors)) <= 0.04, errors

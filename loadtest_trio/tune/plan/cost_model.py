@@ -1,6 +1,6 @@
 """A linear model of the CPU cost of messages, which predicts the cost of other mixes and sizes. Pure.
 
-Stages with one operation each, at two file sizes, make the cost a linear model that can be solved:
+Windows with different mixes of operations, at two file sizes, make the cost a linear model:
 
     CPU seconds = idle · seconds + Σ a(operation) · messages
                   + g · bytes read + p · bytes written + c · bytes generated

@@ -1,33 +1,40 @@
 """The stages that measure the CPU cost of a message, by operation and by component. Pure.
 
+Four mixes take turns in short windows, at the whole size and a quarter of it, there and back. Each is mostly
+of one operation but has all of them: a stage of a single operation would be cheaper than the same messages in
+a mix, since its code and data stay in the CPU's caches, and predictions from such stages come out too low.
+Windows that take turns meet the same host, so its drift is no difference between mixes. What a window did is
+counted, not assumed: messages of the mix before, still on the queue, do no harm.
+
 The split by component comes from a sampling profile of the same stages; its shares are scaled to the cost
 in the model (`cost_model`).
 """
 
+import itertools
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from random import Random
 from typing import Any
 
 import attrs
 
 from loadtest_trio.report.statistics import confidence_interval
 from loadtest_trio.tune.plan.cost_model import OPERATIONS, CostModel, Weights, Work, resample_models, solve
-from loadtest_trio.tune.plan.steps import Handicap, Kind, Plan, Step, TuneEvent, measured, stage_event
+from loadtest_trio.tune.plan.observations import Observation, join_all
+from loadtest_trio.tune.plan.steps import Handicap, Kind, Plan, Step, Switch, TuneEvent, measured, stage_event
 
 __all__ = ["SIZES", "CostModel", "Work", "components", "costs_event", "mean_bytes", "measure_costs", "solve"]
 
 SIZES = (1.0, 0.25)
 _EXTRAPOLATION_MARGIN = 0.9  # sizes up to a tenth outside the measured range do not count as extrapolated
-_SINGLE_OPERATIONS: tuple[tuple[str, Mapping[str, float]], ...] = (
-    ("READ only", {"READ": 1}),
-    ("UPDATE only", {"UPDATE": 1}),
-    ("CREATE only", {"CREATE": 1}),
-)
-_STAGES: tuple[tuple[float, str, Mapping[str, float] | None, float | None], ...] = (
-    (1.0, "hardly any load", None, 1.0),
-    *((size, *each, None) for size in SIZES for each in _SINGLE_OPERATIONS),
-    (1.0, "CREATE and DELETE", {"CREATE": 1.0, "DELETE": 1.0}, None),  # DELETE alone would run out of objects
-)
+_MIXES: Mapping[str, Mapping[str, float]] = {
+    "mostly READ": {"READ": 76.0, "UPDATE": 8.0, "CREATE": 8.0, "DELETE": 8.0},
+    "mostly UPDATE": {"READ": 8.0, "UPDATE": 76.0, "CREATE": 8.0, "DELETE": 8.0},
+    "mostly CREATE": {"READ": 8.0, "UPDATE": 8.0, "CREATE": 66.0, "DELETE": 18.0},
+    "CREATE and DELETE": {"READ": 8.0, "UPDATE": 8.0, "CREATE": 42.0, "DELETE": 42.0},
+}
+_PASSES = (SIZES, SIZES[::-1])  # there and back, so that drift meets both sizes alike
+_WINDOW, _GUARD_SECONDS = 0.4, 0.3  # share of a stage's seconds; time after a switch that is not measured
 
 
 def components(works: Sequence[Work], model: CostModel, size: float) -> dict[str, dict[str, float]]:
@@ -73,15 +80,39 @@ def measure_costs(
     works = list(known)
     if out_of_time():
         return None
-    for size, change, weights, rate in _STAGES:
-        words = change if size == 1 else f"{change}, {size:g} of the size"
-        step = Step(Kind.COST, seconds, workers, rate, Handicap(size=size), weights, change=words)
-        observation = yield from measured(step)
-        yield stage_event(step, observation)
-        works.append(attrs.evolve(observation.work, size=size))
+    idle = Step(Kind.COST, seconds, workers, 1.0, change="hardly any load")
+    observation = yield from measured(idle)
+    yield stage_event(idle, observation)
+    works.append(observation.work)
+    works += yield from _alternate(workers, _WINDOW * seconds)
     model = solve(works)
     yield costs_event(works, model, mix)
     return model
+
+
+def _alternate(workers: int, seconds: float) -> Plan[list[Work]]:
+    """Measure each mix at each size in windows that take turns; log each mix and size as one stage."""
+    rng = Random(1)
+    steps = {(size, change): _step(workers, seconds, size, change) for size in SIZES for change in _MIXES}
+    made: dict[tuple[float, str], list[Observation]] = {key: [] for key in steps}
+    for size in itertools.chain(*_PASSES):
+        for change in rng.sample(list(_MIXES), len(_MIXES)):
+            made[size, change].append((yield from measured(steps[size, change])))
+    for key, windows in made.items():
+        yield stage_event(steps[key], join_all(windows))
+    return [attrs.evolve(each.work, size=size) for (size, _), windows in made.items() for each in windows]
+
+
+def _step(workers: int, seconds: float, size: float, change: str) -> Step:
+    return Step(
+        Kind.COST,
+        seconds,
+        workers,
+        handicap=Handicap(size=size),
+        mix=_MIXES[change],
+        change=change if size == 1 else f"{change}, {size:g} of the size",
+        switch=Switch(_GUARD_SECONDS, workers),
+    )
 
 
 def costs_event(works: Sequence[Work], model: CostModel, mix: Weights) -> TuneEvent:

@@ -20,7 +20,6 @@ import trio
 from loadtest_trio.backends.opening import Delays
 from loadtest_trio.build import Surroundings
 from loadtest_trio.errors import LoadtestError
-from loadtest_trio.jobs.message import Operation
 from loadtest_trio.metrics import logs
 from loadtest_trio.settings import Distribution, SchedulerMode, Settings, Workers
 from loadtest_trio.tune.plan.host import Probe
@@ -29,7 +28,7 @@ from loadtest_trio.tune.plan.profiler import CpuProfile, profiling
 from loadtest_trio.tune.plan.readings import MetricsLine, observe
 from loadtest_trio.tune.plan.steps import Kind, Step
 from loadtest_trio.tune.rig.host_probe import HostProbe
-from loadtest_trio.tune.rig.stage import Stage
+from loadtest_trio.tune.rig.stage import Stage, operation_weights
 
 _TICK_SECONDS = 0.05  # of the scheduler; with one batch per second, latencies would be up to a second
 _FILL_SECONDS = 60.0
@@ -163,7 +162,7 @@ def step_settings(settings: Settings, step: Step, expected_rate: float) -> Setti
         for name in ("min_file_uuids", "max_file_uuids", "min_file_size_bytes", "max_file_size_bytes")
         if (value := getattr(settings, name)) is not None
     }
-    mix = Distribution({each: step.mix.get(each, 0.0) for each in Operation}) if step.mix else None
+    mix = Distribution(operation_weights(step.mix)) if step.mix else None
     return attrs.evolve(
         settings,
         queue_name=f"{settings.queue_name[:90]}-tune",

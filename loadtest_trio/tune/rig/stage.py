@@ -1,12 +1,16 @@
 """Runs the service for one step of `tune`, or for several that differ in what can change while it runs."""
 
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
+from random import Random
 
 import trio
 
 from loadtest_trio.backends.readiness import wait_until_ready
 from loadtest_trio.build import Service, Surroundings, open_service
+from loadtest_trio.jobs.message import Operation
 from loadtest_trio.lifetimes import Load, unsupervised
+from loadtest_trio.scheduler import Mix
 from loadtest_trio.settings import Settings
 from loadtest_trio.tune.plan.burner import Burner
 from loadtest_trio.tune.plan.core_speed import CoreSpeedMeter
@@ -37,6 +41,7 @@ class Stage:
         self._settings = settings
         self._surroundings = surroundings
         self._first = first
+        self._mix, self._rng = first.mix, Random(0)
         self._load: Load | None = None
         self._ended = trio.Event()
 
@@ -70,14 +75,19 @@ class Stage:
     def fits(self, step: Step) -> bool:
         """Return whether the running service can be changed to the conditions of a step."""
         began, wanted = self._first.switch, step.switch
+        same = self._first.handicap.size == step.handicap.size and self._first.rate == step.rate
+        known = (self._first.mix is None) == (step.mix is None)
         room = began is not None and wanted is not None and began.most_workers >= wanted.most_workers
-        return room and self._first.handicap.size == step.handicap.size
+        return room and same and known
 
     def switch(self, step: Step) -> None:
-        """Change the running service to the conditions of a step: its workers and what is slowed down."""
+        """Change the running service to the conditions of a step: workers, mix, and what is slowed down."""
         self._burner.set(step.handicap.cpu)
         delays = self._surroundings.delays
         delays.redis, delays.s3 = step.handicap.redis_seconds, step.handicap.s3_seconds
+        if step.mix is not None and step.mix != self._mix:
+            self._mix = step.mix
+            self.service.scheduler.change_mix(Mix(operation_weights(step.mix), self._rng))
         if self.service.worker.concurrency != step.workers:
             self.service.worker.resize(int(step.workers))  # Redis's encoder accepts no subclass of int
 
@@ -86,6 +96,11 @@ class Stage:
         if self._load:
             self._load.stop(_GRACE_SECONDS)
         await self._ended.wait()
+
+
+def operation_weights(mix: Mapping[str, float]) -> dict[Operation, float]:
+    """Return a mix for the scheduler; operations that it does not name have no weight."""
+    return {each: mix.get(each, 0.0) for each in Operation}
 
 
 async def _erase(service: Service) -> None:

@@ -176,3 +176,11 @@ def test_sizes_are_uniform() -> None:
 def test_all_due_messages_are_planned(number: int) -> None:
     """While there are objects, as many messages are planned as are due."""
     assert len(planner(1000)[0].steady(number, 0)) == number
+
+
+def test_changed_mix_counts_from_the_next_message() -> None:
+    """Also where an operation was postponed for want of an object."""
+    plan, _ = planner(weights={Operation.DELETE: 1})
+    assert plan.steady(5, 0.0) == []
+    plan.change_mix(Mix({Operation.CREATE: 1}, Random(0)))
+    assert Counter(message.operation for message in plan.steady(5, 0.0)) == {Operation.CREATE: 5}

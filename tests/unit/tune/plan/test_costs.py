@@ -2,13 +2,16 @@
 
 from itertools import cycle
 from random import Random
+from statistics import median
 
 import attrs
 import pytest
 
 from loadtest_trio.report.statistics import confidence_interval
 from loadtest_trio.tune.plan.cost_model import CostModel, Work, resample_models, solve
-from loadtest_trio.tune.plan.cost_stages import components, costs_event, mean_bytes
+from loadtest_trio.tune.plan.cost_stages import components, costs_event, mean_bytes, measure_costs
+from loadtest_trio.tune.plan.observations import Observation, Slice
+from loadtest_trio.tune.plan.steps import Step
 
 TRUTH = CostModel(
     {"READ": 300e-6, "UPDATE": 700e-6, "CREATE": 500e-6, "DELETE": 200e-6},
@@ -149,3 +152,48 @@ def test_work_adds_up() -> None:
     assert both.done == {"READ": 20}
     assert both.bytes_read == 20_000
     assert both.unit_us == pytest.approx(1.5 * TRUTH.unit_us)
+
+
+def _measured(step: Step, rng: Random, speed: float) -> Observation:
+    """What the rig would see: messages in the step's mix, CPU with noise, on a core of this speed."""
+    size, mix = SIZES[0] * step.handicap.size, step.mix or {"READ": 50.0, "UPDATE": 25.0, "CREATE": 10.0}
+    messages, weights = (2.0, sum(mix.values())) if step.rate else (300 * step.seconds, sum(mix.values()))
+    done = {name: round(messages * weight / weights) for name, weight in mix.items()}
+    work = attrs.evolve(_work(done, size, 0.05, rng), unit_us=TRUTH.unit_us / speed)
+    part = Slice(step.seconds, round(messages), round(messages), 0)
+    return Observation(slices=(part,), work=attrs.evolve(work, cpu_seconds=work.cpu_seconds / speed))
+
+
+def _solved(seed: int) -> CostModel:
+    """Answer the plan of the cost stages, on a core that becomes slower by a third meanwhile."""
+    rng, plan, answer, steps = Random(seed), measure_costs(10, 3.0, {"READ": 1.0}, [], lambda: False), None, 0
+    while True:
+        try:
+            item = plan.send(answer)
+        except StopIteration as end:
+            model: CostModel = end.value
+            return model
+        answer = None
+        if isinstance(item, Step):
+            answer, steps = _measured(item, rng, 1 - steps / 60), steps + 1
+
+
+def test_alternating_mixes_predict_without_bias() -> None:
+    """Mixes and sizes that no window had: within 5 % in the median, too high as often as too low."""
+    mixes = ({"READ": 70.0, "UPDATE": 10.0, "CREATE": 10.0, "DELETE": 10.0}, {"READ": 25.0, "UPDATE": 75.0})
+    models = [_solved(seed) for seed in range(20)]
+    errors = [
+        model.predict(mix, size) / model.unit_us / (TRUTH.predict(mix, size) / TRUTH.unit_us) - 1
+        for model in models
+        for mix in mixes
+        for size in (80_000, 120_000, 160_000)
+    ]
+    assert median(map(abs, errors)) <= 0.05
+    assert abs(median(errors)) <= 0.02
+
+
+def test_no_time_for_cost_stages_gives_no_model() -> None:
+    """A part of the stages would not determine the model."""
+    with pytest.raises(StopIteration) as ended:
+        next(measure_costs(10, 3.0, {"READ": 1.0}, [], lambda: True))
+    assert ended.value.value is None
