@@ -69,6 +69,16 @@ def test_preflight_fails_on_unknown_cost(
     assert ("is unknown (--rate gives" in complaints) == (code == 1)
 
 
+@pytest.mark.parametrize(("tasks", "code"), [("1", 1), ("50", 0)], ids=["too few", "enough"])
+def test_preflight_checks_capacity_for_the_clients(backends: dict[str, str], tasks: str, code: int) -> None:
+    """With --clients it prints tasks, workers and shards, and fails if fewer tasks are configured."""
+    asked = ("--clients", "20000", "--poll", "2", "--jobs", "10", "--node-type", "cache.m7g.large")
+    ended, output, complaints = run("preflight", *asked, "--api-tasks", tasks, environ=backends)
+    assert ended == code
+    assert "API tasks of 1 vCPU" in output
+    assert ("API tasks are needed" in complaints) == (code == 1)
+
+
 def test_dead_letters_can_be_listed_shown_requeued_and_purged(
     backends: dict[str, str], redis_url: str
 ) -> None:

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import attrs
@@ -16,7 +17,9 @@ from loadtest_trio.metrics import machine
 from tests.rehearsal.applied import MODEL, Deployment
 from tests.rehearsal.outcome import Outcome, markdown
 from tests.rehearsal.play import LONG, SHORT, Form, play
+from tests.rehearsal.read import read_deployment
 from tests.rehearsal.scenes import SCENES
+from tests.support.aws_server import client
 
 _MEANING = "Play what AWS would do to the deployed job service, on this machine."
 _OTHERS = ("scaled", "two-queues")
@@ -32,11 +35,12 @@ def main(arguments: Sequence[str]) -> int:
         choices=[*SCENES, *_OTHERS],
         help="only this one; repeat it",
     )
-    parser.add_argument("--applied", metavar="FILE.json", type=Path, help="as read back from AWS")
+    parser.add_argument("--aws", metavar="URL", help="read the deployment from this endpoint (moto's)")
+    parser.add_argument("--cluster", default="loadtest-trio", help="of the deployment there (loadtest-trio)")
     parser.add_argument("--output", metavar="DIR", type=Path, help="write REHEARSAL.md and JSON")
     options = parser.parse_args(arguments)
     form = SHORT if options.short else LONG
-    deployment = Deployment.load(options.applied) if options.applied else MODEL
+    deployment = read_deployment(partial(client, options.aws), options.cluster) if options.aws else MODEL
     try:
         outcomes = trio.run(play, deployment, form, options.scene or [*SCENES, *_OTHERS], _print)
     except Unavailable as error:

@@ -1,11 +1,8 @@
 """What the rehearsal reads of a deployment: task definitions, target group, services, scaling policies."""
 
-import json
 from collections.abc import Mapping
-from pathlib import Path
 
 import attrs
-import cattrs
 
 
 @attrs.frozen(kw_only=True)
@@ -120,15 +117,6 @@ class Deployment:
     workers: ServiceDefinition | None
     idle_seconds: float = 60.0
     source: str = "the rehearsal's own model"
-
-    @classmethod
-    def load(cls, file: Path) -> "Deployment":
-        """Return what `save` wrote."""
-        return cattrs.structure(json.loads(file.read_text()), cls)
-
-    def save(self, file: Path) -> None:
-        """Write it as JSON."""
-        file.write_text(json.dumps(cattrs.unstructure(self), indent=1) + "\n")
 
 
 MODEL = Deployment(

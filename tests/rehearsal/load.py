@@ -20,6 +20,7 @@ from tests.rehearsal.tasks import ROOT
 
 SMALL: list[dict[str, object]] = [{"type": "sleep", "payload": {"ms": 50}}]
 _GRACE_SECONDS = 60
+_START_SECONDS = 60.0
 _SERVER_ERROR = 500
 
 
@@ -40,10 +41,22 @@ class Users:
         ]  # fmt: skip
         if stage.token:
             flags += ["--header", f"Authorization: Bearer {stage.token}"]
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "loadtest_trio", "users", *flags],
-            cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-        )  # fmt: skip
+        self._lines = self._summary.with_suffix(".jsonl")
+        with self._lines.open("wb") as lines:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "loadtest_trio", "users", *flags],
+                cwd=ROOT, stdin=subprocess.DEVNULL, stdout=lines, stderr=subprocess.PIPE,
+            )  # fmt: skip
+
+    async def started(self) -> None:
+        """Wait until they load the balancer.
+
+        Raises:
+            trio.TooSlowError: They do not.
+        """
+        with trio.fail_after(_START_SECONDS):
+            while b"users_started" not in self._lines.read_bytes():  # noqa: ASYNC110 - a file has no event
+                await trio.sleep(0.1)
 
     async def stop(self) -> dict[str, Any]:
         """Let the users finish what they are doing; return the summary."""
@@ -132,6 +145,8 @@ async def loaded(
         load = Load(group.record, time.time())
         crowd = Users(stage, users, stage.folder) if users else None
         try:
+            if crowd:
+                await crowd.started()
             await nursery.start(group.run)
             yield load
             group.leave()

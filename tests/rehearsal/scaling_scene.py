@@ -83,6 +83,7 @@ async def scaled(stage: Stage, users: int, speed: float) -> Outcome:
         with ExitStack() as crowds:
             first = Users(stage, users, stage.folder)
             crowds.callback(first.kill)
+            await first.started()
             await trio.sleep(_CALIBRATION_SECONDS)
             meter.read()
             await trio.sleep(_CALIBRATION_SECONDS)
@@ -93,6 +94,7 @@ async def scaled(stage: Stage, users: int, speed: float) -> Outcome:
                 steps = [await _reaches(api, 3, metrics)]
                 second = Users(stage, more, stage.folder)
                 crowds.callback(second.kill)
+                await second.started()
                 steps.append(await _reaches(api, 4, metrics))
                 failed = [await crowd.stop() for crowd in (first, second)]
                 steps.append(await _reaches(api, 2, metrics))

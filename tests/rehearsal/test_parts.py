@@ -1,11 +1,10 @@
 """The parts of the rehearsal, by themselves."""
 
 import json
-from pathlib import Path
 
 import attrs
 
-from tests.rehearsal.applied import MODEL, ScalingPolicy, TargetGroup
+from tests.rehearsal.applied import ScalingPolicy, TargetGroup
 from tests.rehearsal.autoscaling import IN_MINUTES, MINUTE, OUT_MINUTES, TargetTracking
 from tests.rehearsal.balancer import Health, Logged, Target
 from tests.rehearsal.outcome import Outcome, markdown
@@ -71,12 +70,6 @@ def test_access_log_tells_the_target() -> None:
     assert Logged.parse(line) == Logged(2.5, 0.1, "x", "GET", "/", 503, 0, "0", "c")
     row["target"] = "127.0.0.1:81"
     assert Logged.parse(json.dumps({**row, "group": "0", "client": "c"})).port == 81
-
-
-def test_deployment_is_saved_and_read(tmp_path: Path) -> None:
-    """Nothing is lost on the way."""
-    MODEL.save(tmp_path / "applied.json")
-    assert type(MODEL).load(tmp_path / "applied.json") == MODEL
 
 
 def test_page_marks_broken_claims() -> None:

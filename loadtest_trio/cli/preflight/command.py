@@ -12,6 +12,7 @@ from rich.table import Table
 
 from loadtest_trio.backends.opening import Opener
 from loadtest_trio.cli.exits import FAILED, OK, complain
+from loadtest_trio.cli.preflight.capacity import Demand, load_costs, objections, plan
 from loadtest_trio.cli.preflight.checks import CheckResult, Grade, check_redis, check_s3
 from loadtest_trio.cli.preflight.cost import CostInputs, LineItem, predict, total, unknown
 from loadtest_trio.cli.preflight.prices import load_prices
@@ -39,6 +40,21 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--engine", choices=["valkey", "redis"], default="valkey")
     parser.add_argument("--memory-gb", type=float, default=2.0, help="memory of the Fargate task (2)")
     parser.add_argument("--architecture", choices=["X86_64", "ARM64"], default="X86_64")
+    demand = parser.add_argument_group("capacity of a job service (docs/capacity.md)")
+    demand.add_argument("--clients", type=_positive, metavar="N", help="clients that poll at the same time")
+    demand.add_argument("--poll", type=_positive, default=1.0, metavar="S", help="seconds between polls (1)")
+    demand.add_argument("--jobs", type=_positive, metavar="J", help="jobs a second (default: clients / 10)")
+    demand.add_argument(
+        "--job-seconds", type=float, default=0.0, metavar="S", help="CPU seconds that a job computes (0)"
+    )
+    demand.add_argument("--api-tasks", type=int, default=4, metavar="N", help="most API tasks (4)")
+
+
+def _positive(text: str) -> float:
+    number = float(text)
+    if not number > 0:
+        raise ValueError(text)
+    return number
 
 
 def execute(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
@@ -59,8 +75,37 @@ def execute(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
     _print_results(console, results)
     _print_prediction(console, inputs, items, f"{prices['region']}, {prices['as_of']}")
     complaints = [] if settings.max_cost_usd is None else list(_objections(settings.max_cost_usd, items))
+    complaints += _check_capacity(console, options, settings)
     failed = complaints or any(result.grade is Grade.FAILED for result in results)
     return complain(FAILED if failed else OK, *complaints)
+
+
+def _check_capacity(console: Console, options: argparse.Namespace, settings: Settings) -> list[str]:
+    """Print the capacity that `--clients` need; return what the configured deployment lacks."""
+    if options.clients is None:
+        return []
+    demand = Demand(
+        clients=options.clients,
+        poll_seconds=options.poll,
+        jobs_per_second=options.jobs or options.clients / 10,
+        compute_seconds=options.job_seconds,
+        ttl_seconds=settings.job_ttl_seconds,
+    )
+    costs = load_costs()
+    capacity = plan(demand, costs)
+    console.print(
+        f"\n{demand.clients:g} clients polling every {demand.poll_seconds:g} s, "
+        f"{demand.jobs_per_second:g} jobs/s (costs measured {costs.as_of} on {costs.machine})"
+    )
+    table = Table("needs", "", box=None, pad_edge=False)
+    table.add_row("requests a second", f"{capacity.requests_per_second:,.0f}")
+    table.add_row("API tasks of 1 vCPU", f"{capacity.api_tasks}")
+    table.add_row("worker tasks of 1 vCPU", f"{capacity.worker_tasks}")
+    table.add_row("queues, each on its Redis shard", f"{capacity.queues}")
+    shard = f"{capacity.redis_percent:.0f} % of a core, {capacity.memory_gib:.1f} GiB of finished jobs"
+    table.add_row("each shard", f"{shard}: {capacity.node_type or 'no node type of the price table'}")
+    console.print(table)
+    return objections(capacity, tasks=options.api_tasks, node_type=options.node_type)
 
 
 def _scheduled_rate(settings: Settings) -> float | None:
