@@ -1,10 +1,11 @@
 """The commands: exit codes and error messages."""
 
+import gc
 import io
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import redirect_stderr, redirect_stdout
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from importlib import import_module
@@ -48,7 +49,7 @@ class Ended:
 
 
 @pytest.fixture
-def command(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Ended]:
+def command(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Ended]]:
     """Run a command in an environment of nothing but what is given."""
 
     def call(*arguments: str, **environ: str) -> Ended:
@@ -69,7 +70,10 @@ def command(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Ended]:
             out.seek(0)
             return Ended(code, out.read(), err.getvalue())
 
-    return call
+    thresholds = gc.get_threshold()
+    yield call
+    gc.unfreeze()
+    gc.set_threshold(*thresholds)
 
 
 Serve = Callable[[Loaded, Mapping[str, str]], object]
@@ -135,6 +139,22 @@ def test_run_is_the_default(
     started = serving(0)
     assert command(*arguments, **NEEDED).code == 0
     assert started[0].settings.s3_bucket == "bucket"
+
+
+def test_run_spares_the_collector(command: Callable[..., Ended], monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is there at the start is never collected, and new objects seldom: a full collection is a pause."""
+    seen: list[tuple[int, int]] = []
+
+    async def serve(*_: object) -> int:
+        await trio.lowlevel.checkpoint()
+        seen.append((gc.get_threshold()[0], gc.get_freeze_count()))
+        return 0
+
+    monkeypatch.setattr(run, "serve", serve)
+    command("run", **NEEDED)
+    ((young, frozen),) = seen
+    assert young == 10_000
+    assert frozen > 10_000
 
 
 def test_options_without_command_belong_to_run(
