@@ -9,6 +9,7 @@ from loadtest_trio.backends.redis import RedisService
 from loadtest_trio.backends.s3 import S3Service
 from loadtest_trio.errors import BackendUnavailableError, BucketMissingError, LoadtestError
 from loadtest_trio.jobs.retry import RECONNECT
+from loadtest_trio.metrics import logs
 from loadtest_trio.settings import Settings, mask_url
 
 
@@ -20,11 +21,19 @@ async def wait_until_ready(redis: RedisService, s3: S3Service, settings: Setting
     """
     timeout = settings.startup_timeout_seconds
     server = f"Redis at {mask_url(settings.redis_endpoint)}"
-    await _retry_until_ready(server, "REDIS_ENDPOINT (rediss:// for TLS)", redis.connect, timeout)
+    hint = "REDIS_ENDPOINT (rediss:// for TLS)"
+    await _retry_until_ready(server, hint, lambda: _open_queue(redis), timeout)
     place = mask_url(settings.s3_endpoint_url) or f"AWS ({settings.aws_region})"
     bucket = f"S3 bucket {settings.s3_bucket} at {place}"
     hint = "S3_BUCKET, AWS_REGION, S3_ENDPOINT_URL and the AWS credentials"
     await _retry_until_ready(bucket, hint, lambda: _open_bucket(s3, settings.s3_create_bucket), timeout)
+
+
+async def _open_queue(redis: RedisService) -> None:
+    info = await redis.connect()
+    if info.may_evict:
+        advice = "set maxmemory-policy noeviction"
+        logs.event("redis_may_evict", "WARNING", policy=info.maxmemory_policy, advice=advice)
 
 
 async def _open_bucket(s3: S3Service, create: bool) -> None:

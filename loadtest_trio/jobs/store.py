@@ -148,10 +148,12 @@ class JobPage:
     Attributes:
         jobs: The jobs.
         token: For the next page; "" when this is the last.
+        valid: Whether the token that asked for this page was known; if not, there are no jobs in it.
     """
 
     jobs: list[Job]
     token: str
+    valid: bool = True
 
 
 @attrs.frozen
@@ -229,7 +231,7 @@ class JobStore(Protocol):
             client: Whose.
             status: Only jobs that stand so.
             size: How many at most.
-            token: Out of the page before; a token that is not valid (any more) gives an empty page.
+            token: Out of the page before; one that is not valid (any more) gives a page that says so.
         """
         ...
 

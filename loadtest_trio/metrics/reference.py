@@ -81,6 +81,7 @@ EVENTS: dict[str, str] = {
     "failures_summarised": "How many failures of one kind were not logged one by one.",
     "backend_unavailable": "A backend stopped answering.",
     "backend_recovered": "A backend answers again.",
+    "redis_may_evict": "Redis has a memory limit at which it may delete messages instead of refusing new ones.",
     "redis_data_lost": "Redis came back with less than it had; the messages are counted as lost.",
     "proxy_used": "S3 is reached through this proxy.",
     "proxy_ignored": "This variable names a proxy, but S3's endpoint is plain HTTP and is reached directly.",

@@ -13,9 +13,7 @@ from loadtest_trio.web.dashboard import Hub
 from loadtest_trio.web.listening import listening
 
 _GRACE_SECONDS = 2.0
-_LIMITS = ServerLimits(
-    idle_seconds=5.0
-)  # also Hypercorn's limit for a slow request head; probes need no more
+_LIMITS = ServerLimits()  # idle connections outlive those of a load balancer, which keeps them for 60 seconds
 
 
 class HealthService:

@@ -371,8 +371,9 @@ class MemoryJobStore:
         """Return some of a client's latest jobs."""
         jobs = await self._do("jobs_of", lambda: self._jobs.jobs_of(client))
         ids = [each.id for each in jobs]
-        if token:
-            jobs = jobs[ids.index(token) + 1 :] if token in ids else []
+        if token and token not in ids:
+            return JobPage([], "", valid=False)
+        jobs = jobs[ids.index(token) + 1 :] if token else jobs
         jobs = [each for each in jobs if status in (None, each.status)]
         return JobPage(jobs[:size], jobs[size - 1].id if len(jobs) > size else "")
 

@@ -115,8 +115,9 @@ class RedisJobStore:
             "jobs_of", b"LRANGE", self._lists + _key_part(client), 0, -1
         )
         ids = [each.decode() for each in listed]
-        if token:
-            ids = ids[ids.index(token) + 1 :] if token in ids else []
+        if token and token not in ids:
+            return JobPage([], "", valid=False)
+        ids = ids[ids.index(token) + 1 :] if token else ids
         found: list[Job] = []
         for start in range(0, len(ids), READ_PER_PAGE):
             for job in await self.get(ids[start : start + READ_PER_PAGE]):

@@ -40,6 +40,11 @@ class ServerInfo:
     maxmemory: int
     maxmemory_policy: str
 
+    @property
+    def may_evict(self) -> bool:
+        """Whether Redis deletes keys at its memory limit; False where it does not tell its policy."""
+        return self.maxmemory > 0 and self.maxmemory_policy not in ("", "noeviction")
+
     @classmethod
     def parse(cls, info: bytes) -> "ServerInfo":
         """Read the reply to ``INFO``."""

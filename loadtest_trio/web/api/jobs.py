@@ -151,6 +151,8 @@ class JobRoutes:
         page = await self._store.page(
             client, status=STATUS_OF_WORD.get(word), size=size, token=query.get("page_token", "")
         )
+        if not page.valid:  # an empty page would look like the end of the list
+            raise Problem(400, "page_token is unknown or has expired: begin again without it.")
         jobs = [job_view(job) for job in page.jobs]
         return Answer.json(200, {"jobs": jobs, "nextPageToken": page.token or None})
 

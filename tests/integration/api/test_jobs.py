@@ -209,6 +209,9 @@ async def test_jobs_of_a_client_are_listed_newest_first(open_api: Open) -> None:
         assert rest.json()["nextPageToken"] is None
         none = await api.client.get("/api/jobs?clientId=alice&status=DEAD_LETTER")
         assert none.json()["jobs"] == []
+        for token in ("nonsense", "0", "%00"):  # never taken for the end of the list
+            answer = await api.client.get(f"/api/jobs?clientId=alice&page_token={token}")
+            assert (answer.status_code, "page_token" in answer.json()["detail"]) == (400, True)
         assert (await api.client.get("/api/jobs")).status_code == 400
         assert (await api.client.get("/api/jobs?clientId=alice&status=LOST")).status_code == 400
 

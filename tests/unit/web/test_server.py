@@ -182,3 +182,10 @@ def test_crash_of_an_application_is_logged(log_lines: LogLines) -> None:
     (line,) = log_lines.of("request_crashed")
     assert (line["level"], line["route"]) == ("ERROR", "/api/jobs")
     assert "no" in line["error"]
+
+
+def test_idle_connection_outlives_that_of_a_load_balancer() -> None:
+    """The one that closes first loses a request that crosses: it has to be the load balancer, after 60 s."""
+    service = HealthService(app(), LOOPBACK, 0)
+    assert service._server._config.keep_alive_timeout > 60
+    service.close()

@@ -50,3 +50,19 @@ def test_surplus() -> None:
     foreign = QueueSnapshot(**places, purged=7, lost=8, created=30, consumers=1, epoch="e")
     assert closed.surplus == 0
     assert foreign.surplus == 6
+
+
+@pytest.mark.parametrize(
+    ("maxmemory", "policy", "may"),
+    [
+        (1, "allkeys-lru", True),
+        (1, "volatile-lru", True),
+        (1, "noeviction", False),
+        (0, "allkeys-lru", False),
+        (1, "", False),
+    ],
+)
+def test_limit_at_which_messages_are_deleted(maxmemory: int, policy: str, may: bool) -> None:
+    """Only a limit with a policy that deletes something can lose messages."""
+    info = ServerInfo.parse(b"maxmemory:%d\r\nmaxmemory_policy:%b\r\n" % (maxmemory, policy.encode()))
+    assert info.may_evict is may
