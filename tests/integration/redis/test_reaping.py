@@ -8,6 +8,8 @@ import trio
 
 from loadtest_trio.backends.redis import ReapResult, RedisService
 from loadtest_trio.jobs.delivery import Settlement
+from loadtest_trio.jobs.job import Status
+from loadtest_trio.jobs.store import NewJob
 
 
 async def test_work_of_a_dead_consumer_goes_back(make_service: Any, bare: Any) -> None:
@@ -103,6 +105,33 @@ async def test_poison_ends_on_the_dead_list(make_service: Any, bare: Any) -> Non
     assert "deliveries" not in bare.keys()  # noqa: SIM118
     assert [delivery.element for delivery in await alive.claim(5)] == [b"harmless"]
     assert (await alive.snapshot()).surplus == 0
+
+
+async def test_poison_that_is_retried_by_hand_begins_anew(make_service: Any, bare: Any) -> None:
+    """Whoever has mended the cause gives it all deliveries again, and not only the last."""
+    alive = make_service("alive", max_deliveries=2)
+    await alive.enqueue([b'{"id":"p","operation":"READ","key":"k"}'])
+    for n in (1, 2):
+        await make_service(f"victim{n}", max_deliveries=2).claim(1)
+        await bare.silence(f"victim{n}", alive=alive)
+        await alive.reap()
+    assert await alive.dead_letters.requeue("p")
+    await make_service("victim3", max_deliveries=2).claim(1)
+    await bare.silence("victim3", alive=alive)
+    assert await alive.reap() == ReapResult(1, 1, 0)
+
+
+async def test_job_that_kills_its_consumers_has_an_end(make_service: Any, bare: Any) -> None:
+    """Its record is dead, with the time and the reason, as any other dead job's."""
+    alive = make_service("alive", max_deliveries=1)
+    (submission,) = await alive.jobs.submit([NewJob("sleep", {"ms": 1}, "c")])
+    await make_service("victim", max_deliveries=1).claim(1)
+    await bare.silence("victim", alive=alive)
+    assert await alive.reap() == ReapResult(1, 0, 1)
+    (job,) = await alive.jobs.get([submission.id])
+    assert job.status is Status.DEAD
+    assert job.ended_at >= job.started_at > 0
+    assert "delivered 1 times" in job.error
 
 
 async def test_equal_elements_are_not_poison_by_number(make_service: Any, bare: Any) -> None:

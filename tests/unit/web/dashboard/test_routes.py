@@ -8,6 +8,7 @@ import pytest
 from quart.typing import TestClientProtocol as Client
 from quart_trio import QuartTrio
 
+from loadtest_trio.backends.redis import DeadLetter, dead_record
 from loadtest_trio.errors import RedisUnavailableError
 from loadtest_trio.web.dashboard import Access, Control, Hub, add_dashboard
 from loadtest_trio.web.dashboard import routes as dashboard_routes
@@ -273,3 +274,20 @@ async def test_nobody_frames_the_page(service: Service) -> None:
     policy = (await service.visitor().get("/")).headers["Content-Security-Policy"]
     assert "default-src 'self'" in policy
     assert "frame-ancestors 'none'" in policy
+
+
+async def test_dead_letters_of_any_bytes_are_shown() -> None:
+    """What could not be read as a message is on the dead list, and must not break the page that shows it."""
+    odd = [
+        b"",
+        b"\xff\xfe{",
+        b"null",
+        b'{"id":"\\ud800"}',
+        b'{"id":"\\u0000","operation":"READ","key":"k"}',
+    ]
+    records = [dead_record(element, error="unreadable \ud800", attempts=1, time=1.0) for element in odd]
+    service = Service()
+    service.dead.letters = [DeadLetter.parse(record) for record in records]  # type: ignore[misc]
+    answer = await service.visitor().get("/dead")
+    shown = (await answer.get_json())["letters"]
+    assert (answer.status_code, len({letter["id"] for letter in shown})) == (200, len(odd))
