@@ -7,36 +7,31 @@ The test depends on an idle machine: if another program takes its cores, the sea
 bottleneck. Such a test is repeated once, and then skipped with its measurements.
 """
 
-import io
-import json
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-import trio
 
 from loadtest_trio.backends.embedded import RedisServer
-from loadtest_trio.metrics import logs
-from loadtest_trio.settings import load
 from loadtest_trio.tune.plan.explanation import MIXED
-from loadtest_trio.tune.plan.loop import drive
-from loadtest_trio.tune.plan.plan import Goal, find_bottleneck, tune
-from loadtest_trio.tune.plan.steps import Step, TuneEvent
 from loadtest_trio.tune.plan.switchback import Design
-from loadtest_trio.tune.rig.rig import open_rig
+from tests.support.searches import Length, search, verdict_of
+from tests.support.shared_machine import CAUSES, shared_machine
 
 SUPPORT = Path(__file__).parents[1] / "support"
 LONG = os.environ.get("TUNE_ORACLES") == "long"
 pytestmark = pytest.mark.alone
 ATTEMPTS = 2
 RESTLESS = 0.1  # of the time, the service was ready to run and got no core
-SHORT_SECONDS, LONG_SECONDS = 60.0, 280.0
-DESIGN = Design() if LONG else Design(seconds=1.0, first=3)
+LENGTH = (
+    Length(whole=True, seconds=280.0, design=Design())
+    if LONG
+    else Length(whole=False, seconds=60.0, design=Design(seconds=1.0, first=3))
+)
 FAST = {
     "MIN_FILE_UUIDS": "20",
     "MAX_FILE_UUIDS": "40",
@@ -48,12 +43,6 @@ CREDENTIALS = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret"}
 BURN = "import os, sys; os.sched_setaffinity(0, {int(sys.argv[1])})\nwhile True: pass"
 
 Start = Callable[..., int]
-
-
-class _SilentProgress:
-    def step(self, step: Step) -> None: ...
-
-    def event(self, event: TuneEvent) -> None: ...
 
 
 @pytest.fixture
@@ -87,11 +76,21 @@ def busy_core() -> Iterator[Callable[[], None]]:
     os.sched_setaffinity(0, before)
 
 
-async def name_bottleneck(redis_url: str, s3_port: int, **settings: str) -> tuple[str, float]:
+async def name_bottleneck(environ: Mapping[str, str]) -> tuple[str, float]:
     """Return the bottleneck that the search names, and the share of time the service waited for a core.
 
     The log appears in the failure's report.
     """
+    lines = await search(environ, LENGTH)
+    for line in lines:
+        if line["event"] in ("tune_window", "tune_experiment", "tune_verdict"):
+            print({name: value for name, value in line.items() if name not in ("timestamp", "level")})
+    verdict = verdict_of(lines)
+    return str(verdict["bottleneck"]), float(verdict["evidence"].get("cpu_wait", 0.0))
+
+
+async def expect(bottleneck: str, redis_url: str, s3_port: int, **settings: str) -> None:
+    """Search with an S3 stand-in; see `expect_in`."""
     environ = {
         **FAST,
         **CREDENTIALS,
@@ -100,32 +99,13 @@ async def name_bottleneck(redis_url: str, s3_port: int, **settings: str) -> tupl
         "S3_ENDPOINT_URL": f"http://127.0.0.1:{s3_port}",
         **settings,
     }
-    loaded = load(environ).settings
-    mix = {name.value: weight for name, weight in loaded.steady_state_distribution.weights.items()}
-    seconds = LONG_SECONDS if LONG else SHORT_SECONDS
-    goal = Goal(workers=loaded.worker_concurrency, mix=mix, seconds=seconds, step_seconds=2.0, design=DESIGN)
-    log, began = io.StringIO(), time.monotonic()
-    logs.configure(log, json=True)
-    plan = (
-        tune(goal, time.monotonic)
-        if LONG
-        else find_bottleneck(goal, lambda: time.monotonic() - began > seconds)
-    )
-    with trio.fail_after(180 + 2 * seconds):
-        async with open_rig(loaded, environ, trio.current_time) as rig:
-            await drive(plan, rig, _SilentProgress())
-    lines = [json.loads(line) for line in log.getvalue().splitlines()]
-    for line in lines:
-        if line["event"] in ("tune_window", "tune_experiment", "tune_verdict"):
-            print({name: value for name, value in line.items() if name not in ("timestamp", "level")})
-    verdict = next(line for line in lines if line["event"] == "tune_verdict")
-    return str(verdict["bottleneck"]), float(verdict["evidence"].get("cpu_wait", 0.0))
+    await expect_in(bottleneck, environ)
 
 
-async def expect(bottleneck: str, redis_url: str, s3_port: int, **settings: str) -> None:
+async def expect_in(bottleneck: str, environ: Mapping[str, str]) -> None:
     """Fail if the search names another bottleneck twice; skip if it cannot decide."""
     for _ in range(ATTEMPTS):
-        named, waited = await name_bottleneck(redis_url, s3_port, **settings)
+        named, waited = await name_bottleneck(environ)
         if named == bottleneck:
             return
     if named == MIXED or (waited > RESTLESS and bottleneck != "CPU"):
@@ -145,11 +125,11 @@ async def test_throttling_s3_is_named(redis_server: RedisServer, start: Start) -
     await expect("S3", redis_server.url, s3)
 
 
-async def test_slow_redis_is_named(redis_server: RedisServer, start: Start) -> None:
-    """A Redis that is 60 ms away."""
-    proxy = start("slow_proxy.py", redis_server.port, "--delay-ms", 60)
-    url = redis_server.url.replace(f":{redis_server.port}", f":{proxy}")
-    await expect("Redis", url, start("s3_stand_in.py"))
+@pytest.mark.parametrize("cause", ["slow SeaweedFS", "slow Redis"])
+async def test_slow_backend_of_a_shared_machine_is_named(cause: str) -> None:
+    """Embedded backends share the machine with the service; ``scripts/cause-trials`` is the long form."""
+    with shared_machine(cause) as environ:
+        await expect_in(CAUSES[cause][0], environ)
 
 
 async def test_narrow_network_is_named(redis_server: RedisServer, start: Start) -> None:
