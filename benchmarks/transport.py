@@ -3,7 +3,9 @@
 CPU µs of the client for one GET and one PUT of 200 KB, unsigned, over HTTP and HTTPS, against nginx:
 
 * ``wrk``: C, the practical limit;
-* ``connection``: our `Connection` alone, without pool, deadlines and httpx objects: the minimum in Python;
+* ``bare``: a socket, with the same bytes and the same waits, and neither parser nor checks: the floor of
+  Python and Trio (HTTP only);
+* ``connection``: our `Connection` alone, without pool, deadlines and httpx objects;
 * ``lean``: `LeanTransport` with a `DeadlineWatch`, as the service uses it;
 * ``lean, unwatched``: the same with one cancel scope per request instead;
 * ``httpx``: httpx's own transport.
@@ -33,6 +35,7 @@ from benchmarks.transport_scenarios import (
     METHODS,
     Call,
     Scenario,
+    over_bare_sockets,
     over_connections,
     over_transport,
 )
@@ -72,6 +75,7 @@ def contenders(scenario: Scenario) -> dict[str, Callable[[int], float]]:
 
     everybody: dict[str, Callable[[int], float]] = {
         "wrk": partial(wrk_cpu_us, scenario),
+        "bare": lambda requests: trio.run(cpu_us, over_bare_sockets(scenario), requests),
         "connection": lambda requests: trio.run(cpu_us, over_connections(scenario), requests),
         "lean": partial(ours, watched=True),
         "lean, unwatched": partial(ours, watched=False),
@@ -79,6 +83,8 @@ def contenders(scenario: Scenario) -> dict[str, Callable[[int], float]]:
     }
     if not wrk.installed():
         del everybody["wrk"]
+    if scenario.tls:
+        del everybody["bare"]
     return everybody
 
 

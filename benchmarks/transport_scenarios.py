@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
@@ -26,6 +27,7 @@ Call = Callable[[], Awaitable[object]]
 METHODS: tuple[Method, ...] = ("GET", "PUT")
 BUCKET, KEY = "bench", "one"
 BODY = b"a" * SIZE
+_HEAD_BYTES = 4096
 
 
 class Scenario:
@@ -84,6 +86,34 @@ async def over_transport(
         finally:
             await transport.aclose()
             nursery.cancel_scope.cancel()
+
+
+@contextlib.asynccontextmanager
+async def over_bare_sockets(scenario: Scenario) -> AsyncIterator[list[Call]]:
+    """Yield one call per socket: a `sendmsg`, a wait, and as many `recv_into` as the answer takes."""
+    request = await wire_request(scenario.request())
+    into = memoryview(bytearray(_HEAD_BYTES + SIZE))
+
+    async def call(sock: socket.socket) -> None:
+        sent = sock.sendmsg([request.head, request.body])
+        while (rest := sent - len(request.head)) < len(request.body):
+            await trio.lowlevel.wait_writable(sock)
+            sent += sock.send(memoryview(request.body)[rest:])
+        await trio.lowlevel.wait_readable(sock)
+        received = sock.recv_into(into)
+        whole = bytes(into[:_HEAD_BYTES]).index(b"\r\n\r\n") + 4 + scenario.answer_size
+        while received < whole:
+            try:
+                received += sock.recv_into(into[received:])
+            except BlockingIOError:
+                await trio.lowlevel.wait_readable(sock)
+
+    async with contextlib.AsyncExitStack() as stack:
+        calls: list[Call] = []
+        for _ in range(scenario.tasks):
+            sock = stack.enter_context(await connect(scenario.base.host, scenario.base.port or 80))
+            calls.append(partial(call, sock))
+        yield calls
 
 
 @contextlib.asynccontextmanager
