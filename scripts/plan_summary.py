@@ -36,8 +36,9 @@ def changes(plan: dict[str, Any]) -> list[str]:
 def costs(outputs: dict[str, Any]) -> list[str]:
     """Return the lines of the cost estimate, by service and for the whole run."""
     values = {name: item.get("value") for name, item in outputs.items()}
-    parts = {**values["cost_usd_a_day"], "the whole run": values.get("cost_usd_a_run")}
-    missing = {"the whole run": "unknown: a part of it is", **UNKNOWN}
+    total = "a month" if "load_balancer" in values["cost_usd_a_day"] else "the whole run"
+    parts = {**values["cost_usd_a_day"], total: values.get("cost_usd_a_run")}
+    missing = {total: "unknown: a part of it is", **UNKNOWN}
     return [
         f"estimate a day, at prices of {values['prices_as_of']}:",
         *(

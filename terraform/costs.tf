@@ -1,16 +1,24 @@
 # The estimated cost per day; scripts/deploy prints it from the plan before anything is spent. It uses the schedule's rate and
 # the dated price table prices.json, a copy of the one of `python -m loadtest_trio preflight`. In saturate mode the rate is
 # unknown before a measurement, so the S3 requests, the largest part, have no price.
+#
+# jobs: the fewest tasks all day, one capacity unit of the load balancer (25 new connections a second, or 3,000 open ones, or 1 GB
+# an hour), and one PUT for each job if JOB_ARCHIVE=s3; results too large for Redis are not counted.
 locals {
   prices   = jsondecode(file("${path.module}/prices.json"))
-  run_days = var.run_hours / 24
+  run_days = local.jobs ? local.prices.hours_a_month / 24 : var.run_hours / 24 # jobs have no end: a month
 
-  fargate_day = 24 * (
+  task_count      = sum(values(local.services)[*].count)
+  most_task_count = local.jobs ? var.api_task_max + var.worker_task_max : local.task_count
+
+  task_day = 24 * (
     local.prices.fargate_vcpu_hour[var.cpu_architecture] + local.prices.fargate_gb_hour[var.cpu_architecture] * var.memory_mib / 1024
-  ) * (1 + var.worker_task_count)
+  )
+
+  fargate_day = local.task_day * local.task_count
 
   network_day = 24 * (local.public ?
-    local.prices.public_ipv4_hour * (1 + var.worker_task_count) :
+    local.prices.public_ipv4_hour * local.task_count :
     local.prices.interface_endpoint_hour * length(local.interface_endpoints) * local.zone_count
   )
 
@@ -22,10 +30,18 @@ locals {
   )
 
   observability_day = 24 / local.prices.hours_a_month * (
-    local.prices.custom_metric_month * length(local.metric_names) * length(local.services) +
-    local.prices.alarm_month * length(local.alarms) +
+    local.prices.custom_metric_month * (length(local.metric_names) - (local.jobs ? 1 : 0)) * length(local.services) + # jobs: no `objects`
+    local.prices.alarm_month * (sum([for alarm in values(local.alarms) : length(alarm.metrics)]) + local.scaling_alarm_metrics) +
     local.prices.dashboard_month +
-    local.prices.secret_month * 2
+    local.prices.secret_month * (1 + length(local.secrets))
+  )
+
+  # Target tracking makes two alarms for each policy, with one metric for CPU and two for the backlog; each metric is charged.
+  scaling_alarm_metrics = local.jobs ? 2 * 1 + 2 * 2 : 0
+
+  load_balancer_day = !local.jobs ? 0 : 24 * (
+    local.prices.load_balancer_hour + local.prices.load_balancer_unit_hour +
+    (local.public_load_balancer ? local.prices.public_ipv4_hour * local.zone_count : 0)
   )
 
   # Shares of the steady mix; if CREATE is below DELETE, the bucket stays at its minimum and refills make up the difference.
@@ -40,13 +56,15 @@ locals {
   gets_day     = local.messages_day * (local.share.READ + local.share.UPDATE)
   puts_day     = local.messages_day * (local.share.UPDATE + max(local.share.CREATE, local.share.DELETE))
   s3_rate_day  = local.gets_day / 1000 * local.prices.s3_get_1000 + local.puts_day / 1000 * local.prices.s3_put_1000 # DELETE is free
-  s3_day       = local.saturate ? null : local.s3_rate_day
+  archived_day = lower(local.environment.JOB_ARCHIVE) == "s3" ? 86400 * var.expected_jobs_per_second : 0
+  s3_load_day  = local.saturate ? null : local.s3_rate_day
+  s3_day       = local.jobs ? local.archived_day / 1000 * local.prices.s3_put_1000 : local.s3_load_day
 
-  cost_parts_day = {
+  cost_parts_day = merge(local.jobs ? { load_balancer = local.load_balancer_day } : {}, {
     fargate       = local.fargate_day
     network       = local.network_day
     redis         = local.redis_day
     s3_requests   = local.s3_day
     observability = local.observability_day
-  }
+  })
 }

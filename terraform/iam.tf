@@ -1,6 +1,7 @@
 # Three roles with minimal permissions:
 #   execution  used by ECS before the container runs: pull this image, read this secret, write to this log group
-#   task       used by the service: four object requests under one prefix, and listing that prefix
+#   task       used by the service: object requests under one prefix, and listing that prefix. A load test reads, writes and
+#              deletes all of it; jobs read and write results and archive only, and nothing but preflight's probe is deleted
 #   stop       used by the schedule: set the desired count of these services
 data "aws_iam_policy_document" "ecs_tasks" {
   statement {
@@ -68,11 +69,27 @@ resource "aws_iam_role" "task" {
   assume_role_policy = data.aws_iam_policy_document.ecs_tasks.json
 }
 
+locals {
+  objects      = "${aws_s3_bucket.this.arn}/${var.s3_prefix}"
+  job_objects  = ["${local.objects}jobs/results/*", "${local.objects}jobs/archive/*"] # loadtest_trio/backends/archive.py
+  probe_object = "${local.objects}.preflight-*"
+}
+
 data "aws_iam_policy_document" "task" {
   statement {
     sid       = "Objects"
-    actions   = ["s3:DeleteObject", "s3:GetObject", "s3:PutObject"] # GetObject also allows HEAD
-    resources = ["${aws_s3_bucket.this.arn}/${var.s3_prefix}*"]
+    actions   = local.jobs ? ["s3:GetObject", "s3:PutObject"] : ["s3:DeleteObject", "s3:GetObject", "s3:PutObject"] # GetObject also allows HEAD
+    resources = local.jobs ? local.job_objects : ["${local.objects}*"]
+  }
+
+  dynamic "statement" {
+    for_each = local.jobs ? [local.probe_object] : []
+
+    content {
+      sid       = "PreflightProbe"
+      actions   = ["s3:DeleteObject", "s3:GetObject", "s3:PutObject"]
+      resources = [statement.value]
+    }
   }
 
   statement {

@@ -6,6 +6,7 @@
 # deregistration_delay_seconds, then ECS sends SIGTERM; the task drains for shutdown_grace_seconds and is killed 15 s later.
 locals {
   public_load_balancer = local.jobs && var.load_balancer == "public"
+  listener_port        = var.certificate_arn == null ? 80 : 443
   api_port             = tonumber(local.environment.API_PORT)
   api_url              = local.jobs ? "${var.certificate_arn == null ? "http" : "https"}://${aws_lb.this[0].dns_name}" : null
 }
@@ -43,37 +44,15 @@ resource "aws_lb_target_group" "api" {
   }
 }
 
-resource "aws_lb_listener" "http" {
+# With a certificate nothing listens on 80: a redirect would answer after the token has crossed the network in clear text.
+resource "aws_lb_listener" "api" {
   count = local.jobs ? 1 : 0
 
   load_balancer_arn = aws_lb.this[0].arn
-  protocol          = "HTTP"
-  port              = 80
-
-  default_action {
-    type             = var.certificate_arn == null ? "forward" : "redirect"
-    target_group_arn = var.certificate_arn == null ? aws_lb_target_group.api[0].arn : null
-
-    dynamic "redirect" {
-      for_each = var.certificate_arn[*]
-
-      content {
-        protocol    = "HTTPS"
-        port        = "443"
-        status_code = "HTTP_308" # keeps method and body, which 301 does not
-      }
-    }
-  }
-}
-
-resource "aws_lb_listener" "https" {
-  count = local.jobs && var.certificate_arn != null ? 1 : 0
-
-  load_balancer_arn = aws_lb.this[0].arn
-  protocol          = "HTTPS"
-  port              = 443
+  protocol          = var.certificate_arn == null ? "HTTP" : "HTTPS"
+  port              = local.listener_port
   certificate_arn   = var.certificate_arn
-  ssl_policy        = "ELBSecurityPolicy-TLS13-1-2-2021-06"
+  ssl_policy        = var.certificate_arn == null ? null : "ELBSecurityPolicy-TLS13-1-2-2021-06"
 
   default_action {
     type             = "forward"

@@ -42,7 +42,7 @@ locals {
   ]
 
   # `errors` is a running total, so its alarm uses the difference between minutes.
-  alarms = {
+  load_alarms = {
     rate         = { metric = "rate_per_second", below = true, threshold = local.rate_threshold, minutes = 5, text = "Fewer messages a second than announced, or no log lines" }
     queue_length = { metric = "queue_length", threshold = var.alarm_thresholds.queue_length, minutes = 5, text = "The backlog is growing: the workers do not keep up" }
     errors       = { metric = "errors", expression = "DIFF(m)", threshold = var.alarm_thresholds.errors_per_minute, minutes = 1, text = "Errors a minute" }
@@ -51,6 +51,33 @@ locals {
     cpu          = { metric = "cpu_percent", threshold = var.alarm_thresholds.cpu_percent, minutes = 5, text = "Saturated: latencies mean little from here" }
     memory       = { metric = "memory_mb", threshold = var.memory_mib * var.alarm_thresholds.memory_percent / 100, minutes = 5, text = "Close to the task's memory: beyond it the task is killed" }
   }
+
+  # One shape for the alarms of both services: metrics by id, and how they make one value.
+  alarms = local.jobs ? tomap(local.job_alarms) : tomap({
+    for key, alarm in local.load_alarms : key => {
+      text       = alarm.text
+      below      = try(alarm.below, false)
+      threshold  = alarm.threshold
+      minutes    = alarm.minutes
+      expression = try(alarm.expression, null)
+      metrics = {
+        m = {
+          namespace  = local.metrics_namespace
+          name       = alarm.metric
+          stat       = try(alarm.below, false) ? "Average" : "Maximum"
+          dimensions = { service = var.queue_name, role = "main" }
+        }
+      }
+    }
+  })
+
+  # [namespace, metric, dimension, value, ...] or the same with options.
+  load_widgets = [
+    for widget in local.dashboard_widgets : {
+      title   = widget.title
+      metrics = concat([for metrics in values(local.metric) : [for name in widget.metrics : metrics[name]]]...)
+    }
+  ]
 }
 
 resource "aws_cloudwatch_dashboard" "this" {
@@ -58,7 +85,7 @@ resource "aws_cloudwatch_dashboard" "this" {
 
   dashboard_body = jsonencode({
     widgets = [
-      for index, widget in local.dashboard_widgets : {
+      for index, widget in jsondecode(local.jobs ? local.job_widgets : jsonencode(local.load_widgets)) : {
         type   = "metric"
         x      = 12 * (index % 2)
         y      = 6 * floor(index / 2)
@@ -70,7 +97,7 @@ resource "aws_cloudwatch_dashboard" "this" {
           view    = "timeSeries"
           period  = 60
           stat    = "Average"
-          metrics = concat([for metrics in values(local.metric) : [for name in widget.metrics : metrics[name]]]...)
+          metrics = widget.metrics
           yAxis   = { left = { min = 0 } }
         }
       }
@@ -83,34 +110,39 @@ resource "aws_cloudwatch_metric_alarm" "this" {
 
   alarm_name          = "${var.name}-${each.key}"
   alarm_description   = each.value.text
-  comparison_operator = try(each.value.below, false) ? "LessThanThreshold" : "GreaterThanThreshold"
+  comparison_operator = each.value.below ? "LessThanThreshold" : "GreaterThanThreshold"
   threshold           = each.value.threshold
   evaluation_periods  = each.value.minutes
-  # Missing data counts as a breach of the rate alarm. Its mail at the planned end confirms that the run is over.
-  treat_missing_data = try(each.value.below, false) ? "breaching" : "notBreaching"
+  # Missing data counts as a breach where a value is too low: no log lines, no healthy target. The mail at the planned end of a
+  # load test confirms that the run is over.
+  treat_missing_data = each.value.below ? "breaching" : "notBreaching"
   alarm_actions      = aws_sns_topic.alarms[*].arn
   ok_actions         = aws_sns_topic.alarms[*].arn
 
-  metric_query {
-    id          = "m"
-    return_data = try(each.value.expression, null) == null
+  dynamic "metric_query" {
+    for_each = each.value.metrics
 
-    metric {
-      namespace   = local.metrics_namespace
-      metric_name = each.value.metric
-      stat        = try(each.value.below, false) ? "Average" : "Maximum"
-      period      = 60
-      dimensions  = { service = var.queue_name, role = "main" }
+    content {
+      id          = metric_query.key
+      return_data = each.value.expression == null
+
+      metric {
+        namespace   = metric_query.value.namespace
+        metric_name = metric_query.value.name
+        stat        = metric_query.value.stat
+        period      = 60
+        dimensions  = metric_query.value.dimensions
+      }
     }
   }
 
   dynamic "metric_query" {
-    for_each = compact([try(each.value.expression, "")])
+    for_each = each.value.expression[*]
 
     content {
-      id          = "change"
+      id          = "result"
       expression  = metric_query.value
-      label       = "change of ${each.value.metric} a minute"
+      label       = each.value.text
       return_data = true
     }
   }

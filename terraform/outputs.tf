@@ -59,8 +59,13 @@ output "cost_usd_a_day" {
 }
 
 output "cost_usd_a_run" {
-  description = "Estimate for run_hours; null if a part of it is null."
+  description = "Estimate for run_hours, or for a month of jobs; null if a part of it is null."
   value       = anytrue([for usd in values(local.cost_parts_day) : usd == null]) ? null : floor(sum(values(local.cost_parts_day)) * local.run_days * 100 + 0.5) / 100
+}
+
+output "fargate_usd_a_day_at_most" {
+  description = "Fargate's part if scaling keeps the most tasks all day."
+  value       = floor(local.task_day * local.most_task_count * 100 + 0.5) / 100
 }
 
 output "prices_as_of" {

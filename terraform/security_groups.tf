@@ -1,6 +1,6 @@
 # task ──6379──► redis      task ──443──► S3 (gateway), interface endpoints      nothing ──► task
 #
-# jobs only: api_ingress_cidrs ──443, 80──► load balancer ──API_PORT──► task
+# jobs only: api_ingress_cidrs ──443 or 80──► load balancer ──API_PORT──► task
 #
 # The container's health check runs inside it, so only the load balancer needs an inbound rule of the task. DNS, the credentials
 # endpoint and the metadata endpoint are reached over link-local addresses, which security groups do not filter.
@@ -115,14 +115,14 @@ resource "aws_security_group" "load_balancer" {
 }
 
 resource "aws_vpc_security_group_ingress_rule" "load_balancer_from_clients" {
-  for_each = local.jobs ? { for pair in setproduct(var.api_ingress_cidrs, var.certificate_arn == null ? [80] : [80, 443]) : join(":", pair) => pair } : {}
+  for_each = local.jobs ? toset(var.api_ingress_cidrs) : []
 
   security_group_id = aws_security_group.load_balancer[0].id
   description       = "Clients"
   ip_protocol       = "tcp"
-  from_port         = each.value[1]
-  to_port           = each.value[1]
-  cidr_ipv4         = each.value[0]
+  from_port         = local.listener_port
+  to_port           = local.listener_port
+  cidr_ipv4         = each.value
 }
 
 resource "aws_vpc_security_group_egress_rule" "load_balancer_to_task" {

@@ -104,8 +104,7 @@ resource "terraform_data" "ready" {
   depends_on = [
     aws_iam_role_policy.execution,
     aws_iam_role_policy.task,
-    aws_lb_listener.http,
-    aws_lb_listener.https,
+    aws_lb_listener.api,
     aws_route.internet,
     aws_route_table_association.this,
     aws_scheduler_schedule.stop,

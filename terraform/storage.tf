@@ -48,7 +48,7 @@ resource "aws_s3_bucket_lifecycle_configuration" "this" {
     }
 
     expiration {
-      days = var.object_expiry_days
+      days = coalesce(var.object_expiry_days, local.jobs ? 30 : 2)
     }
 
     abort_incomplete_multipart_upload {

@@ -104,12 +104,12 @@ variable "s3_prefix" {
 }
 
 variable "object_expiry_days" {
-  description = "Days after which S3 deletes left-over objects under the prefix. At least 2, so that a run of a day does not lose objects."
+  description = "Days after which S3 deletes objects under the prefix: what a load test left over, results and archived jobs. At least 2, so that a run of a day does not lose objects. null: 2 for load, 30 for jobs."
   type        = number
-  default     = 2
+  default     = null
 
   validation {
-    condition     = var.object_expiry_days >= 2 && floor(var.object_expiry_days) == var.object_expiry_days
+    condition     = var.object_expiry_days == null || try(var.object_expiry_days >= 2 && floor(var.object_expiry_days) == var.object_expiry_days, false)
     error_message = "object_expiry_days must be a whole number of 2 or more."
   }
 }
@@ -286,7 +286,7 @@ variable "alarm_email" {
 }
 
 variable "alarm_thresholds" {
-  description = "Thresholds of the main task's alarms: an alarm is raised if the rate is below, or another value above. Each must hold for 5 minutes; errors and dead letters for one. rate_per_second null: half of the main task's share of SCHEDULER_MESSAGES_PER_SECOND; in saturate mode only missing data."
+  description = "Thresholds of the alarms (load: of the main task; jobs: queue_age_seconds, server_errors_per_minute, dead_letters, memory_percent): an alarm is raised if the rate is below, or another value above. Each must hold for 5 minutes; errors and dead letters for one. rate_per_second null: half of the main task's share of SCHEDULER_MESSAGES_PER_SECOND; in saturate mode only missing data."
   type = object({
     rate_per_second   = optional(number)
     queue_length      = optional(number, 10000)
@@ -295,6 +295,9 @@ variable "alarm_thresholds" {
     p99_ms            = optional(number, 10000)
     cpu_percent       = optional(number, 97)
     memory_percent    = optional(number, 85)
+
+    queue_age_seconds        = optional(number, 300)
+    server_errors_per_minute = optional(number, 10)
   })
   default = {}
 

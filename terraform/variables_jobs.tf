@@ -110,7 +110,7 @@ variable "load_balancer" {
 }
 
 variable "certificate_arn" {
-  description = "ARN of an ACM certificate in the region: HTTPS on 443, and 80 redirects to it. null: plain HTTP on 80."
+  description = "ARN of an ACM certificate in the region: HTTPS on 443. null: plain HTTP on 80."
   type        = string
   default     = null
 
@@ -188,5 +188,16 @@ variable "load_balancer_idle_seconds" {
   validation {
     condition     = var.load_balancer_idle_seconds > 60 && var.load_balancer_idle_seconds < 75 && floor(var.load_balancer_idle_seconds) == var.load_balancer_idle_seconds
     error_message = "load_balancer_idle_seconds must be a whole number from 61 to 74: longer than a long poll (60 s), shorter than the API's keep-alive (75 s)."
+  }
+}
+
+variable "expected_jobs_per_second" {
+  description = "Average rate for the estimate of costs; nothing else depends on it."
+  type        = number
+  default     = 10
+
+  validation {
+    condition     = var.expected_jobs_per_second >= 0
+    error_message = "expected_jobs_per_second must be 0 or more."
   }
 }

@@ -33,13 +33,14 @@ run "every_variable_refuses_nonsense" {
     log_retention_days      = 2
     alarm_email             = "me"
     alarm_thresholds        = { memory_percent = 120 }
+    service                 = "both"
   }
 
   expect_failures = [
     var.region, var.name, var.network, var.vpc_cidr, var.availability_zone_count, var.bucket_name, var.s3_prefix,
     var.object_expiry_days, var.redis_engine, var.redis_node_type, var.redis_replicas, var.image_tag, var.memory_mib,
     var.cpu_architecture, var.worker_task_count, var.settings, var.queue_name, var.shutdown_grace_seconds, var.run_hours,
-    var.log_retention_days, var.alarm_email, var.alarm_thresholds,
+    var.log_retention_days, var.alarm_email, var.alarm_thresholds, var.service,
   ]
 }
 

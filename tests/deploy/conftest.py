@@ -128,21 +128,35 @@ def terraform(checkout: Path, terraform_environment: dict[str, str]) -> Terrafor
 
 @pytest.fixture(scope="session")
 def terraform_test(terraform: Terraform, checkout: Path) -> list[dict[str, Any]]:
-    """The events of a whole `terraform test` against mocks, with the state of the run `defaults` among them.
+    """The events of a whole `terraform test` against mocks, with two states: of `defaults` and of `jobs`.
 
-    Only that file is run verbosely, and only that state is parsed: each carries the provider's schema, 15 MB.
+    Only their files are run verbosely, and only those are parsed: each has the provider's schema, 15 MB.
     """
     files = sorted(path.name for path in (checkout / "terraform/tests").glob("*.tftest.hcl"))
-    others = [f"-filter=tests/{name}" for name in files if name != "defaults.tftest.hcl"]
-    verbose = terraform("test", "-json", "-verbose", "-filter=tests/defaults.tftest.hcl").stdout.splitlines()
-    wanted = [row for row in verbose if '"test_state"' not in row or '"@testrun":"defaults"' in row]
+    shown = ("defaults.tftest.hcl", "jobs.tftest.hcl")
+    others = [f"-filter=tests/{name}" for name in files if name not in shown]
+    filters = [f"-filter=tests/{name}" for name in shown]
+    verbose = terraform("test", "-json", "-verbose", *filters).stdout.splitlines()
+    states = ('"@testrun":"defaults"', '"@testrun":"jobs"')
+    wanted = [row for row in verbose if '"test_state"' not in row or any(run in row for run in states)]
     return [json.loads(row) for row in [*wanted, *terraform("test", "-json", *others).stdout.splitlines()]]
 
 
 @pytest.fixture(scope="session")
 def default_state(terraform_test: list[dict[str, Any]]) -> dict[str, Any]:
     """The state after the run `defaults`: resources, outputs, the provider's schemas."""
-    (event,) = [event for event in terraform_test if event["type"] == "test_state"]
+    return state_after("defaults", terraform_test)
+
+
+@pytest.fixture(scope="session")
+def job_state(terraform_test: list[dict[str, Any]]) -> dict[str, Any]:
+    """The same after the run `jobs`: the job service as it stands when nobody says more than needed."""
+    return state_after("jobs", terraform_test)
+
+
+def state_after(run: str, events: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the state after one run of `terraform test`."""
+    (event,) = [each for each in events if each["type"] == "test_state" and each["@testrun"] == run]
     return dict(event["test_state"])
 
 

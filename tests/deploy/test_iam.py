@@ -5,10 +5,7 @@ document itself (test_terraform.py). The service runs against moto over the assu
 session token included.
 """
 
-import json
-import re
 import signal
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,40 +15,9 @@ from botocore.exceptions import ClientError
 
 from loadtest_trio.backends.embedded import RedisServer
 from tests.support.service_process import ServiceProcess
+from tests.support.task_role import BUCKET, actions_made, assumed_role
 
-BUCKET = "loadtest-trio-123456789012-us-east-1"
 MakeClient = Callable[..., Any]
-
-# "Actions, resources, and condition keys for Amazon S3", Service Authorization Reference.
-ACTIONS = {
-    ("GET", "object"): "s3:GetObject",
-    ("PUT", "object"): "s3:PutObject",
-    ("DELETE", "object"): "s3:DeleteObject",
-    ("GET", "bucket"): "s3:ListBucket",
-}
-
-
-def render(document: dict[str, Any]) -> str:
-    """Return a policy document that Terraform applied against mocks as IAM takes it."""
-    rows = [
-        {
-            "Sid": row["sid"],
-            "Effect": "Allow",
-            "Action": row["actions"],
-            "Resource": row["resources"],
-            "Condition": {c["test"]: {c["variable"]: c["values"]} for c in row["condition"]},
-        }
-        for row in document["statement"]
-    ]
-    return json.dumps({"Version": "2012-10-17", "Statement": rows})
-
-
-def set_authentication(endpoint: str, *, on: bool) -> None:
-    """Switch moto's checks of keys, signatures and permissions."""
-    count = b"0" if on else b"1e9"  # so many requests are let through unchecked
-    headers = {"Content-Type": "text/plain"}
-    request = urllib.request.Request(f"{endpoint}/moto-api/reset-auth", count, headers, method="POST")
-    urllib.request.urlopen(request, timeout=10).close()
 
 
 @pytest.fixture(scope="module")
@@ -59,25 +25,9 @@ def task_role(
     mocked: dict[str, dict[str, Any]], strict_aws: tuple[str, Path], strict_client: MakeClient
 ) -> Iterator[dict[str, str]]:
     """The keys of the assumed task role in an AWS with a bucket, permissions checked from here on."""
-    iam, endpoint = strict_client("iam"), strict_aws[0]
-    strict_client("s3").create_bucket(Bucket=BUCKET)
-    trust = {
-        "Effect": "Allow",
-        "Principal": {"Service": "ecs-tasks.amazonaws.com"},
-        "Action": "sts:AssumeRole",
-    }
-    policy = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
-    role = iam.create_role(RoleName="task", AssumeRolePolicyDocument=policy)["Role"]
-    document = render(mocked["data.aws_iam_policy_document.task"])
-    iam.put_role_policy(RoleName="task", PolicyName="task", PolicyDocument=document)
-    keys = strict_client("sts").assume_role(RoleArn=role["Arn"], RoleSessionName="test")["Credentials"]
-    set_authentication(endpoint, on=True)
-    yield {
-        "aws_access_key_id": keys["AccessKeyId"],
-        "aws_secret_access_key": keys["SecretAccessKey"],
-        "aws_session_token": keys["SessionToken"],
-    }
-    set_authentication(endpoint, on=False)
+    document = mocked["data.aws_iam_policy_document.task"]
+    with assumed_role("task", document, strict_aws[0], strict_client) as keys:
+        yield keys
 
 
 def test_service_makes_exactly_the_actions_it_is_allowed(
@@ -110,10 +60,7 @@ def test_service_makes_exactly_the_actions_it_is_allowed(
         assert service.wait(90) == 0
         (stopped,) = service.events("service_stopped")
     assert (stopped["errors"], stopped["messages_failed"]) == (0, 0)
-    text = log.read_bytes()[written:].decode()
-    colours = r"(?:\x1b\[\d+m)*"  # of every status but 200
-    requests = re.findall(rf'"{colours}([A-Z]+) /{BUCKET}(/loadtest/[^ ?]+)?(?:\?\S*)? HTTP', text)
-    made = {ACTIONS[method, "object" if key else "bucket"] for method, key in requests}
+    made = {action for action, _ in actions_made(log, written)}
     allowed = mocked["data.aws_iam_policy_document.task"]["statement"]
     assert made == {action for row in allowed for action in row["actions"]}
 

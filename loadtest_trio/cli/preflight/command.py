@@ -18,10 +18,11 @@ from loadtest_trio.cli.preflight.cost import CostInputs, LineItem, predict, tota
 from loadtest_trio.cli.preflight.prices import load_prices
 from loadtest_trio.metrics.counters import Metrics
 from loadtest_trio.metrics.health_state import HealthState
-from loadtest_trio.settings import SchedulerMode, Settings, load
+from loadtest_trio.settings import Role, SchedulerMode, Settings, load
 
 MEANING = "Check Redis and S3, and predict requests, bytes and dollars of the configured run."
 _SECONDS_A_DAY = 86_400.0
+_JOBS_PER_SECOND = 10.0  # the default of terraform's expected_jobs_per_second
 _HINT = "--rate gives the rate of saturate mode, --prices a price"
 
 
@@ -31,7 +32,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--rate",
         type=float,
         metavar="N",
-        help="messages per second (default: the schedule's; needed in saturate mode)",
+        help="messages per second (default: the schedule's; needed in saturate mode), or jobs (10)",
     )
     parser.add_argument(
         "--prices", type=Path, metavar="FILE.json", help="prices that replace those of the built-in table"
@@ -69,6 +70,8 @@ def execute(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
         node_type=options.node_type,
         engine=options.engine,
     )
+    if Role.API in settings.roles:
+        inputs = inputs.of_job_service()
     results = trio.run(_check, settings, environ)
     items = predict(settings, inputs, prices)
     console = Console(highlight=False, markup=False)
@@ -110,6 +113,8 @@ def _check_capacity(console: Console, options: argparse.Namespace, settings: Set
 
 def _scheduled_rate(settings: Settings) -> float | None:
     """Return the configured rate; None in saturate mode, where the CPU determines it."""
+    if Role.API in settings.roles:
+        return _JOBS_PER_SECOND
     saturate = settings.scheduler_mode is SchedulerMode.SATURATE
     return None if saturate else settings.scheduler_messages_per_second
 
@@ -146,7 +151,7 @@ def _print_results(console: Console, results: list[CheckResult]) -> None:
 def _print_prediction(console: Console, inputs: CostInputs, items: list[LineItem], prices: str) -> None:
     rate = "an unknown rate (saturate mode: measure it, then give --rate)"
     if inputs.rate is not None:
-        rate = f"{inputs.rate:g} messages/s"
+        rate = f"{inputs.rate:g} {'jobs' if inputs.load_balancers else 'messages'}/s"
     console.print(f"\n{rate} for {inputs.seconds / 3600:g} h on AWS ({prices}; an estimate)")
     table = Table("service", "what", box=None, pad_edge=False)
     for column in ("quantity", "unit", "USD"):

@@ -77,3 +77,18 @@ mock_resource "aws_sns_topic" {
     arn = "arn:aws:sns:us-east-1:123456789012:loadtest-trio-alarms"
   }
 }
+
+mock_resource "aws_lb" {
+  defaults = {
+    arn        = "arn:aws:elasticloadbalancing:us-east-1:123456789012:loadbalancer/app/loadtest-trio/0123456789abcdef"
+    arn_suffix = "app/loadtest-trio/0123456789abcdef"
+    dns_name   = "loadtest-trio-1.us-east-1.elb.amazonaws.com"
+  }
+}
+
+mock_resource "aws_lb_target_group" {
+  defaults = {
+    arn        = "arn:aws:elasticloadbalancing:us-east-1:123456789012:targetgroup/loadtest-trio-api/0123456789abcdef"
+    arn_suffix = "targetgroup/loadtest-trio-api/0123456789abcdef"
+  }
+}

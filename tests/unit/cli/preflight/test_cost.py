@@ -69,6 +69,22 @@ def test_valkey_is_cheaper_than_redis() -> None:
     assert dollars == {"valkey": pytest.approx(0.032 * 0.8), "redis": pytest.approx(0.032)}
 
 
+def test_job_service_pays_for_its_machines_and_archive() -> None:
+    """Three tasks, two nodes, a load balancer; an archived job is a PUT; no mix of objects is paid for."""
+    plain = CostInputs(rate=10, seconds=3600)
+    items = {
+        item.what: item
+        for item in predict(settings(ROLES="api,worker"), plain.of_job_service(), load_prices())
+    }
+    assert items["1 vCPU"].quantity == 3
+    assert items["cache.t4g.small, valkey"].quantity == 2
+    assert items["load balancer"].usd == pytest.approx(load_prices()["load_balancer_hour"])
+    assert items["PUT requests of archived jobs"].quantity == 0
+    assert "GET requests" not in items
+    archived = quantities(plain.of_job_service(), ROLES="api", JOB_ARCHIVE="s3")
+    assert archived["PUT requests of archived jobs"] == 36_000
+
+
 def test_prices_can_be_overridden(tmp_path: Path) -> None:
     """Entries of a file replace those of the table."""
     file = tmp_path / "prices.json"
