@@ -57,6 +57,10 @@ locals {
     MAX_COST_USD                  = ""
   }
 
+  # Not the service's own defaults; var.settings may change them. ECS takes a task out of the load balancer before it sends SIGTERM,
+  # but the load balancer's machines hear of it one by one.
+  job_defaults = local.jobs ? { API_DRAIN_SECONDS = "5" } : {}
+
   # Determined by the resources here, so var.settings may not change them. REDIS_ENDPOINT comes from Secrets Manager and
   # ROLES from the service (service.tf).
   infrastructure_settings = {
@@ -75,5 +79,5 @@ locals {
     METRICS_FORMAT = "emf"
   }
 
-  environment = merge(local.setting_defaults, var.settings, local.infrastructure_settings)
+  environment = merge(local.setting_defaults, local.job_defaults, var.settings, local.infrastructure_settings)
 }

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import trio
+from trio.testing import MockClock
 
 from loadtest_trio.backends.embedded import RedisServer
 from loadtest_trio.cli.preflight.cost import CostInputs, predict
@@ -20,7 +21,7 @@ from loadtest_trio.metrics.emf import UNITS
 from loadtest_trio.settings import SETTINGS, load
 from tests.support.embedded_metrics import extract
 from tests.support.in_memory import build_in_memory, settings
-from tests.support.log_lines import LogLines
+from tests.support.log_lines import caught_log
 from tests.support.service_process import ServiceProcess
 from tests.support.task_role import BUCKET, actions_made, assumed_role
 
@@ -104,18 +105,18 @@ def scaled_metrics(resources: Resources) -> set[tuple[str, ...]]:
 
 
 async def test_service_emits_every_metric_that_is_watched(
-    job_resources: Resources, autojump_clock: Any, log_lines: LogLines
+    job_resources: Resources, autojump_clock: MockClock
 ) -> None:
     """Dashboard, alarms and scaling name what the two kinds of process emit, dimensions included."""
     emitted: set[tuple[str, ...]] = set()
     for roles in ("api,worker", "worker"):
         configured = settings(ROLES=roles, METRICS_FORMAT="emf", QUEUE_NAME="loadtest", API_PORT=0)
         service = (await build_in_memory(configured)).service
-        with trio.move_on_after(10.5):
+        with caught_log() as log_lines, trio.move_on_after(10.5):
             await service.metrics_service.run()
         if service.api:
             service.api.close()
-        *_, line = log_lines.of("metrics")
+        (line,) = log_lines.of("metrics")
         line |= {"_aws": {**line["_aws"], "Timestamp": int(time.time() * 1000)}}
         for namespace, name, dimensions in extract(line):
             emitted.add((namespace, name, *(part for pair in dimensions for part in pair)))

@@ -17,6 +17,7 @@ class Aws(ServerProcess):
     """The server, in a process of its own."""
 
     name = "aws"
+    ready_seconds = 60.0  # it imports much, and a machine that runs tests is busy
 
     def _choose_ports(self, port: int | None) -> list[int]:
         return [port] if port else free_ports(1)

@@ -33,6 +33,7 @@ class ServerProcess(ABC):
     """
 
     name: ClassVar[str]
+    ready_seconds: ClassVar[float] = READY_SECONDS
 
     def __init__(
         self, binary: Path, folder: Path | None, watchdog: Watchdog | None, port: int | None
@@ -179,7 +180,7 @@ class ServerProcess(ABC):
         self._wait_until_ready()
 
     def _wait_until_ready(self) -> None:
-        deadline = time.monotonic() + READY_SECONDS
+        deadline = time.monotonic() + self.ready_seconds
         while self.running and time.monotonic() < deadline:
             with suppress(OSError):  # refused, cut or timed out: not ready yet
                 if self._answers() and self.running:
@@ -189,7 +190,8 @@ class ServerProcess(ABC):
             raise _EndedAtOnceError(f"the embedded {self.name} server ended at once; {self._log_tail()}")
         self.kill()
         raise BackendUnavailableError(
-            f"the embedded {self.name} server did not answer in {READY_SECONDS:.0f} s; {self._log_tail()}"
+            f"the embedded {self.name} server did not answer in {self.ready_seconds:.0f} s; "
+            f"{self._log_tail()}"
         )
 
     def _log_tail(self) -> str:
