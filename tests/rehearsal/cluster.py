@@ -160,13 +160,11 @@ class Service:
 
         Args:
             clock: The time of CloudWatch, which may run faster than that of the load balancer.
-            measure: Returns the metric of a policy over the minute that has just ended.
+            measure: Returns the metric of a policy since its last call, or at the moment.
         """
         definition = self.definition
         rules = [TargetTracking(each, definition.least, definition.most) for each in definition.policies]
         while True:
-            for rule in rules:
-                measure(rule.policy)  # begin a minute
             await clock.sleep(MINUTE)
             now = clock.now()
             wanted = [rule.observe(now, measure(rule.policy), self.desired) for rule in rules]

@@ -6,7 +6,6 @@ import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import attrs
@@ -32,8 +31,8 @@ class Users:
         number: Of users.
     """
 
-    def __init__(self, stage: Stage, number: int, folder: Path) -> None:
-        self._summary = folder / f"users-{time.time_ns()}.json"
+    def __init__(self, stage: Stage, number: int) -> None:
+        self._summary = stage.folder / f"users-{time.time_ns()}.json"
         flags = [
             "-H", stage.balancer.url, "-u", str(number), "-r", str(max(1, number // 2)), "-t", "1h",
             "--stop-on", "none", "--graceful-stop", f"{_GRACE_SECONDS}s", "--headless", "--output", "none",
@@ -46,6 +45,7 @@ class Users:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "loadtest_trio", "users", *flags],
                 cwd=ROOT, stdin=subprocess.DEVNULL, stdout=lines, stderr=subprocess.PIPE,
+                process_group=stage.process_group,
             )  # fmt: skip
 
     async def started(self) -> None:
@@ -143,7 +143,7 @@ async def loaded(
             stage.token,
         )
         load = Load(group.record, time.time())
-        crowd = Users(stage, users, stage.folder) if users else None
+        crowd = Users(stage, users) if users else None
         try:
             if crowd:
                 await crowd.started()

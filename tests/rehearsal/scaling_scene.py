@@ -22,7 +22,8 @@ FIRST_STEP, SECOND_STEP = 200, 500
 _FIRST_PERCENT = 86.0
 _CALIBRATION_SECONDS = 4.0
 _FULL = 100.0
-_STEP_SECONDS = 120.0
+_STEP_SECONDS = 60.0
+_STEP_MINUTES = 40.0
 
 
 class CpuMeter:
@@ -81,7 +82,7 @@ async def scaled(stage: Stage, users: int, speed: float) -> Outcome:
     more = users * (SECOND_STEP - FIRST_STEP) // FIRST_STEP
     async with loaded(stage, 2, 0) as load:
         with ExitStack() as crowds:
-            first = Users(stage, users, stage.folder)
+            first = Users(stage, users)
             crowds.callback(first.kill)
             await first.started()
             await trio.sleep(_CALIBRATION_SECONDS)
@@ -91,13 +92,14 @@ async def scaled(stage: Stage, users: int, speed: float) -> Outcome:
             async with trio.open_nursery() as nursery:
                 for service in queue.services:
                     nursery.start_soon(service.autoscale, clock, metrics)
-                steps = [await _reaches(api, 3, metrics)]
-                second = Users(stage, more, stage.folder)
+                limit = _STEP_SECONDS + _STEP_MINUTES * clock.real(60.0)
+                steps = [await _reaches(api, 3, metrics, limit)]
+                second = Users(stage, more)
                 crowds.callback(second.kill)
                 await second.started()
-                steps.append(await _reaches(api, 4, metrics))
+                steps.append(await _reaches(api, 4, metrics, limit))
                 failed = [await crowd.stop() for crowd in (first, second)]
-                steps.append(await _reaches(api, 2, metrics))
+                steps.append(await _reaches(api, 2, metrics, limit))
                 nursery.cancel_scope.cancel()
     await api.settled(120)
     counts = [event.task for event in api.events if event.what == "scaled"]
@@ -109,6 +111,7 @@ async def scaled(stage: Stage, users: int, speed: float) -> Outcome:
         )
     outcome.figures["a task's vCPU is played by"] = f"{meter.share:.1%} of a core"
     outcome.figures["scaling activities"] = ", ".join(counts)
+    outcome.figures["CPU by CloudWatch's minutes"] = " ".join(f"{each:.0f}" for each in metrics.cpu)
     found = [tasks for tasks, _, _ in steps]
     outcome.claim("out to 4 tasks under load, and back to 2 after it", found[1:] == [4, 2], found)
     load.summary = {"http_reqs": {"failures": sum(each["http_reqs"]["failures"] for each in failed)}}
@@ -117,12 +120,12 @@ async def scaled(stage: Stage, users: int, speed: float) -> Outcome:
     return outcome
 
 
-async def _reaches(api: Service, tasks: int, metrics: _Metrics) -> tuple[int, float, float]:
+async def _reaches(api: Service, tasks: int, metrics: _Metrics, limit: float) -> tuple[int, float, float]:
     """Wait until so many tasks serve; return how many do in the end, the seconds, and the CPU before."""
-    began, up = trio.current_time(), tasks > api.desired
+    began, out = trio.current_time(), tasks > api.definition.least
     percent = metrics.cpu[-1] if metrics.cpu else _FIRST_PERCENT
-    while trio.current_time() - began < _STEP_SECONDS:
-        reached = len(api.ready) >= tasks if up else len(api.active) <= tasks
+    while trio.current_time() - began < limit:
+        reached = len(api.ready) >= tasks if out else len(api.active) <= tasks
         if reached:
             break
         if metrics.cpu and api.desired != tasks:

@@ -267,13 +267,15 @@ async def without_s3(stage: Stage, size: Size) -> Outcome:
         _speed(stage, size.cut_speed),
     ):
         await trio.sleep(size.calm)
-        stage.s3.kill()
+        for ways in (queue.to_api, queue.to_workers):
+            ways.s3.begin(Fault.RESET)
         await trio.sleep(1.0)
         before, large_before = load.record.ends()["COMPLETED"], waiting.record.ends()["COMPLETED"]
         await trio.sleep(size.cut)
         meanwhile = load.record.ends()["COMPLETED"] - before
         large_meanwhile = waiting.record.ends()["COMPLETED"] - large_before
-        await trio.to_thread.run_sync(stage.s3.restart)
+        for ways in (queue.to_api, queue.to_workers):
+            ways.s3.end()
         await trio.sleep(size.calm)
     await queue.drained()
     outcome.claim("jobs that need S3 wait", large_meanwhile == 0, f"{large_meanwhile} ended meanwhile")

@@ -174,6 +174,7 @@ class Stage:
         queues: The queues.
         token: That requests need, if the deployment has one.
         folder: For files.
+        process_group: Of all processes; it ends with the rehearsal, however that ends.
     """
 
     clock: AwsClock
@@ -182,6 +183,7 @@ class Stage:
     queues: list[Queue]
     token: str
     folder: Path
+    process_group: int
 
     @property
     def queue(self) -> Queue:
@@ -219,7 +221,7 @@ class _Builder:
         self._balancer = Balancer(folder / "balancer", watchdog.group, clock, deployment.idle_seconds, queues)
         self._around = Surroundings(clock, folder, watchdog.group, self._balancer)
         made = [self._queue(number) for number in range(queues)]
-        self.stage = Stage(clock, self._balancer, self._s3, made, self._token, folder)
+        self.stage = Stage(clock, self._balancer, self._s3, made, self._token, folder, watchdog.group)
 
     def _queue(self, number: int) -> Queue:
         name = f"{QUEUE}-{number}"
