@@ -29,7 +29,7 @@ from loadtest_trio.handlers.sleep import sleep_handler
 from loadtest_trio.http.server import HypercornServer, LeanServer, ServerLimits
 from loadtest_trio.jobs.delivery import Outcome
 from loadtest_trio.jobs.message import Message
-from loadtest_trio.jobs.retry import JOB_PUT_BACK, RetryPolicy
+from loadtest_trio.jobs.retry import RetryPolicy, job_put_back
 from loadtest_trio.metrics import logs
 from loadtest_trio.metrics.backend_cpu import BackendCpuMeter, ServerAddress
 from loadtest_trio.metrics.counters import Metrics
@@ -44,7 +44,7 @@ from loadtest_trio.web.dashboard import Access, FoundJobs, Hub, add_dashboard, i
 from loadtest_trio.web.listening import listening
 from loadtest_trio.web.prometheus import add_metrics
 from loadtest_trio.web.server import log_crash
-from loadtest_trio.worker import ConcurrencyLimiter, Runner, WorkerOptions, WorkerService
+from loadtest_trio.worker import ConcurrencyLimiter, Listeners, Runner, WorkerOptions, WorkerService
 
 _CLOSE_SECONDS = 5.0
 
@@ -234,7 +234,8 @@ class _Parts:
         """Return all kinds of work."""
         settings = self.settings
         objects = RetryPolicy(settings.max_retries)
-        jobs = RetryPolicy(settings.max_retries, attempts_in_place=1, put_back=JOB_PUT_BACK)
+        put_back = job_put_back(settings.job_retry_base_seconds)
+        jobs = RetryPolicy(settings.max_retries, attempts_in_place=1, put_back=put_back)
         return Registry(
             [
                 *object_handlers(s3, self.rng, self.sizes.draw, objects),
@@ -289,7 +290,7 @@ class _Parts:
                 archiver.archive.finish,
                 clock=surroundings.clock,
             ),
-            on_completed=self.subscribers(archiver),
+            listeners=Listeners(self.subscribers(archiver), archiver.note),
             metrics=self.metrics,
             health_state=self.health_state,
             options=WorkerOptions(

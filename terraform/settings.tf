@@ -36,6 +36,7 @@ locals {
     JOB_INLINE_RESULT_BYTES       = "16384"
     JOB_WAIT_REPLICAS             = "0"
     JOB_MAX_SECONDS               = "60"
+    JOB_RETRY_BASE_SECONDS        = "2"
     COMPUTE_PROCESSES             = ""
     FACTORIAL_MAX_N               = "100000"
     SHA512_MAX_ITERATIONS         = "100000000"

@@ -82,7 +82,7 @@ class S3Archive:
                 message.operation,
                 message.client,
                 Status.SUCCEEDED,
-                ordered=True,
+                ordered=message.ordered,
                 submitted_at=message.created_at,
                 started_at=started_at,
                 ended_at=self._unix_clock(),

@@ -43,6 +43,7 @@ class Message:
         params: Parameters of the operation besides the key; CREATE: ``{"uuids": n}``.
         job: Whether it is a job: a message with a record under its id.
         client: The client that submitted the job.
+        ordered: Whether the job waits for the client's earlier ordered jobs.
     """
 
     id: str
@@ -55,6 +56,7 @@ class Message:
     params: dict[str, Any] = attrs.field(factory=dict)
     job: bool = False
     client: str = ""
+    ordered: bool = True
 
     def encode(self) -> bytes:
         """Return the message as one queue element."""
@@ -74,6 +76,8 @@ class Message:
             fields = {"job": True, **fields}
         if self.client:
             fields["client"] = self.client
+        if not self.ordered:
+            fields["ordered"] = False
         return orjson.dumps(fields)
 
     def put_back(self, *, retries: int, attempts: int) -> "Message":

@@ -8,6 +8,8 @@ from random import Random
 
 import attrs
 
+_LONGEST_JOB_DELAY = 300.0  # seconds, unless the first delay is longer
+
 
 @attrs.frozen
 class Backoff:
@@ -32,14 +34,16 @@ class Backoff:
         return rng.uniform(0.0, self.ceiling(attempt))
 
 
+def job_put_back(base: float) -> Backoff:
+    """Return the delays between deliveries of a job: at most `base`, then twice that, and so on (seconds)."""
+    return Backoff(base, cap=max(base, _LONGEST_JOB_DELAY))
+
+
 IN_PLACE = Backoff(base=0.1, cap=2.0)
 """Between attempts at one operation while its worker waits."""
 
 PUT_BACK = Backoff(base=5.0, cap=300.0)
 """Between deliveries of one message, while it waits in the retry set."""
-
-JOB_PUT_BACK = Backoff(base=2.0, cap=300.0)
-"""Between deliveries of a job: at most 2, 4, 8 … seconds."""
 
 RECONNECT = Backoff(base=0.05, cap=1.0)
 """Between attempts at one Redis call."""

@@ -74,6 +74,8 @@ class NewJob:
         fields: dict[str, Any] = {"job": True, "id": self.id, "operation": self.type}
         if self.key:
             fields["key"] = self.key
+        if not self.ordered:
+            fields["ordered"] = False
         fields |= {"client": self.client, "created_at": created_at, "params": self.payload}
         return orjson.dumps(fields)
 
@@ -181,7 +183,6 @@ class Stats:
         queue: Where every message is, and the ledger.
         by_type: Type -> counts.
         lanes: Clients with a job that has not ended (an ordered and an unordered lane count twice).
-        oldest_at: When the job that goes out next was submitted, in Unix seconds; None when none waits.
         completed: Ends that wait for `pull_completed`.
         now: The Redis server's clock, in Unix seconds.
     """
@@ -189,7 +190,6 @@ class Stats:
     queue: QueueSnapshot
     by_type: dict[str, TypeCounts]
     lanes: int
-    oldest_at: float | None
     completed: int
     now: float
 

@@ -234,6 +234,10 @@ class Settings:
         "Maximum duration of a job's computation or sleep, in seconds; a longer computation is stopped.",
         least=0.1,
     )
+    job_retry_base_seconds: float = seconds(
+        2.0,
+        "Longest delay before the first retry of a job, in seconds; doubles with each retry; the delay is random up to it.",
+    )
     compute_processes: int | None = whole(
         None, "Worker processes for long computations; unset: one per CPU.", least=1, most=256
     )

@@ -5,6 +5,6 @@
 
 from loadtest_trio.worker.limiter import ConcurrencyLimiter
 from loadtest_trio.worker.runner import Runner
-from loadtest_trio.worker.service import Queue, WorkerOptions, WorkerService
+from loadtest_trio.worker.service import Listeners, Queue, WorkerOptions, WorkerService
 
-__all__ = ["ConcurrencyLimiter", "Queue", "Runner", "WorkerOptions", "WorkerService"]
+__all__ = ["ConcurrencyLimiter", "Listeners", "Queue", "Runner", "WorkerOptions", "WorkerService"]

@@ -72,6 +72,19 @@ class Queue(Protocol):
 
 
 @attrs.frozen
+class Listeners:
+    """Those who hear how deliveries end.
+
+    Attributes:
+        completed: Called with each message whose delivery is settled, its outcome and its error.
+        buried: Called with the id of each job of a dead consumer that was delivered too often.
+    """
+
+    completed: Callable[[Message, Outcome, LoadtestError | None], None]
+    buried: Callable[[str], None] = lambda _: None
+
+
+@attrs.frozen
 class WorkerOptions:
     """How many workers there are, and when a silent consumer counts as dead.
 
@@ -93,7 +106,7 @@ class WorkerService:
         queue: The queue to claim from and to settle in.
         registry: The kinds of work.
         runner: Does a message's work, including retries.
-        on_completed: Called with each message whose delivery is settled, its outcome and its error.
+        listeners: Hear how deliveries end.
         metrics: Counts messages and errors.
         health_state: Is told about progress.
         options: Number of workers, and the consumer's time to live.
@@ -105,13 +118,14 @@ class WorkerService:
         queue: Queue,
         registry: Registry,
         runner: Runner,
-        on_completed: Callable[[Message, Outcome, LoadtestError | None], None],
+        listeners: Listeners,
         metrics: Metrics,
         health_state: HealthState,
         options: WorkerOptions,
     ) -> None:
         self._queue = queue
         self._runner = runner
+        self._on_buried = listeners.buried
         self._metrics = metrics
         self._health_state = health_state
         self._pool: WorkerPool[Claimed] = WorkerPool(self._work_off, options.concurrency)
@@ -120,7 +134,7 @@ class WorkerService:
         self._ttl = options.ttl
         self._unix_clock = runner.unix_clock
         self._key_order: KeyOrder[Claimed] = KeyOrder(trio.current_time)
-        recorder = CompletionRecorder(metrics, runner.unix_clock, on_completed)
+        recorder = CompletionRecorder(metrics, runner.unix_clock, listeners.completed)
         self._acknowledger = Acknowledger(queue, recorder.record)
         self._claimer = Claimer(
             queue,
@@ -307,6 +321,8 @@ class WorkerService:
         while True:
             await trio.sleep(self._ttl / 2)
             result = await self._queue.reap()
+            for job in result.dead_jobs:
+                self._on_buried(job)
             if result.consumers:
                 logs.event(
                     "consumers_reaped",

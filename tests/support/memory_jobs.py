@@ -310,10 +310,8 @@ class MemoryJobs:
             kind: TypeCounts(**{each.name: self.types[each.name, kind] for each in attrs.fields(TypeCounts)})
             for kind in sorted(kinds)
         }
-        head = self.record(job_id(self._server.queue[-1])) if self._server.queue else None
-        oldest = head.job.submitted_at if head else None
         lanes, completed = len(self._lanes), len(self._completed)
-        return Stats(queue, counts, lanes, oldest, completed, self._server.clock())
+        return Stats(queue, counts, lanes, completed, self._server.clock())
 
 
 class MemoryJobStore:

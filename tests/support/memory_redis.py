@@ -22,7 +22,7 @@ from loadtest_trio.backends.redis import ReapResult, ServerInfo, dead_record
 from loadtest_trio.errors import LoadtestError, MalformedMessageError, RedisError, RedisUnavailableError
 from loadtest_trio.jobs.delivery import Delivery, Outcome, Settlement
 from loadtest_trio.jobs.ledger import QueueSnapshot
-from loadtest_trio.jobs.message import decode
+from loadtest_trio.jobs.message import decode, job_id
 from loadtest_trio.jobs.store import JobLimits
 from loadtest_trio.metrics.counters import Observer
 from tests.support.memory_jobs import MemoryDeadLetters, MemoryJobs, MemoryJobStore, Record
@@ -395,11 +395,13 @@ class MemoryQueue:
         if now - redis.serving_since < self._ttl:
             return ReapResult(0, 0, 0)
         silent = sorted((at, consumer) for consumer, at in redis.heard.items() if at < now - self._ttl)
-        judged = [self._judge(consumer) for _, consumer in silent]
+        jobs: list[str] = []
+        judged = [self._judge(consumer, jobs) for _, consumer in silent]
         redis.jobs.purge_expired()
-        return ReapResult(*(sum(column) for column in zip((0, 0, 0), *judged, strict=True)))
+        consumers, requeued, dead = (sum(column) for column in zip((0, 0, 0), *judged, strict=True))
+        return ReapResult(consumers, requeued, dead, tuple(jobs))
 
-    def _judge(self, owner: str) -> tuple[int, int, int]:
+    def _judge(self, owner: str, jobs: list[str]) -> tuple[int, int, int]:
         redis, requeued, dead = self.redis, 0, 0
         for token, element in sorted(redis.in_flight.get(owner, {}).items(), reverse=True):
             deliveries = redis.deliveries.get(element, 0) + 1
@@ -413,6 +415,7 @@ class MemoryQueue:
             error = f"delivered {deliveries} times and never settled"
             redis.bury(dead_record(element, error=error, attempts=deliveries, time=redis.clock()), job)
             dead += 1
+            jobs += filter(None, [job_id(element)])
         return int(redis.forget_consumer(owner)), requeued, dead
 
     def _retire(self) -> None:

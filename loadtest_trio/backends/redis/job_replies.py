@@ -100,12 +100,11 @@ def _submission(job: NewJob, line: bytes, at: float, limits: JobLimits) -> Submi
 
 def parse_stats(reply: list[Any]) -> Stats:
     """Read stats.lua's reply."""
-    snapshot, now, lanes, oldest, completed, counts = reply
+    snapshot, now, lanes, completed, counts = reply
     return Stats(
         queue=QueueSnapshot.parse(snapshot),
         by_type=parse_types(dict(zip(counts[::2], counts[1::2], strict=True))),
         lanes=lanes,
-        oldest_at=oldest / 1000 if oldest else None,
         completed=completed,
         now=now / 1000,
     )

@@ -7,6 +7,7 @@ from loadtest_trio.backends.redis.channel import Channel
 from loadtest_trio.backends.redis.dead_letters import dead_record
 from loadtest_trio.backends.redis.loss import LossDetector
 from loadtest_trio.backends.redis.records import ReapResult
+from loadtest_trio.jobs.message import job_id
 
 MESSAGES_PER_CALL = 500
 
@@ -49,6 +50,7 @@ class Reaper:
         if not poison:
             return ReapResult(consumers, requeued, 0)
         arguments: list[bytes] = []
+        jobs = tuple(filter(None, map(job_id, poison[2::4])))
         for owner, token, element, deliveries in zip(*[iter(poison)] * 4, strict=True):
             error = f"delivered {int(deliveries)} times and never settled"
             record = dead_record(element, error=error, attempts=int(deliveries), time=self._clock())
@@ -57,7 +59,7 @@ class Reaper:
             "bury", self._ttl_ms, *arguments, size=lambda reply: int(reply[1])
         )
         self._losses.saw(books)
-        return ReapResult(consumers + removed, requeued, buried)
+        return ReapResult(consumers + removed, requeued, buried, jobs)
 
 
 def _returned(reply: list[Any]) -> int:

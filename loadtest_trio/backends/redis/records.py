@@ -11,11 +11,13 @@ class ReapResult:
         consumers: Consumers removed because their heartbeat had stopped.
         requeued: Messages of theirs that went back to the queue.
         dead: Messages of theirs that had been delivered too often and went to the dead list.
+        dead_jobs: Ids of the jobs among them; one whose consumer came back at that moment is here, too.
     """
 
     consumers: int
     requeued: int
     dead: int
+    dead_jobs: tuple[str, ...] = ()
 
 
 @attrs.frozen

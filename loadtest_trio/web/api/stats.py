@@ -53,10 +53,11 @@ class StatsRoutes:
 def stats_view(stats: Stats, results: Results) -> dict[str, Any]:
     """Return the statistics shown by ``/api/jobs/stats`` and the metrics line."""
     asked = results.hits + results.misses
+    due = stats.queue.oldest_at
     return {
         "byStatus": by_status(stats),
         "byType": {name: attrs.asdict(counts) for name, counts in stats.by_type.items()},
-        "oldestSeconds": None if stats.oldest_at is None else round(max(0.0, stats.now - stats.oldest_at), 3),
+        "oldestSeconds": None if due is None else round(max(0.0, stats.now - due), 3),
         "lanes": stats.lanes,
         "completedToPull": stats.completed,
         "cache": {

@@ -31,6 +31,19 @@ async def test_expired_record_is_read_back_and_cached(open_api: Open) -> None:
         assert cache["hits"] >= 3
 
 
+async def test_archived_job_tells_whether_it_was_ordered(open_api: Open) -> None:
+    """Its record in Redis said so, and the archive says the same."""
+    async with open_api(JOB_TTL_SECONDS=1, JOB_ARCHIVE="s3") as api:
+        for ordered in (True, False):
+            body = {"type": "sleep", "payload": {"ms": 0}, "ordered": ordered}
+            answer = await api.client.post("/api/jobs", json=body, headers={"X-Client-Id": "c"})
+            job = answer.json()["id"]
+            assert (await api.ended(job))["ordered"] is ordered
+            await archived(api, job)
+            assert (await api.client.get(f"/api/jobs/{job}")).json()["ordered"] is ordered
+        assert (await api.client.get("/api/jobs/stats")).json()["cache"]["misses"] == 2
+
+
 async def test_large_result_of_an_archived_job_is_found(open_api: Open) -> None:
     """The record in the archive names the object with the result."""
     async with open_api(JOB_TTL_SECONDS=1, JOB_ARCHIVE="s3", JOB_INLINE_RESULT_BYTES=2) as api:

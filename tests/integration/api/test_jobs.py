@@ -138,6 +138,13 @@ async def test_running_job_is_cancelled_and_stops(open_api: Open) -> None:
         assert (result.status_code, result.json()["jobStatus"]) == (409, "CANCELLED")
 
 
+async def test_first_retry_delay_is_a_setting(open_api: Open) -> None:
+    """With a base of 0 eight retries take moments; with the default they take four minutes on average."""
+    async with open_api(JOB_RETRY_BASE_SECONDS=0, MAX_RETRIES=8, HTTP_FETCH_ALLOW="127.0.0.1") as api:
+        dead = await api.ended(await api.submit("http-fetch", url="http://127.0.0.1:1/"))
+        assert (dead["status"], dead["attempts"]) == ("DEAD_LETTER", 9)
+
+
 async def test_dead_job_is_retried_by_hand(open_api: Open) -> None:
     """A page that may not be fetched is dead at once; retried, it dies again, its attempts counted anew."""
     async with open_api() as api:

@@ -9,7 +9,7 @@ from loadtest_trio.handlers.compute.pool import ComputeLimits, open_compute_pool
 from loadtest_trio.handlers.registry import Handler
 from loadtest_trio.jobs.delivery import Delivery, Outcome
 from loadtest_trio.jobs.message import Message
-from loadtest_trio.jobs.retry import JOB_PUT_BACK, RetryPolicy
+from loadtest_trio.jobs.retry import RetryPolicy, job_put_back
 from loadtest_trio.worker.runner import Claimed, Runner
 from tests.support import kernels
 
@@ -17,7 +17,7 @@ from tests.support import kernels
 async def test_job_that_always_crashes_its_process_ends_dead(tmp_path: Path) -> None:
     """Three retries make four attempts, each in a new process; then the job is dead, with the reason."""
     note = tmp_path / "pids"
-    policy = RetryPolicy(3, attempts_in_place=1, put_back=JOB_PUT_BACK)
+    policy = RetryPolicy(3, attempts_in_place=1, put_back=job_put_back(2.0))
     failures: list[LoadtestError] = []
     message = Message("1", "crash")
     async with open_compute_pool(ComputeLimits(processes=1)) as pool:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadtest_trio.jobs.retry import IN_PLACE, PUT_BACK, RECONNECT, Backoff
+from loadtest_trio.jobs.retry import IN_PLACE, PUT_BACK, RECONNECT, Backoff, job_put_back
 
 
 @given(st.integers(1, 10**9), st.integers(0), st.floats(0.001, 10), st.floats(10, 1000))
@@ -37,3 +37,11 @@ def test_delays_use_the_full_range() -> None:
 def test_same_seed_gives_same_delays() -> None:
     """Delays depend only on the attempt and the generator."""
     assert [PUT_BACK.delay(i, Random(3)) for i in (1, 2)] == [PUT_BACK.delay(i, Random(3)) for i in (1, 2)]
+
+
+@pytest.mark.parametrize(
+    ("base", "ceilings"), [(2.0, [2, 4, 8]), (0.0, [0, 0, 0]), (150.0, [150, 300, 300]), (400.0, [400] * 3)]
+)
+def test_jobs_are_put_back_for_twice_as_long_each_time(base: float, ceilings: list[float]) -> None:
+    """The base is the setting's; five minutes is the longest delay, unless the base is longer."""
+    assert [job_put_back(base).ceiling(attempt) for attempt in (1, 2, 3)] == ceilings

@@ -81,6 +81,7 @@ BAD: dict[str, tuple[str, ...]] = {
     "JOB_INLINE_RESULT_BYTES": ("-1", "1048577"),
     "JOB_WAIT_REPLICAS": ("-1", "11"),
     "JOB_MAX_SECONDS": ("0", "long"),
+    "JOB_RETRY_BASE_SECONDS": ("-1", "soon"),
     "COMPUTE_PROCESSES": ("0", "257", "auto"),
     "FACTORIAL_MAX_N": ("0", "1000001"),
     "SHA512_MAX_ITERATIONS": ("0", "10000000001"),

@@ -110,7 +110,10 @@ async def test_grafana_dashboard_uses_existing_metrics(
     autojump_clock: MockClock, log_lines: LogLines
 ) -> None:
     """Every name in it is exposed, and every panel has a query."""
-    text, _ = await scrape(await run(12))
+    made = await run(12)
+    service = made.service.metrics_service
+    service.latest = {**service.latest, "oldest_seconds": 1.5}  # None, and not exposed, while nothing waits
+    text, _ = await scrape(made)
     exposed = {sample.name for family in parse_text(text) for sample in family.samples}
     dashboard = orjson.loads(GRAFANA.read_bytes())
     asked = {

@@ -24,7 +24,7 @@ from loadtest_trio.jobs.message import Message, Operation
 from loadtest_trio.metrics.counters import Metrics
 from loadtest_trio.metrics.health_state import HealthState
 from loadtest_trio.scheduler.inventory import Inventory
-from loadtest_trio.worker import Runner, WorkerOptions, WorkerService
+from loadtest_trio.worker import Listeners, Runner, WorkerOptions, WorkerService
 from tests.support.handlers import Work, registry_of
 from tests.support.in_memory import UNIX_EPOCH, unix_clock
 from tests.support.log_lines import LogLines
@@ -61,7 +61,7 @@ class Bench:
             queue=self.queue,
             registry=registry_of(self.work),
             runner=runner,
-            on_completed=self.inventory.completed,
+            listeners=Listeners(self.inventory.completed),
             metrics=self.metrics,
             health_state=self.health_state,
             options=WorkerOptions(self.concurrency, self.ttl),
@@ -517,7 +517,7 @@ async def test_permanent_refusal_ends_service(autojump_clock: MockClock, kind: s
         queue=queue,
         registry=registry_of(slowly),
         runner=Runner(Random(1), lambda _: None, lambda *_: None, unix_clock),
-        on_completed=bench.inventory.completed,
+        listeners=Listeners(bench.inventory.completed),
         metrics=bench.metrics,
         health_state=bench.health_state,
         options=WorkerOptions(concurrency=2, ttl=3),
