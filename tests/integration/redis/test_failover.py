@@ -9,62 +9,25 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import attrs
 import pytest
 import redis
 import trio
 
-from loadtest_trio.backends.embedded import RedisServer
 from loadtest_trio.backends.redis import RedisService
 from loadtest_trio.errors import RedisError, RedisRejectedError
 from loadtest_trio.jobs.delivery import Settlement
-from tests.support.fault_proxy import FaultProxy
+from tests.support.redis_pair import PASSWORD, Pair, open_pair
 from tests.support.service_process import ServiceProcess
 
 DEBIAN_REDIS = Path("/usr/bin/redis-server")
 needs_debian = pytest.mark.skipif(not DEBIAN_REDIS.exists(), reason="apt-get install redis-server")
-PASSWORD = "fail0ver-p4ssword-that-is-long-enough"
-
-
-@attrs.define
-class Pair:
-    """A primary and its replica, and a forwarder in the place of a DNS name that leads to the primary."""
-
-    a: RedisServer
-    b: RedisServer
-    name: FaultProxy
-
-    @property
-    def url(self) -> str:
-        return f"redis://:{PASSWORD}@127.0.0.1:{self.name.port}/0"
-
-    def wait_for_replication(self) -> None:
-        with redis.Redis.from_url(self.a.url) as client:
-            client.set("latest", 1)  # WAIT waits for the writes of its own connection
-            assert client.wait(1, 10_000) == 1
-
-    def fail_over(self) -> None:
-        """Promote B, make A its replica, and let the name lead to B. Nobody closes A's connections."""
-        with redis.Redis.from_url(self.b.url) as client:
-            client.replicaof("NO", "ONE")
-        with redis.Redis.from_url(self.a.url) as client:
-            client.replicaof("127.0.0.1", str(self.b.port))
-        self.name.upstream = self.b.port
 
 
 @pytest.fixture(params=[None, pytest.param(DEBIAN_REDIS, marks=needs_debian)], ids=["valkey", "redis7.0"])
 def pair(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Pair]:
     """Two servers of the test's own."""
-    options: dict[str, Any] = {"binary": request.param, "password": PASSWORD}
-    directives = {"masterauth": PASSWORD, "repl-diskless-sync-delay": "0"}
-    with (
-        RedisServer.start(tmp_path, directives=directives, **options) as a,
-        RedisServer.start(
-            tmp_path, directives=directives | {"replicaof": f"127.0.0.1 {a.port}"}, **options
-        ) as b,
-        FaultProxy(a.port) as name,
-    ):
-        yield Pair(a, b, name)
+    with open_pair(tmp_path, request.param) as pair:
+        yield pair
 
 
 async def occupy_connections(service: RedisService, count: int) -> None:
