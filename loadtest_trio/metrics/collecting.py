@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from loadtest_trio.metrics.counters import CallStats, Metrics, OperationStats, RequestStats
-from loadtest_trio.metrics.latencies import Latencies, histogram, summary
+from loadtest_trio.metrics.latencies import Latencies, encoded, summary
 
 _OPERATION_LATENCIES = ("queue_wait_ms", "service_ms", "end_to_end_ms")
 
@@ -49,7 +49,7 @@ class _Interval:
     def latencies(self, path: str, latencies: Latencies) -> dict[str, float | None]:
         counts = latencies.collect()
         if counts:
-            self.histograms[path] = histogram(counts).encode().decode("ascii")
+            self.histograms[path] = encoded(counts)
         return summary(counts)
 
     def operations(

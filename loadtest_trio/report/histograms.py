@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 import attrs
 from hdrh.histogram import HdrHistogram
 
-from loadtest_trio.metrics.latencies import LARGEST_MICROSECONDS, SIGNIFICANT_FIGURES
+from loadtest_trio.metrics.latencies import LARGEST_MICROSECONDS, SIGNIFICANT_FIGURES, release
 
 
 @attrs.define
@@ -28,7 +28,9 @@ class MergedLatencies:
     def add(self, encoded: object) -> None:
         """Merge one histogram in HdrHistogram's compressed V2 form."""
         try:
-            self._merged.decode_and_add(encoded)
+            decoded = HdrHistogram.decode(encoded)
+            self._merged.add(decoded)
+            release(decoded)
         except Exception:  # the decoder raises anything that ctypes, zlib and base64 do, and bare Exception
             self.damaged += 1
 

@@ -3,16 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
-from loadtest_trio.metrics.latencies import histogram
+from loadtest_trio.metrics.latencies import encoded
 from loadtest_trio.report.users_steps import DUE, DURATION, QUEUED, SENT, Step
 from loadtest_trio.users.tally import Counts, RouteCounts, percentiles
 
 _MOST_ERRORS = 8
-
-
-def encoded(counts: Mapping[int, int]) -> str:
-    """Return counted microseconds as HdrHistogram's compressed V2 form."""
-    return str(histogram(counts).encode().decode("ascii"))
 
 
 def interval_line(counts: Counts, seconds: float) -> dict[str, Any]:
