@@ -73,6 +73,7 @@ BAD: dict[str, tuple[str, ...]] = {
     "API_PORT": ("-1", "65536"),
     "API_SERVER": ("uvicorn",),
     "API_TOKEN": ("***",),
+    "API_DRAIN_SECONDS": ("-1", "soon"),
     "API_MAX_CONNECTIONS": ("0",),
     "API_MAX_BODY_BYTES": ("100", "1MB"),
     "JOB_RATE_LIMIT_PER_MINUTE": ("-1", "many"),
