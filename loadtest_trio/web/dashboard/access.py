@@ -15,7 +15,7 @@ import hmac
 import ipaddress
 import secrets
 from hashlib import sha256
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import attrs
 from quart import Request
@@ -76,7 +76,7 @@ def is_loopback_host(host: str) -> bool:
 
 
 def _host(request: Request) -> str:
-    return urlsplit(f"//{request.host}").hostname or ""
+    return _split(f"//{request.host}").hostname or ""
 
 
 def _is_loopback(host: str) -> bool:
@@ -90,4 +90,12 @@ def _is_loopback(host: str) -> bool:
 
 def _same_origin(request: Request) -> bool:
     origin = request.headers.get("Origin")
-    return origin is None or urlsplit(origin).netloc == request.host
+    return origin is None or _split(origin).netloc == request.host
+
+
+def _split(url: str) -> SplitResult:
+    """Split a URL that a client has sent; one that cannot be read has no host."""
+    try:
+        return urlsplit(url)
+    except ValueError:  # such as an unbalanced bracket
+        return urlsplit("")

@@ -27,6 +27,7 @@ from loadtest_trio.web.dashboard.situation import Watch
 _MOST_VIEWERS = 100
 _QUEUE = 64  # events a viewer may be behind
 _KEEPALIVE_SECONDS = 15.0  # a comment, so that proxies keep the connection and a dead viewer is noticed
+_MAX_DIGITS = 18  # of an event's number
 _UNSEEN = frozenset({"histograms", "_aws", "service", "role"})  # large, and nothing that the page shows
 
 
@@ -153,8 +154,12 @@ class Hub:
         return f'{head},"situation":{self._situation.decode()},"lines":[{lines}]}}'
 
     def _seen(self, last_id: str | None) -> int:
-        boot, _, number = (last_id or "").partition("-")
-        return int(number) if boot == self._boot and number.isdigit() else 0
+        """Return the number of the last line that a viewer has seen; 0 for an id that was never given out."""
+        boot, _, digits = (last_id or "").partition("-")
+        if boot != self._boot or not digits.isascii() or not digits.isdecimal() or len(digits) > _MAX_DIGITS:
+            return 0
+        number = int(digits)
+        return number if number <= self._number else 0
 
     def _id(self) -> str:
         return f"{self._boot}-{self._number}"

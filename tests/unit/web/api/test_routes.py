@@ -60,7 +60,8 @@ def test_wrong_method_is_405_and_names_the_right_ones() -> None:
 
 
 @pytest.mark.parametrize(
-    "query", [b"n=0", b"n=101", b"n=x", b"n=", b"n=1.5", b"n=-1", b"n=%C2%B2", b"n=\xff"]
+    "query",
+    [b"n=0", b"n=101", b"n=x", b"n=", b"n=1.5", b"n=-1", b"n=%C2%B2", b"n=\xff", b"n=%s5999" % (b"0" * 19)],
 )
 def test_number_outside_its_bounds_is_400(query: bytes) -> None:
     """A number that cannot be used is refused with its bounds."""
@@ -72,6 +73,11 @@ def test_number_outside_its_bounds_is_400(query: bytes) -> None:
 def test_absent_number_has_its_default() -> None:
     """Nothing said is no fault."""
     assert Request("GET", "/", b"m=7", {}).number("n", 5, 1, 100) == 5
+
+
+def test_byte_order_mark_before_the_body_is_skipped() -> None:
+    """RFC 8259, 8.1: senders must not write it, and some do."""
+    assert Request("POST", "/", b"", {}, b'\xef\xbb\xbf{"a":1}').json() == {"a": 1}
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"7", b"{", b"\xff", b'{"a":', b"[" * 5000])

@@ -60,7 +60,8 @@ async def test_an_id_of_another_life_brings_everything() -> None:
     """A service that was started anew, or nonsense in the header, begins the page anew."""
     hub = Hub()
     hub.publish({"event": "metrics", "n": 1})
-    for last_id in ("00000000-1", "nonsense", "", f"{hub._boot}-x"):
+    ours = [f"{hub._boot}-{number}" for number in ("x", "", "²", "١", "-1", "2", "9" * 5000)]
+    for last_id in ("00000000-1", "nonsense", "", *ours):
         _, _, told = event_of(await join(hub, last_id).__anext__())
         assert (told["fresh"], len(told["lines"])) == (True, 1)
 
