@@ -141,6 +141,8 @@ class Change(StrEnum):
     """Its status does not allow it: it has ended (cancel), or it is not dead (retry)."""
     UNKNOWN = "unknown"
     """There is no such job, or its record has expired."""
+    PURGED = "purged"
+    """It is dead, but its message has been deleted from the dead list: nothing is left to retry."""
 
 
 @attrs.frozen

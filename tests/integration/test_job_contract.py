@@ -430,6 +430,16 @@ async def test_idempotent_repeat_when_nothing_else_is_taken(make: Make) -> None:
         assert (limited.verdict, full.verdict) == (Verdict.LIMITED, Verdict.FULL)
 
 
+async def test_key_of_a_cancelled_job_gives_that_job(queue: Any) -> None:
+    """A submission is repeated because its answer was lost; new work has a new key."""
+    (one,) = await submit(queue, new(idempotency_key="k"))
+    assert await queue.jobs.cancel(one) is Change.DONE
+    (again,) = await queue.jobs.submit([new(idempotency_key="k")])
+    assert (again.verdict, again.id) == (Verdict.REPEATED, one)
+    (other,) = await queue.jobs.submit([new(idempotency_key="k2")])
+    assert other.verdict is Verdict.ACCEPTED
+
+
 async def test_idempotency_key_expires(make: Make) -> None:
     """After its time the key is free again."""
     queue = make(job_limits=JobLimits(idempotency_ttl=0.05))
@@ -592,7 +602,7 @@ async def test_dead_list_knows_jobs(queue: Any) -> None:
     assert await queue.dead_letters.requeue(one)
     assert await statuses(queue, [one, two]) == ["queued", "dead"]
     assert await queue.dead_letters.purge() == 1
-    assert await queue.jobs.retry(two) is Change.REFUSED, "its message is gone"
+    assert await queue.jobs.retry(two) is Change.PURGED, "its message is gone"
     assert await places(queue) == {"created": 2, "purged": 1, "queued": 1}
     await give_up(queue, (await claim(queue))[one])
     assert await queue.dead_letters.requeue_all() == 1

@@ -361,7 +361,9 @@ class MemoryJobStore:
         found = self._jobs.record(name)
         if not found:
             return Change.UNKNOWN
-        return Change.DONE if found.letter and self._jobs.requeue(found.letter) else Change.REFUSED
+        if not found.letter:
+            return Change.REFUSED
+        return Change.DONE if self._jobs.requeue(found.letter) else Change.PURGED
 
     async def page(
         self, client: str, *, status: Status | None = None, size: int = 50, token: str = ""

@@ -20,7 +20,8 @@ end
 local function promote(time, most)
   local due = redis.call('ZRANGE', RETRY, '-inf', time, 'BYSCORE', 'LIMIT', 0, most)
   for i = #due, 1, -1 do
-    local element = string.sub(due[i], string.find(due[i], '\n', 1, true) + 1)
+    -- An element without a line break is a stranger's, and is delivered whole.
+    local element = string.sub(due[i], (string.find(due[i], '\n', 1, true) or 0) + 1)
     local id = job_id(element)
     if not id or resume_job(id) then redis.call('RPUSH', QUEUE, element) end
     redis.call('ZREM', RETRY, due[i])

@@ -103,8 +103,11 @@ class RedisJobStore:
         if letter is None:
             return Change.REFUSED
         with trio.move_on_after(_RETRY_SECONDS):
-            moved = await self._dead_letters.requeue_letter(DeadLetter.parse(letter))
-            return Change.DONE if moved else Change.REFUSED
+            if await self._dead_letters.requeue_letter(DeadLetter.parse(letter)):
+                return Change.DONE
+            # Either somebody else has just retried it, or its letter was deleted: the record tells.
+            again = await self._channel.command_soon("job", b"GET", self._record_key(id))
+            return Change.PURGED if again == found else Change.REFUSED
         raise RedisUnavailableError(f"Redis has not answered for {_RETRY_SECONDS:g} s")
 
     async def page(

@@ -136,6 +136,8 @@ class JobRoutes:
     async def _change(self, change: Change, refusal: str) -> None:
         if change is Change.UNKNOWN:
             raise Problem(404, "There is no such job, or its record has expired.")
+        if change is Change.PURGED:
+            raise Problem(409, "Its dead letter has been deleted: submit the work as a new job.")
         if change is Change.REFUSED:
             raise Problem(409, refusal)
 

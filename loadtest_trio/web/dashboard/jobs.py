@@ -17,6 +17,7 @@ _SHOWN = 20
 _REFUSALS = {
     Change.REFUSED: "its status does not allow that",
     Change.UNKNOWN: "there is no such job any more",
+    Change.PURGED: "its dead letter has been deleted",
 }
 
 

@@ -211,6 +211,14 @@ async def test_strangers_show_as_surplus(make_service: Any, bare: Any) -> None:
     assert (snapshot.created, snapshot.processed, snapshot.surplus) == (0, 1, 1)
 
 
+async def test_stranger_among_the_retries_stops_no_claim(make_service: Any, bare: Any) -> None:
+    """What somebody else has put there is delivered like any element that is pushed past us."""
+    service = make_service()
+    bare.client.zadd("{q}:retry", {b"foreign": 1.0})
+    await service.enqueue([b"1"])
+    assert [delivery.element for delivery in await service.claim(3)] == [b"foreign", b"1"]
+
+
 async def test_retire_leaves_nothing_behind(make_service: Any, bare: Any) -> None:
     """A consumer that leaves gives back what it held and is no longer registered."""
     service = make_service()

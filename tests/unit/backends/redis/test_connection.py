@@ -33,6 +33,21 @@ def test_default_port_and_database() -> None:
     assert (endpoint.options["port"], endpoint.options["db"]) == (6379, 0)
 
 
+@pytest.mark.parametrize(
+    ("written", "read"), [("sJ3+O+XQ=", "sJ3+O+XQ="), ("p%40ss+w=rd%253D", "p@ss+w=rd%3D")]
+)
+def test_plus_and_equals_of_a_password_are_kept(written: str, read: str) -> None:
+    """Generated passwords hold them."""
+    assert Endpoint.parse(f"redis://:{written}@redis.example").options["password"] == read
+
+
+def test_ipv6_address_needs_no_port() -> None:
+    """The brackets belong to the URL, and not to the address."""
+    endpoint = Endpoint.parse("redis://:secret@[::1]")
+    assert (endpoint.options["host"], endpoint.options["port"]) == ("::1", 6379)
+    assert endpoint.where == "[::1]:6379"
+
+
 def test_tls_verifies_certificate(tmp_path: Path) -> None:
     """``rediss://`` makes connections that require a trusted certificate with the right name."""
     file = tmp_path / "ca.pem"
