@@ -56,6 +56,8 @@ def _sentences(found: Findings, unit: str) -> Iterator[str]:
 def _never_gave_in(found: Findings, unit: str) -> str:
     if found.knee is None:
         return "Nothing can be said about the service: the generator was the limit throughout."
+    if not found.knee.total("requests"):
+        return f"Nothing can be said about the service: no request ended {_at(found.knee, unit)}."
     figures = _figures(found.knee)
     return f"The service kept up with all {_level(found.knee)} {unit}: {figures}. Its limit is higher."
 

@@ -1,6 +1,7 @@
 """Durations and numbers as Locust and k6 users write them: ``90``, ``30s``, ``10m``, ``1h30m``, ``500ms``."""
 
 import re
+from math import nan
 
 from loadtest_trio.errors import ConfigurationError, SettingFault
 
@@ -31,12 +32,25 @@ def seconds(text: str, flag: str) -> float:
         ConfigurationError: It is no duration.
     """
     try:
-        return float(text)
+        value = float(text)
     except ValueError:
-        pass
-    if not _WHOLE.fullmatch(text):
+        parts = _PART.findall(text) if _WHOLE.fullmatch(text) else ()
+        value = sum(float(number) * _UNITS[unit] for number, unit in parts) if parts else nan
+    if not value >= 0:  # nor is nan
         raise bad_flag(flag, text, "a duration such as 30s, 10m or 1h30m")
-    return sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(text))
+    return value
+
+
+def lasting(text: str, flag: str) -> float:
+    """Return a duration of more than nothing, in seconds; see `seconds`.
+
+    Raises:
+        ConfigurationError: It is no duration, or 0.
+    """
+    value = seconds(text, flag)
+    if not value:
+        raise bad_flag(flag, text, "more than 0, such as 30s, 10m or 1h30m")
+    return value
 
 
 def short(value: float) -> str:

@@ -99,6 +99,7 @@ def test_a_signal_lets_the_users_end_their_stories(tmp_path: Path) -> None:
         ["--stage", "30s"],
         ["--step", "40"],
         ["-t", "soon"],
+        ["-t", "0s"],
         ["-u", "0"],
         ["--share", "5/4"],
         ["--stop-on", "boredom"],

@@ -18,7 +18,7 @@ from loadtest_trio.metrics import logs
 from loadtest_trio.report import write_report
 from loadtest_trio.report.extras import MissingExtraError
 from loadtest_trio.report.page import write_page
-from loadtest_trio.users.durations import seconds
+from loadtest_trio.users.durations import lasting
 from loadtest_trio.users.embedded import JobService
 from loadtest_trio.users.exports import write_csv, write_junit, write_summary
 from loadtest_trio.users.launch import Address, launch
@@ -83,7 +83,7 @@ def _service(options: argparse.Namespace, environ: Mapping[str, str]) -> Iterato
             url, pid = service.url, service.pid
         address = Address(
             url=url,
-            timeout=seconds(options.timeout, "--timeout"),
+            timeout=lasting(options.timeout, "--timeout"),
             insecure=options.insecure,
             headers=pairs(options.header, "--header", ":"),
             pid=pid,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from loadtest_trio.report.users_conditions import NAMES, Limits
 from loadtest_trio.users.course import Rules
-from loadtest_trio.users.durations import bad_flag, seconds
+from loadtest_trio.users.durations import bad_flag, lasting, seconds
 from loadtest_trio.users.population import Crowd
 from loadtest_trio.users.profile import Profile, Share, arriving, constant, stages, steps
 from loadtest_trio.users.scenarios import find
@@ -131,7 +131,7 @@ def _profile(options: argparse.Namespace) -> Profile:
     if len(given) > 1:
         first, second = (f"--{flag.replace('_', '-')}" for flag in given[:2])
         raise bad_flag(second, str(getattr(options, given[1])), f"left out beside {first}")
-    length = seconds(options.run_time, "--run-time") if options.run_time else inf
+    length = lasting(options.run_time, "--run-time") if options.run_time else inf
     for flag in ("users", "spawn_rate", "rate"):
         value = getattr(options, flag)
         if value is not None and value <= 0:

@@ -14,9 +14,11 @@ from loadtest_trio.report.users_conditions import (
     RESPONSE_TIME,
     TARGET_CPU,
     THROUGHPUT,
+    Limits,
     judge_all,
 )
 from loadtest_trio.report.users_findings import Findings, find
+from loadtest_trio.report.users_steps import Moment, Step
 from loadtest_trio.report.users_verdict import sentences
 from loadtest_trio.users.course import Course, Rules
 from loadtest_trio.users.profile import stages, steps
@@ -131,6 +133,12 @@ def test_errors_are_found() -> None:
         return ERRORS in named(course) and knee_within_a_step(course, 120)
 
     right_in_95(check)
+
+
+def test_nothing_is_said_of_a_service_without_requests() -> None:
+    """A run that was too short, or a service that never answered, is no praise."""
+    silent = Step(1, 0.0, [Moment(at=5.0, seconds=5.0, level=10.0)])
+    assert sentences(find([silent], {}, Limits()))[0].startswith("Nothing can be said about the service")
 
 
 def test_a_sound_service_meets_no_condition() -> None:

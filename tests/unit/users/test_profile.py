@@ -19,7 +19,7 @@ def test_durations_are_read_as_locust_and_k6_write_them(text: str, expected: flo
     assert seconds(text, "-t") == expected
 
 
-@pytest.mark.parametrize("text", ["", "soon", "10x", "m10", "5m oops"])
+@pytest.mark.parametrize("text", ["", "soon", "10x", "m10", "5m oops", "-5", "-1s", "nan"])
 def test_a_bad_duration_names_the_flag(text: str) -> None:
     with pytest.raises(ConfigurationError, match="--run-time"):
         seconds(text, "--run-time")
