@@ -24,6 +24,9 @@ _HIDDEN = frozenset(
     }
 )
 
+# What a client or a foreign message names must not move a terminal's cursor. Lines and tabs are laid out.
+_CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
+
 
 def render_text(record: "Record") -> str:
     """Return a record as readable lines of at most 100 columns; nested fields are left to the JSON form."""
@@ -39,7 +42,7 @@ def _body(record: "Record") -> Iterator[str]:
     if name == "metrics":
         yield from _wrapped(metrics_text(fields))
         return
-    shown = {key: str(value) for key, value in fields.items() if key not in _HIDDEN}
+    shown = {key: str(value).translate(_CONTROLS) for key, value in fields.items() if key not in _HIDDEN}
     plain = [f"{key}={value}" for key, value in shown.items() if "\n" not in value]
     yield from _wrapped(" ".join((name.replace("_", " "), *plain)))
     for key, value in shown.items():

@@ -92,6 +92,13 @@ def test_text_survives_braces(text: io.StringIO) -> None:
     assert text.getvalue().endswith("odd error={0} {name} <red> ?\n")
 
 
+def test_text_moves_no_cursor(text: io.StringIO) -> None:
+    """A key that anybody may have named neither hides lines of a terminal nor forges one."""
+    logs.event("odd", key="a\x1b[2A\rFAKE\x9b2A\x7f", error="b\r\n\x1b[2Ac")
+    shown = [line[17:] for line in text.getvalue().splitlines()]
+    assert shown == [r"odd key=a\x1b[2A\x0dFAKE\x9b2A\x7f", "error:", r"b\x0d", r"\x1b[2Ac"]
+
+
 def test_a_flood_is_held_back_and_counted(log_lines: LogLines) -> None:
     """The first five of a kind are written, the rest counted and summarised; then it starts anew."""
     for i in range(12):
