@@ -127,7 +127,7 @@ async def test_job_that_kills_its_consumers_has_an_end(make_service: Any, bare: 
     (submission,) = await alive.jobs.submit([NewJob("sleep", {"ms": 1}, "c")])
     await make_service("victim", max_deliveries=1).claim(1)
     await bare.silence("victim", alive=alive)
-    assert await alive.reap() == ReapResult(1, 0, 1)
+    assert await alive.reap() == ReapResult(1, 0, 1, (submission.id,))
     (job,) = await alive.jobs.get([submission.id])
     assert job.status is Status.DEAD
     assert job.ended_at >= job.started_at > 0
