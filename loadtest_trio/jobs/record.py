@@ -57,7 +57,7 @@ def parse(id: str, record: bytes | None) -> Job | None:  # noqa: A002  # the nam
             result,
             result_ref,
         )
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, OverflowError):
         return None
 
 
@@ -99,7 +99,7 @@ def _body(body: bytes) -> tuple[bytes | None, str, str]:
         return None, rest.decode(), ""
     if kind == b"e":
         return None, "", rest.decode(errors="replace")
-    return None, "", orjson.loads(rest)["error"] if kind == b"d" else ""
+    return None, "", str(orjson.loads(rest)["error"]) if kind == b"d" else ""
 
 
 def dead_record(record: bytes) -> bytes | None:

@@ -21,7 +21,9 @@ import attrs
 
 from loadtest_trio.users.durations import bad_flag, seconds, short
 
-_WHOLE, _DECIMAL = re.compile(r"\d+"), re.compile(r"\d+(\.\d+)?")
+# No level or share needs more digits, and longer ones overflow.
+_WHOLE, _DECIMAL = re.compile(r"\d{1,9}"), re.compile(r"\d{1,9}(\.\d{1,9})?")
+_SHARE = re.compile(rf"{_WHOLE.pattern}/{_WHOLE.pattern}")
 _SETTLING_SHARE, _SETTLING_SECONDS = 0.1, 30.0  # of a step: how long its users take to arrive
 
 
@@ -157,7 +159,7 @@ class Share:
             ConfigurationError: It is no share.
         """
         part, _, parts = text.partition("/")
-        if not (part.isdecimal() and parts.isdecimal() and 1 <= int(part) <= int(parts)):
+        if not (_SHARE.fullmatch(text) and 1 <= int(part) <= int(parts)):
             raise bad_flag("--share", text, "a part of all users such as 2/4, from 1/4 to 4/4")
         return cls(int(part), int(parts))
 
@@ -222,7 +224,7 @@ def steps(text: str, most: float, spawn_rate: float | None = None) -> Profile:
         ConfigurationError: It cannot be read.
     """
     count, found, duration = text.partition("/")
-    if not found or not count.isdecimal() or int(count) < 1:
+    if not found or not _WHOLE.fullmatch(count) or int(count) < 1:
         raise bad_flag("--step", text, "users and a duration such as 40/10m")
     more, length = float(count), seconds(duration, "--step")
     if length <= 0:

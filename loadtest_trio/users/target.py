@@ -11,6 +11,7 @@ Every source may be missing; then its fields are.
 import os
 import time
 from collections.abc import Mapping
+from math import isfinite
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -172,7 +173,7 @@ class Both:
 
 
 def process_metrics(text: str) -> dict[str, float]:
-    """Return the ``process_…`` samples of a Prometheus page; empty when it is none."""
+    """Return the finite ``process_…`` samples of a Prometheus page; empty when it is none."""
     try:
         families = list(text_string_to_metric_families(text))
     except ValueError:
@@ -180,7 +181,7 @@ def process_metrics(text: str) -> dict[str, float]:
     samples = [
         sample for family in families for sample in family.samples if sample.name.startswith("process_")
     ]
-    return {sample.name: sample.value for sample in samples}
+    return {sample.name: sample.value for sample in samples if isfinite(sample.value)}
 
 
 def stats_of(body: bytes) -> dict[str, Any]:

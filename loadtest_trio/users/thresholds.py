@@ -74,6 +74,8 @@ class Threshold:
         kind = TIMES if what not in ("rate", "count") else RATES
         if metric not in kind or (found["route"] and not metric.startswith("http_")):
             raise bad_flag("--threshold", text, f"{_ALLOWED}; {what} goes with {', '.join(sorted(kind))}")
+        if what.startswith("p(") and not 0 < float(what[2:-1]) <= 100:
+            raise bad_flag("--threshold", text, f"{_ALLOWED}; a percentile is above 0, and 100 at most")
         return cls(text.strip(), metric, found["route"] or "", what, found["operator"], float(found["limit"]))
 
     def judge(self, counts: Counts, seconds: float) -> "Judged":

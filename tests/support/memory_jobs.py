@@ -275,10 +275,13 @@ class MemoryJobs:
 
     def purge_expired(self) -> None:
         """Take dead jobs off the dead list whose records have expired."""
-        dead = self._server.dead
-        while dead and (name := job_id(dead[-1])) and not self.record(name):
-            dead.pop()
-            self._server.counters["purged"] += 1
+        for letter in reversed(list(self._server.dead)):
+            name = job_id(letter)
+            if name and self.record(name):
+                break
+            if name:
+                self._server.dead.remove(letter)
+                self._server.counters["purged"] += 1
 
     def jobs_of(self, client: str) -> list[Job]:
         """Return a client's latest jobs, newest first."""

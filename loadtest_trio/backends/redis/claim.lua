@@ -10,6 +10,7 @@
 -- then, it is no neighbour. The price: while such a message is next, consumers finish what they hold first.
 
 local MOST = 1000 -- tokens have four digits, and unpack() has a limit too
+local TOKEN = '^%d+%.%d%d%d%d$'
 local ROUNDS = 10 -- looks at the queue, where all that came out of it had been cancelled
 
 local function token(number, i)
@@ -35,8 +36,12 @@ end
 -- How many of the next messages may be taken, given how many of them were taken just now.
 local function allowed(limit, taken)
   if tonumber(ARGV[6]) < 2 or redis.call('EXISTS', DELIVERIES) == 0 then return limit end
-  local held = redis.call('HLEN', INFLIGHT) + taken
-  if held == 1 and on_its_last(redis.call('HVALS', INFLIGHT)[1] or '') then return 0 end
+  local held, last = taken, nil
+  for _, name in ipairs(redis.call('HKEYS', INFLIGHT)) do
+    -- What a stranger put there is never settled, and must not be waited for.
+    if string.match(name, TOKEN) then held, last = held + 1, name end
+  end
+  if held == 1 and last and on_its_last(redis.call('HGET', INFLIGHT, last)) then return 0 end
   local next = redis.call('LRANGE', QUEUE, -limit, -1)
   for i = #next, 1, -1 do
     if on_its_last(next[i]) then

@@ -99,7 +99,8 @@ end
 -- Sign of life of this consumer. When nobody at all was heard for half the time to live, Redis itself
 -- was away, and everybody gets a full time to live to come back before reap.lua judges them.
 local function beat(time, ttl)
-  local latest = redis.call('ZRANGE', CONSUMERS, 0, 0, 'REV', 'WITHSCORES')[2]
+  -- A sign of life from the future is a stranger's, or from before the clock was set back.
+  local latest = redis.call('ZRANGE', CONSUMERS, time, '-inf', 'BYSCORE', 'REV', 'LIMIT', 0, 1, 'WITHSCORES')[2]
   if not latest or time - latest > ttl / 2 then
     redis.call('HSET', LEDGER, 'serving_since', time)
   end

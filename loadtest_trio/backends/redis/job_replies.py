@@ -26,6 +26,7 @@ _VERDICTS = {
     b"L": Verdict.LIMITED,
     b"F": Verdict.FULL,
 }
+_COUNTED = attrs.fields_dict(TypeCounts)
 
 
 @attrs.frozen
@@ -111,9 +112,13 @@ def parse_stats(reply: list[Any]) -> Stats:
 
 
 def parse_types(counts: dict[bytes, bytes]) -> dict[str, TypeCounts]:
-    """Read the hash of counts: ``what:type`` -> how many."""
+    """Read the hash of counts: ``what:type`` -> how many. What is not ours is left out."""
     by_type: dict[str, dict[str, int]] = {}
     for field, count in counts.items():
-        what, _, kind = field.decode().partition(":")
-        by_type.setdefault(kind, {})[what] = int(count)
+        try:
+            (what, _, kind), number = field.decode().partition(":"), int(count)
+        except ValueError:
+            continue
+        if what in _COUNTED and kind:
+            by_type.setdefault(kind, {})[what] = number
     return {kind: TypeCounts(**of_type) for kind, of_type in sorted(by_type.items())}

@@ -117,7 +117,7 @@ class RedisJobStore:
         listed = await self._channel.command_soon(
             "jobs_of", b"LRANGE", self._lists + _key_part(client), 0, -1
         )
-        ids = [each.decode() for each in listed]
+        ids = [each.decode(errors="replace") for each in listed]
         if token and token not in ids:
             return JobPage([], "", valid=False)
         ids = ids[ids.index(token) + 1 :] if token else ids
@@ -137,7 +137,7 @@ class RedisJobStore:
         books, *found = await self._channel.script_soon("pull", token, top)
         self._losses.saw(books)
         pairs = zip(found[::2], found[1::2], strict=True)
-        jobs = [record.parse(name.decode(), content) for name, content in pairs]
+        jobs = [record.parse(name.decode(errors="replace"), content) for name, content in pairs]
         return [job for job in jobs if job]
 
     async def remember(self, job: Job, seconds: float) -> None:

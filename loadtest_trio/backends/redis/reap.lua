@@ -6,7 +6,7 @@
 -- Poison stays where it is: bury.lua moves it once the caller has written its record, and a caller
 -- that dies in between leaves it to the next reap.
 
-local LETTERS = 1000 -- that one call purges at most
+local LETTERS = 1000 -- that one call looks at
 
 local time, ttl = clock(), tonumber(ARGV[2])
 local most, budget = tonumber(ARGV[3]), tonumber(ARGV[4])
@@ -34,14 +34,20 @@ local function reap(owner)
   if redis.call('EXISTS', inflight) == 0 then removed = removed + redis.call('ZREM', CONSUMERS, owner) end
 end
 
--- A dead job's letter goes when its record has expired: else the dead would fill the queue in the end.
+-- A dead job's letter goes when its record has expired: else the dead would fill the queue in the end. Letters of
+-- other messages stay, and those behind them are looked at all the same.
 local function purge_expired()
-  local purged = 0
-  for _ = 1, LETTERS do
-    local id = job_id(redis.call('LINDEX', DEAD, -1) or '')
-    if not id or redis.call('EXISTS', key('job:' .. id)) == 1 then break end
-    redis.call('RPOP', DEAD)
-    purged = purged + 1
+  local purged, kept = 0, 0
+  while purged + kept < LETTERS do
+    local letter = redis.call('LINDEX', DEAD, -1 - kept)
+    local id = letter and job_id(letter)
+    if not letter or id and redis.call('EXISTS', key('job:' .. id)) == 1 then break end
+    if id then
+      redis.call('LREM', DEAD, -1, letter)
+      purged = purged + 1
+    else
+      kept = kept + 1
+    end
   end
   count('purged', purged)
 end

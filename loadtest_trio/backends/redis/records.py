@@ -1,5 +1,7 @@
 """What RedisService answers besides deliveries: plain data."""
 
+import re
+
 import attrs
 
 
@@ -53,12 +55,13 @@ class ServerInfo:
         lines = (line.partition(":") for line in info.decode(errors="replace").splitlines())
         fields = {name: value for name, _, value in lines}
         server = fields.get("server_name", "redis")
+        maxmemory = fields.get("maxmemory", "")
         return cls(
             server=server,
             version=fields.get(f"{server}_version", fields.get("redis_version", "")),
             mode=fields.get("redis_mode") or fields.get("server_mode", ""),
             role=fields.get("role", ""),
             append_only=fields.get("aof_enabled") == "1",
-            maxmemory=int(fields.get("maxmemory", 0)),
+            maxmemory=int(maxmemory) if re.fullmatch("[0-9]{1,20}", maxmemory) else 0,
             maxmemory_policy=fields.get("maxmemory_policy", ""),
         )

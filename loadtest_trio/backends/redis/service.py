@@ -231,7 +231,7 @@ class RedisService:
         """
         held = set(self._held)
         in_flight = await self._channel.command("revoked", b"HKEYS", self._in_flight)
-        revoked = (held & self._held).difference(token.decode() for token in in_flight)
+        revoked = (held & self._held).difference(token.decode(errors="replace") for token in in_flight)
         self._forget(revoked)
         return revoked
 

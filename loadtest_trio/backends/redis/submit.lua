@@ -37,7 +37,7 @@ end
 
 local function bucket(client, limited)
   if not interval or not limited then return nil, 1, '0 0 0' end
-  local full_at = math.max(time, tonumber(redis.call('GET', key('bucket:' .. client)) or 0))
+  local full_at = math.max(time, tonumber(redis.call('GET', key('bucket:' .. client)) or 0) or 0)
   full_at = math.min(full_at, time + WINDOW) -- the server's clock may have been set back
   return full_at, look(full_at)
 end

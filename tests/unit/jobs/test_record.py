@@ -63,6 +63,12 @@ def test_dead_record_tells_the_error() -> None:
     assert record.dead_record(RUNNING) is None
 
 
+def test_times_beyond_all_floats_are_no_job() -> None:
+    lines = RUNNING.split(b"\n")
+    lines[5] = b"9" * 400
+    assert record.parse("1", b"\n".join(lines)) is None
+
+
 @given(st.binary(max_size=80))
 def test_anything_else_is_no_job(content: bytes) -> None:
     """Who writes something else under a job's key does not crash its readers."""

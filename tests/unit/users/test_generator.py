@@ -49,6 +49,7 @@ def test_the_targets_process_is_read_from_prometheus_text() -> None:
     text = "# TYPE process_open_fds gauge\nprocess_open_fds 12\nother 3\nprocess_cpu_seconds_total 4.5\n"
     assert process_metrics(text) == {"process_open_fds": 12.0, "process_cpu_seconds_total": 4.5}
     assert process_metrics("<html>") == {}
+    assert process_metrics("process_open_fds NaN\nprocess_cpu_seconds_total +Inf\n") == {}
 
 
 def test_stats_keep_numbers_only() -> None:

@@ -60,13 +60,15 @@ def test_steps_arrive_at_the_spawn_rate_where_one_is_given() -> None:
     assert steps("40/10m", 80, spawn_rate=4).at(5).level == 20
 
 
-@pytest.mark.parametrize("bad", ["40", "40/", "x/10m", "0/10m", "40/0s"])
+@pytest.mark.parametrize(
+    "bad", ["40", "40/", "x/10m", "0/10m", "40/0s", "9" * 400 + "/10m", "9" * 5000 + "/10m"]
+)
 def test_a_bad_step_is_refused(bad: str) -> None:
     with pytest.raises(ConfigurationError, match="--step"):
         steps(bad, inf)
 
 
-@pytest.mark.parametrize("bad", [["30s"], ["30s:many"], ["0s:10"], [":10"]])
+@pytest.mark.parametrize("bad", [["30s"], ["30s:many"], ["0s:10"], [":10"], ["30s:" + "9" * 400]])
 def test_a_bad_stage_is_refused(bad: list[str]) -> None:
     with pytest.raises(ConfigurationError, match="--stage"):
         stages(bad)
@@ -111,7 +113,7 @@ def test_shares_number_every_user_once() -> None:
     assert sorted(numbers) == list(range(10))
 
 
-@pytest.mark.parametrize("bad", ["", "2", "0/4", "5/4", "a/b"])
+@pytest.mark.parametrize("bad", ["", "2", "0/4", "5/4", "a/b", "1/" + "9" * 5000])
 def test_a_bad_share_is_refused(bad: str) -> None:
     with pytest.raises(ConfigurationError, match="--share"):
         Share.parse(bad)

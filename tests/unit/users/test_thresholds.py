@@ -64,6 +64,8 @@ def test_nothing_measured_is_not_held() -> None:
         "http_req_durations: p(95)<1",
         "job_duration{GET /a}: p(95)<1",
         "http_req_duration: p(95)<fast",
+        "http_req_duration: p(0)<1",
+        "http_req_duration: p(101)<1",
     ],
 )
 def test_a_bad_threshold_names_the_flag(text: str) -> None:

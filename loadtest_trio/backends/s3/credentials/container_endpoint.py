@@ -108,9 +108,9 @@ def parse_answer(body: bytes, now: float) -> Credentials:
     try:
         answer = orjson.loads(body)
         keys = Credentials(
-            access_key=str(answer["AccessKeyId"]),
-            secret_key=str(answer["SecretAccessKey"]),
-            session_token=str(answer["Token"]) if answer.get("Token") else None,
+            access_key=_text(answer["AccessKeyId"]),
+            secret_key=_text(answer["SecretAccessKey"]),
+            session_token=_text(answer["Token"]) if answer.get("Token") else None,
             expires_at=_unix_seconds(answer.get("Expiration")),
         )
     except (ValueError, TypeError, KeyError, AttributeError):
@@ -119,6 +119,12 @@ def parse_answer(body: bytes, now: float) -> Credentials:
     if keys.expires_at is not None and keys.expires_at <= now:
         raise CredentialsError("the container endpoint returned credentials that have already expired")
     return keys
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError("a key that is no text")
+    return value
 
 
 def _unix_seconds(timestamp: str | None) -> float | None:

@@ -66,3 +66,7 @@ def test_limit_at_which_messages_are_deleted(maxmemory: int, policy: str, may: b
     """Only a limit with a policy that deletes something can lose messages."""
     info = ServerInfo.parse(b"maxmemory:%d\r\nmaxmemory_policy:%b\r\n" % (maxmemory, policy.encode()))
     assert info.may_evict is may
+
+
+def test_limit_that_is_no_number_is_none() -> None:
+    assert ServerInfo.parse(b"maxmemory:unlimited\r\n").maxmemory == 0

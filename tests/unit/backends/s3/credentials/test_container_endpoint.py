@@ -202,6 +202,13 @@ def test_unreadable_expiration_is_an_error(expiration: object) -> None:
         parse_answer(orjson.dumps({**ANSWER, "Expiration": expiration}), now=0.0)
 
 
+@pytest.mark.parametrize("name", ["AccessKeyId", "SecretAccessKey"])
+def test_keys_that_are_no_text_are_an_error(name: str) -> None:
+    """A null is not a key named None."""
+    with pytest.raises(CredentialsError, match="holds no AWS credentials"):
+        parse_answer(orjson.dumps({**ANSWER, name: None}), now=0.0)
+
+
 def test_keys_may_have_no_expiration() -> None:
     """Keys without a token and an end are taken as they are."""
     body = orjson.dumps({"AccessKeyId": "AK", "SecretAccessKey": "s"})
