@@ -69,9 +69,12 @@ class BackendCpuMeter:
             `backend_cpu`: for each backend `cpu_percent` (100 is one CPU) and `machine_percent` (100 is all
             CPUs), or `unknown` with the reason. Percentages are None at the first reading.
         """
-        if not self._servers:
-            return self._fields({})
-        return self._fields(await trio.to_thread.run_sync(self._spent, limiter=self._limiter))
+        try:
+            spent = await trio.to_thread.run_sync(self._spent, limiter=self._limiter) if self._servers else {}
+            return self._fields(spent)
+        except (OSError, psutil.Error):  # such as no descriptor left, which must not end the process
+            unknown = {name: {"unknown": _NOT_READABLE} for name in self._names}
+            return {"machine_cpus": self._cpus, "machine_cpu_percent": None, "backend_cpu": unknown}
 
     def _fields(self, spent: Mapping[str, float | None]) -> dict[str, Any]:
         now, machine = time.monotonic(), psutil.cpu_times()

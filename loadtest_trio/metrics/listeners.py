@@ -40,7 +40,7 @@ def find_listener(host: str, port: int) -> psutil.Process | None:
                 continue
             if host == "localhost" or each.laddr.ip in (host, *_ANY):
                 return _opener(psutil.Process(each.pid), each.fd)
-    except psutil.Error:
+    except (OSError, psutil.Error):
         pass
     return None
 
@@ -49,7 +49,7 @@ def family(process: psutil.Process) -> list[psutil.Process]:
     """Return a process and its descendants; empty when it has ended."""
     try:
         return [process, *process.children(recursive=True)]
-    except psutil.Error:
+    except (OSError, psutil.Error):
         return []
 
 

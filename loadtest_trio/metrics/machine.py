@@ -51,16 +51,21 @@ class ProcessMeter:
 
         Returns:
             `cpu_percent` (of one CPU), `cpu_wait_percent` (time in which the main thread was ready to run
-            without a CPU; None where the kernel does not report it), `memory_mb` (RSS) and `open_fds`.
+            without a CPU; None where the kernel does not report it), `memory_mb` (RSS) and `open_fds`
+            (None where they cannot be read, as when no descriptor is left).
         """
         now = (time.monotonic(), time.process_time(), _waited_seconds())
         elapsed, spent, waited = (after - before for after, before in zip(now, self._last, strict=True))
         self._last = now
+        try:
+            memory_mb, open_fds = round(self._process.memory_info().rss / 2**20, 1), self._process.num_fds()
+        except OSError:  # such as no descriptor left
+            memory_mb, open_fds = None, None
         return {
             "cpu_percent": round(100 * spent / elapsed, 1) if elapsed > 0 else None,
             "cpu_wait_percent": round(100 * waited / elapsed, 1) if elapsed > 0 and now[2] else None,
-            "memory_mb": round(self._process.memory_info().rss / 2**20, 1),
-            "open_fds": self._process.num_fds(),
+            "memory_mb": memory_mb,
+            "open_fds": open_fds,
         }
 
 

@@ -25,7 +25,13 @@ _HIDDEN = frozenset(
 )
 
 # What a client or a foreign message names must not move a terminal's cursor. Lines and tabs are laid out.
-_CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
+_ALL_CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))}
+_CONTROLS = {code: shown for code, shown in _ALL_CONTROLS.items() if chr(code) not in "\n\t"}
+
+
+def on_one_line(text: str) -> str:
+    """Return a text with its control characters shown, and without what cannot be encoded."""
+    return text.translate(_ALL_CONTROLS).encode(errors="replace").decode()
 
 
 def render_text(record: "Record") -> str:

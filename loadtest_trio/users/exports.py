@@ -1,7 +1,7 @@
 """What pipelines read: a JSON summary, JUnit, CSV files with Locust's columns."""
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,7 @@ import attrs
 import orjson
 from junitparser import Failure, JUnitXml, TestCase, TestSuite
 
+from loadtest_trio.metrics.text_lines import on_one_line
 from loadtest_trio.users.lines import step_fields
 from loadtest_trio.users.session import Outcome
 from loadtest_trio.users.tally import RouteCounts, percentile, percentiles
@@ -80,13 +81,17 @@ def write_csv(outcome: Outcome, prefix: str) -> None:
     named = [*sorted(outcome.counts.routes.items()), ("Aggregated", outcome.counts.total)]
     _write(f"{prefix}_stats.csv", [_locust_row(name, each, outcome.seconds) for name, each in named])
     errors = outcome.counts.errors.most_common()
-    _write(f"{prefix}_failures.csv", [_failure_row(text, count) for text, count in errors], _FAILURES)
+    rows = [_failure_row(text, count, outcome.counts.routes) for text, count in errors]
+    _write(f"{prefix}_failures.csv", rows, _FAILURES)
     steps = [step_fields(each) for each in outcome.steps.steps]
     _write(f"{prefix}_steps.csv", steps, [] if steps else ["step"])
 
 
-def _failure_row(text: str, count: int) -> dict[str, object]:
-    route, _, error = text.rpartition(": ")
+def _failure_row(text: str, count: int, routes: Iterable[str]) -> dict[str, object]:
+    """Split an error into its route and what went wrong, either of which may hold a colon."""
+    shown = map(on_one_line, routes)
+    route = max((each for each in shown if text.startswith(f"{each}: ")), key=len, default="")
+    error = text[len(route) + 2 :] if route else text
     method, _, path = route.partition(" ")
     return dict(zip(_FAILURES, (method, path, error, count), strict=True))
 

@@ -8,6 +8,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from loadtest_trio.metrics.text_lines import on_one_line
 from loadtest_trio.report.users_steps import DUE, DURATION, Step
 from loadtest_trio.users.lines import step_fields
 from loadtest_trio.users.session import Outcome
@@ -88,7 +89,7 @@ def routes_table(counts: Counts, seconds: float, width: int) -> Table:
 def _route_row(name: str, counts: RouteCounts, seconds: float) -> list[object]:
     due, sent = percentiles(counts.due), percentiles(counts.sent)
     rate = counts.requests / seconds if seconds else None
-    return [name, counts.requests, counts.failures, rate, *due.values(), sent["p95_ms"]]
+    return [on_one_line(name), counts.requests, counts.failures, rate, *due.values(), sent["p95_ms"]]
 
 
 def jobs_text(jobs: JobCounts, still_open: int) -> str:

@@ -13,6 +13,7 @@ from itertools import accumulate
 import attrs
 
 from loadtest_trio.metrics.latencies import Latencies, summary
+from loadtest_trio.metrics.text_lines import on_one_line
 
 _MOST_ROUTES = 60
 _MOST_ERRORS = 40
@@ -205,7 +206,7 @@ class Recorder:
 
     def error(self, what: str) -> None:
         """Count something that went wrong; beyond 40 different texts, all are one."""
-        what = what[:_LONGEST_ERROR]
+        what = on_one_line(what)[:_LONGEST_ERROR]
         known = what in self._errors or len(self._errors) < _MOST_ERRORS
         self._errors[what if known else OTHER] += 1
 
@@ -237,10 +238,13 @@ def percentiles(counts: Mapping[int, int]) -> dict[str, float | None]:
 
 
 def percentile(counts: Mapping[int, int], percent: float) -> float | None:
-    """Return one percentile of counted microseconds in milliseconds; None when nothing was counted."""
+    """Return one percentile of counted microseconds in milliseconds; None when nothing was counted.
+
+    The rank is that of `summary`, so a threshold is judged by the value that the table shows.
+    """
     if not counts:
         return None
     values = sorted(counts)
     reached = list(accumulate(counts[value] for value in values))
-    rank = max(1, -int(-percent * reached[-1] // 100))
+    rank = max(1, int(percent * reached[-1] / 100 + 0.5))
     return values[bisect_left(reached, rank)] / 1000

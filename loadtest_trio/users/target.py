@@ -68,7 +68,7 @@ class LocalProcess:
                 if name == "target":
                     memory += each.memory_info().rss
                     fds += each.num_fds()
-            except psutil.Error:
+            except (OSError, psutil.Error):
                 continue
             spent[each.pid] = times.user + times.system
             if elapsed and each.pid in self._last:

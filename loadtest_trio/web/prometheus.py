@@ -4,6 +4,7 @@ Names and units follow prometheus.io, "Metric and label naming". Counters and hi
 own; values of an interval come from the latest metrics line.
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -21,6 +22,8 @@ from loadtest_trio.metrics.counters import CallStats, Metrics
 from loadtest_trio.metrics.latencies import Latencies
 from loadtest_trio.web.dashboard import Access
 
+# Of the formats that the library can write.
+_VERSION = re.compile(r"version=(0\.0\.1|0\.0\.4|1\.0\.0)\s*(;|$)")
 _TOTALS = {
     "errors": ("loadtest_attempts_failed", "Failed attempts at operations and LISTs."),
     "retry": ("loadtest_messages_retried", "Messages put back to wait after transient failures."),
@@ -87,8 +90,13 @@ def add_metrics(
     async def expose() -> Response:
         if access.token and not access.may_look(request):
             return Response("the token of the dashboard is needed\n", status=401)
-        encode, content_type = choose_encoder(request.headers.get("Accept", ""))
+        encode, content_type = choose_encoder(_known_formats(request.headers.get("Accept", "")))
         return Response(encode(registry), content_type=content_type)
+
+
+def _known_formats(accept: str) -> str:
+    """Return what of an Accept header can be had; of any other version the library claims it, or fails."""
+    return ",".join(each for each in accept.split(",") if "version" not in each or _VERSION.search(each))
 
 
 class ServiceCollector(Collector):

@@ -6,7 +6,8 @@ import sys
 
 import trio
 from hypercorn.config import Config, Sockets
-from hypercorn.trio import serve
+from hypercorn.trio import run, serve
+from hypercorn.trio.tcp_server import TCPServer
 
 from loadtest_trio.http.server.guard import GuardedApp
 from loadtest_trio.http.server.limits import ServerLimits
@@ -52,6 +53,30 @@ class HypercornServer(Server):
             task_status=task_status,
             mode="asgi",
         )
+
+
+class _Connection(TCPServer):
+    """A connection whose faults end it alone.
+
+    Hypercorn lets an error of its own, such as two answers sent at once to a malformed request, end all
+    connections and the server. What the application raises never comes here.
+    """
+
+    async def run(self) -> None:
+        """Serve the connection."""
+        try:
+            await super().run()
+        except BaseExceptionGroup as group:
+            _, rest = group.split(Exception)  # a cancellation goes on
+            if rest:
+                raise rest from None
+        except Exception:  # noqa: S110  # a client can cause it at will: not even a line in the log
+            pass
+        finally:
+            await trio.aclose_forcefully(self.stream)
+
+
+run.TCPServer = _Connection  # type: ignore[misc]  # there is no other way in
 
 
 class _Config(Config):

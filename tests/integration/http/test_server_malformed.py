@@ -10,18 +10,17 @@ import psutil
 import pytest
 import trio
 import trio.testing
+from hypercorn.trio.tcp_server import TCPServer
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loadtest_trio.http.server import LeanServer, ServerLimits
-from tests.integration.http.conftest import DemoApp
+from tests.integration.http.conftest import DemoApp, Serving
 from tests.support.malformed import malformed_request
 from tests.support.raw_client import RawClient
 
 if TYPE_CHECKING:
     from trio.testing import MockClock
-
-    from tests.integration.http.conftest import Serving
 
 REQUESTS = 10_000
 AT_ONCE = 50
@@ -163,3 +162,22 @@ async def test_second_request_is_never_read_out_of_a_doubtful_one(
         assert await client.is_closed()
     assert "/secret" not in {scope["path"] for scope in demo.scopes}
     assert demo.errors == []
+
+
+async def test_a_fault_of_hypercorn_ends_one_connection_alone(
+    demo: DemoApp, nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A chunk longer than its size can make it send two answers at once; the server goes on."""
+
+    async def fault(_: TCPServer) -> None:
+        raise trio.BusyResourceError("another task is currently sending data on this SocketStream")
+
+    serving = Serving("hypercorn", demo, nursery)
+    server = await serving()
+    with monkeypatch.context() as patch:
+        patch.setattr(TCPServer, "_read_data", fault)
+        assert await send_malformed(server.port, b"", half_close=False) == b""
+    async with await RawClient.connect(server.port) as client:
+        await client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert (await client.answer()).status == 200
+    serving.stop()

@@ -13,6 +13,7 @@ import trio
 from loadtest_trio.backends.opening import server_addresses
 from loadtest_trio.metrics.backend_cpu import BackendCpuMeter, ServerAddress
 from loadtest_trio.metrics.listeners import family, find_listener, is_local
+from loadtest_trio.metrics.machine import ProcessMeter
 from tests.support.in_memory import settings
 
 # Listens on a port that it prints. The child inherits the socket, as nginx's workers do, and burns CPU.
@@ -125,3 +126,18 @@ def test_addresses_come_from_the_settings() -> None:
     assert default["redis"] == ServerAddress("localhost", 6379)
     assert default["s3"].port == 443
     assert default["s3"].host.endswith("amazonaws.com")
+
+
+async def test_meters_survive_a_process_without_descriptors(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What cannot be read is unknown, and the process goes on."""
+
+    def exhausted(*_: object) -> None:
+        raise OSError(24, "Too many open files")
+
+    meter, process = BackendCpuMeter({"redis": ServerAddress("127.0.0.1", 1)}), ProcessMeter()
+    monkeypatch.setattr(psutil, "cpu_times", exhausted)
+    monkeypatch.setattr(psutil.Process, "num_fds", exhausted)
+    line = await meter.read()
+    assert line["machine_cpu_percent"] is None
+    assert "unknown" in line["backend_cpu"]["redis"]
+    assert process.read()["open_fds"] is None

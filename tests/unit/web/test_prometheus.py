@@ -140,3 +140,15 @@ async def test_metrics_are_served_only_if_configured(log_lines: LogLines) -> Non
     made = await build_in_memory(settings())
     app: Any = made.service.health
     assert (await app.app.test_client().get("/metrics")).status_code == 404
+
+
+@pytest.mark.parametrize("version", ["x", "9.9.9", "9" * 5000, "1"])
+async def test_a_format_that_is_not_known_is_plain_text(
+    autojump_clock: MockClock, log_lines: LogLines, version: str
+) -> None:
+    """Neither an error nor a type that says what the page is not; what can be had is taken."""
+    made = await run(1)
+    _, kind = await scrape(made, f"application/openmetrics-text;version={version}")
+    assert kind == "text/plain; version=0.0.4; charset=utf-8"
+    _, kind = await scrape(made, f"application/openmetrics-text;version={version},text/plain;version=1.0.0")
+    assert kind.startswith("text/plain; version=1.0.0")
