@@ -1,4 +1,4 @@
-"""The types that the fields of a search's lines must have; a line with other types counts as damaged.
+"""The types that the fields of a search's or a crowd's lines must have; a line with others counts as damaged.
 
 Sections and pictures can therefore use the fields without checks. A missing or null field is not damage.
 """
@@ -23,6 +23,10 @@ def _truth(value: Any) -> bool:
 
 def _plain(value: Any) -> bool:
     return value is None or isinstance(value, str | int | float)
+
+
+def _any(_: Any) -> bool:
+    return True
 
 
 def _list_of(shape: Shape) -> Shape:
@@ -63,8 +67,28 @@ _OPERATION = _fields(**_named(_number, "total_us", "low", "high"))
 _PREDICTION = _fields(
     **_named(_number, "bytes", "cpu_us", "low", "high", "per_vcpu"), mix=_text, extrapolated=_truth
 )
+_JOBS = _fields(statuses=_object_of(_number))
 _LAW = _fields(**_named(_number, "ratio", "least", "most", "stages", "within"), passed=_truth)
+_ROUTE = _fields(**_named(_number, "requests", "failures"), statuses=_object_of(_number))
 _SHAPES: dict[str, dict[str, Shape]] = {
+    "users_started": {
+        **_named(_list_of(_text), "conditions", "thresholds"),
+        **_named(_object_of(_any), "limits", "machine", "options"),
+    },
+    "users": {
+        **_named(
+            _number, "step", "wanted_level", "seconds", "uptime_seconds", "users", "requests", "failures"
+        ),
+        **_named(_object_of(_any), "target", "generator"),
+        "jobs": lambda value: value is None or _JOBS(value),
+        "errors": _object_of(_number),
+        "histograms": _object_of(_text),
+        "limited": _list_of(_text),
+    },
+    "users_routes": {**_named(_number, "step", "uptime_seconds"), "routes": _object_of(_ROUTE)},
+    "users_limit": {**_named(_number, "sustained", "failed_at"), "unit": _text, "reasons": _list_of(_text)},
+    "users_stop_condition": _named(_number, "step"),
+    "users_threshold": _named(_number, "value"),
     "metrics": _named(_text, "stage_kind"),
     "tune_stage": {
         **_named(_text, "kind", "change"),

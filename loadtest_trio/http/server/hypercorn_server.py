@@ -76,7 +76,7 @@ class _Connection(TCPServer):
             await trio.aclose_forcefully(self.stream)
 
 
-run.TCPServer = _Connection  # type: ignore[misc]  # there is no other way in
+run.TCPServer = _Connection  # type: ignore[attr-defined]  # there is no other way in
 
 
 class _Config(Config):

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+import pytest
 
 from loadtest_trio.report import write_report
 from loadtest_trio.report.page import write_page
@@ -92,3 +93,16 @@ def test_lines_cut_short_are_a_report_nevertheless(tmp_path: Path) -> None:
         file.write(line("users", 10.0))
         file.write(line("users", 20.0, jobs=None, target="?", histograms=[1], limited=None))
     assert "## Users, run 1" in write_report([tmp_path / "users.jsonl"], tmp_path / "report").read_text()
+
+
+@pytest.mark.parametrize("odd", ["many", [1], {"a": []}, True], ids=str)
+def test_lines_of_another_shape_are_damaged_and_spoil_nothing(tmp_path: Path, odd: Any) -> None:
+    """Whatever wrote them: a tool that copies our lines, or an edit by hand."""
+    names = "step users requests jobs target errors limited routes conditions limits failed_at".split()  # noqa: SIM905
+    with (tmp_path / "users.jsonl").open("wb") as file:
+        file.write(line("users", 10.0, step=1))
+        for event in ("users_started", "users", "users_routes", "users_stop_condition", "users_limit"):
+            file.write(line(event, 20.0, **dict.fromkeys(names, odd)))
+    report = write_report([tmp_path / "users.jsonl"], tmp_path / "report").read_text()
+    assert "## Users, run 1" in report
+    assert "Damaged lines, left out: 5" in report
