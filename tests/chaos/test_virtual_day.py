@@ -20,11 +20,11 @@ every day sends the same messages.
 import gc
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from math import floor
 from random import Random
-from typing import Any, cast
+from typing import Any
 from unittest.mock import patch
 from uuid import UUID
 
@@ -36,9 +36,8 @@ from loguru import logger
 
 from loadtest_trio.daemon import Daemon
 from loadtest_trio.jobs.message import Message, Operation, Phase
-from loadtest_trio.metrics import collecting, logs
+from loadtest_trio.metrics import collecting, latencies, logs
 from loadtest_trio.metrics import service as metrics_service
-from loadtest_trio.metrics.latencies import histogram
 from loadtest_trio.scheduler import planner
 from loadtest_trio.worker import claimer
 from tests.support.in_memory import UNIX_EPOCH, InMemory, build_in_memory, loaded
@@ -147,20 +146,14 @@ class Day:
 
 
 @lru_cache(4096)
-def encoded(counts: frozenset[tuple[int, int]]) -> bytes:
-    """Return `Latencies.collect` as an encoded histogram."""
-    return cast(bytes, histogram(dict(counts)).encode())
+def encoded_once(counts: frozenset[tuple[int, int]]) -> str:
+    """Return counts as an encoded histogram, the same for all that are equal: in virtual time most are."""
+    return latencies.encoded(dict(counts))
 
 
-@attrs.define
-class Remembered:
-    """A histogram that is encoded once for all that are equal: in virtual time most of them are."""
-
-    counts: dict[int, int]
-
-    def encode(self) -> bytes:
-        """Return what `HdrHistogram.encode` does."""
-        return encoded(frozenset(self.counts.items()))
+def encoded(counts: Mapping[int, int]) -> str:
+    """Return what `latencies.encoded` does."""
+    return encoded_once(frozenset(counts.items()))
 
 
 @pytest.fixture(scope="module")
@@ -192,7 +185,7 @@ def day(judge: Judge) -> Iterator[Day]:
         patch.object(claimer, "_SHORTEST_PAUSE", 0.25),
         patch.object(claimer, "_LONGEST_PAUSE", 5.0),
         patch.object(metrics_service, "_PROBE_SECONDS", INTERVAL),
-        patch.object(collecting, "histogram", Remembered),
+        patch.object(collecting, "encoded", encoded),
         patch.object(planner, "uuid4", lambda: UUID(int=keys.getrandbits(128), version=4)),
         patch.multiple(trio._core._run, _ALLOW_DETERMINISTIC_SCHEDULING=True, _r=Random(7)),
     ):

@@ -148,7 +148,7 @@ async def test_no_process_outlives_the_pool() -> None:
 
 
 async def test_ends_of_every_kind_leave_no_descriptor(tmp_path: Path) -> None:
-    """Three rounds of a result, a crash, a deadline and a cancellation, and as many descriptors as before."""
+    """Three rounds of a result, a crash, a deadline and a cancellation, and no descriptor more."""
 
     async def round_of_ends() -> None:
         async with pool(max_seconds=2.0) as opened:
@@ -166,7 +166,7 @@ async def test_ends_of_every_kind_leave_no_descriptor(tmp_path: Path) -> None:
     for _ in range(2):
         await round_of_ends()
     gc.collect()
-    assert descriptors() == before
+    assert descriptors() <= before
 
 
 def test_cancelled_at_any_step_the_pool_works_on() -> None:
