@@ -1,7 +1,8 @@
 """Build a known bottleneck into the real service; `tune` has to name it.
 
-The short form makes only the experiments, in about a minute each. The long form is the whole command, as a
-user runs it: ``TUNE_ORACLES=long ./scripts/test tests/chaos/test_tune_oracles.py``.
+The short form makes only the experiments, in about a minute each. Three of the six causes need two or three,
+too long for every run: ``TUNE_ORACLES=short ./scripts/test tests/chaos/test_tune_oracles.py`` has all of
+them. The long form, ``TUNE_ORACLES=long``, is the whole command, as a user runs it.
 
 The test depends on an idle machine: if another program takes its cores, the search rightly names CPU, or no
 bottleneck. Such a test is repeated once, and then skipped with its measurements.
@@ -24,7 +25,9 @@ from tests.support.shared_machine import CAUSES, shared_machine
 
 SUPPORT = Path(__file__).parents[1] / "support"
 LONG = os.environ.get("TUNE_ORACLES") == "long"
+ALL = bool(os.environ.get("TUNE_ORACLES"))
 pytestmark = pytest.mark.alone
+takes_minutes = pytest.mark.skipif(not ALL, reason="takes two or three minutes: TUNE_ORACLES=short runs it")
 ATTEMPTS = 2
 RESTLESS = 0.1  # of the time, the service was ready to run and got no core
 LENGTH = (
@@ -119,6 +122,7 @@ async def test_single_worker_is_named_configuration(redis_server: RedisServer, s
     await expect("configuration", redis_server.url, s3, WORKER_CONCURRENCY="1")
 
 
+@takes_minutes
 async def test_throttling_s3_is_named(redis_server: RedisServer, start: Start) -> None:
     """An S3 that answers 503 above 80 requests per second."""
     s3 = start("s3_stand_in.py", "--limit", 80)
@@ -132,12 +136,14 @@ async def test_slow_backend_of_a_shared_machine_is_named(cause: str) -> None:
         await expect_in(CAUSES[cause][0], environ)
 
 
+@takes_minutes
 async def test_narrow_network_is_named(redis_server: RedisServer, start: Start) -> None:
     """A connection to S3 that carries 2 MB per second."""
     proxy = start("slow_proxy.py", start("s3_stand_in.py"), "--bandwidth", 2e6)
     await expect("network", redis_server.url, proxy, **BIG)
 
 
+@takes_minutes
 async def test_busy_core_is_named_cpu(
     redis_server: RedisServer, start: Start, busy_core: Callable[[], None]
 ) -> None:
