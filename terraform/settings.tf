@@ -58,9 +58,13 @@ locals {
     MAX_COST_USD                  = ""
   }
 
-  # Not the service's own defaults; var.settings may change them. ECS takes a task out of the load balancer before it sends SIGTERM,
-  # but the load balancer's machines hear of it one by one.
-  job_defaults = local.jobs ? { API_DRAIN_SECONDS = "5" } : {}
+  # Not the service's own defaults; var.settings may change them.
+  job_defaults = !local.jobs ? {} : {
+    # ECS takes a task out of the load balancer before it sends SIGTERM, but the load balancer's machines hear of it one by one.
+    API_DRAIN_SECONDS = "5"
+    # An accepted job is on a replica, so a failover of Redis loses none. Without a replica submissions are refused.
+    JOB_WAIT_REPLICAS = "1"
+  }
 
   # Determined by the resources here, so var.settings may not change them. REDIS_ENDPOINT comes from Secrets Manager and
   # ROLES from the service (service.tf).

@@ -216,6 +216,11 @@ variable "settings" {
     condition     = length(setsubtract(keys(var.settings), keys(local.setting_defaults))) == 0
     error_message = "settings has a name that is not in settings.tf, or one that the infrastructure decides: ${join(", ", setsubtract(keys(var.settings), keys(local.setting_defaults)))}."
   }
+
+  validation {
+    condition     = try(tonumber(var.settings.JOB_WAIT_REPLICAS), 0) <= local.redis_replicas
+    error_message = "JOB_WAIT_REPLICAS must be at most redis_replicas (${local.redis_replicas}): with more every submission would be refused."
+  }
 }
 
 variable "queue_name" {

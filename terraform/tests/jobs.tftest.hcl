@@ -51,10 +51,10 @@ run "jobs" {
   }
 
   assert {
-    condition = { for entry in jsondecode(aws_ecs_task_definition.this["api"].container_definitions)[0].environment : entry.name => entry.value if contains(["ROLES", "API_HOST", "API_DRAIN_SECONDS"], entry.name) } == {
-      ROLES = "api,worker", API_HOST = "0.0.0.0", API_DRAIN_SECONDS = "5"
+    condition = { for entry in jsondecode(aws_ecs_task_definition.this["api"].container_definitions)[0].environment : entry.name => entry.value if contains(["ROLES", "API_HOST", "API_DRAIN_SECONDS", "JOB_WAIT_REPLICAS"], entry.name) } == {
+      ROLES = "api,worker", API_HOST = "0.0.0.0", API_DRAIN_SECONDS = "5", JOB_WAIT_REPLICAS = "1"
     }
-    error_message = "The load balancer reaches the API from other machines."
+    error_message = "The load balancer reaches the API from other machines, and an accepted job is on a replica."
   }
 
   assert {

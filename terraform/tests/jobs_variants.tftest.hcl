@@ -64,6 +64,30 @@ run "a_token_in_clear_text_across_the_internet_is_refused" {
   expect_failures = [var.api_ingress_cidrs, var.availability_zones]
 }
 
+run "waiting_for_more_replicas_than_there_are_is_refused" {
+  command = plan
+
+  variables {
+    settings = { JOB_WAIT_REPLICAS = "2" }
+  }
+
+  expect_failures = [var.settings]
+}
+
+run "two_replicas_may_both_be_waited_for" {
+  command = plan
+
+  variables {
+    redis_replicas = 2
+    settings       = { JOB_WAIT_REPLICAS = "2" }
+  }
+
+  assert {
+    condition     = aws_elasticache_replication_group.this.num_cache_clusters == 3 && local.environment.JOB_WAIT_REPLICAS == "2"
+    error_message = "Settings go before the job service's defaults."
+  }
+}
+
 run "internal_over_http" {
   variables {
     certificate_arn = null

@@ -19,6 +19,7 @@ from tests.support.service_process import ServiceProcess
 OUTAGE_SECONDS = 3.0
 AT_ONCE_SECONDS = 1.0
 PAUSED_SECONDS = 15.0  # a Redis that takes packets and says nothing is noticed by a timeout, twice
+WAIT_SECONDS = 3.0  # Redis' WAIT for a replica takes one
 PAUSE_SECONDS = 0.005  # between two submissions
 HEADERS = {"X-Client-Id": "c"}
 
@@ -135,6 +136,29 @@ def test_jobs_accepted_by_replicas_survive_a_failover_under_load(
             wait_until(
                 ended, 30, lambda: f"{len(left)} of {len(service.accepted)} jobs are lost or unfinished"
             )
+
+
+def test_absent_replica_refuses_submissions_and_nothing_else(tmp_path: Path, s3_server: S3Server) -> None:
+    """With JOB_WAIT_REPLICAS and no replica: 503 with Retry-After; jobs are done, the task stays ready."""
+    with open_pair(tmp_path) as pair:
+        pair.wait_for_replication()
+        environ = {"REDIS_ENDPOINT": pair.url, "S3_BUCKET": BUCKET, **s3_server.environment()}
+        more = {"API_PORT": "0", "JOB_WAIT_REPLICAS": "1"}
+        with ServiceProcess("jobs", environ={**SETTINGS, **environ, **more}) as process:
+            service = Service(process.wait_for("service_started")["api"])
+            for _ in range(20):
+                assert service.submit(ms=500).status_code == 202
+            pair.b.kill()
+            for _ in range(2):
+                asked = time.monotonic()
+                refused = service.submit()
+                assert (refused.status_code, "Retry-After" in refused.headers) == (503, True)
+                assert time.monotonic() - asked < WAIT_SECONDS
+                assert service.ready()
+            wait_until(lambda: service.statuses() == {"COMPLETED"}, 30, lambda: f"{service.statuses()}")
+            pair.b.restart()
+            wait_until(lambda: service.submit().status_code == 202, 20, lambda: "submissions are refused")
+            wait_until(lambda: service.statuses() == {"COMPLETED"}, 30, lambda: f"{service.statuses()}")
 
 
 def _fail_over(pair: Pair, killed: bool) -> None:
