@@ -1,7 +1,8 @@
 """The settings: their types, defaults, limits and sources."""
 
+from loadtest_trio.settings.info import SETTINGS, SettingInfo
 from loadtest_trio.settings.load import Loaded, Survey, load, look
-from loadtest_trio.settings.model import MOST_WORKERS, SETTINGS, SettingInfo, Settings
+from loadtest_trio.settings.model import MOST_WORKERS, Settings
 from loadtest_trio.settings.values import (
     ApiServer,
     ArchiveMode,

@@ -14,7 +14,8 @@ from typing import Any, cast
 import attrs
 
 from loadtest_trio.errors import ConfigurationError, SettingFault
-from loadtest_trio.settings.model import SETTINGS, SettingInfo, Settings
+from loadtest_trio.settings.info import SETTINGS, SettingInfo
+from loadtest_trio.settings.model import Settings
 from loadtest_trio.settings.values import make_converter
 
 _ORDERED_PAIRS = (

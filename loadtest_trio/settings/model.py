@@ -1,12 +1,10 @@
 """The settings: type, default, limits and meaning of each. `docs/settings.md` is generated from it."""
 
-from collections.abc import Callable
-from typing import Any, TypeVar
-
 import attrs
 from attrs import validators as v
 
 from loadtest_trio.settings.allow_list import AllowList
+from loadtest_trio.settings.option import REQUIRED, choice, option, seconds, token, whole
 from loadtest_trio.settings.values import (
     ApiServer,
     ArchiveMode,
@@ -20,71 +18,10 @@ from loadtest_trio.settings.values import (
     Workers,
     is_redis_url,
     is_s3_endpoint,
-    mask_url,
     parse_distribution,
-    show,
 )
 
-T = TypeVar("T")
-REQUIRED: Any = attrs.NOTHING
 MOST_WORKERS = 4096
-
-
-def option(
-    default: T,
-    meaning: str,
-    *,
-    allowed: str,
-    check: Any = None,
-    aliases: tuple[str, ...] = (),
-    secret: bool = False,
-    mask: Callable[[Any], str] = mask_url,
-) -> T:
-    """Declare one setting as an attrs field; `config`, the docs and errors use its metadata.
-
-    Args:
-        default: The default value, or `REQUIRED`.
-        meaning: One sentence for the user.
-        allowed: The accepted values, as a continuation of "must be …".
-        check: An attrs validator for limits beyond the type.
-        aliases: Other variables, used in this order if the first is unset.
-        secret: Whether the value may contain a password.
-        mask: Returns a secret value in a form that is safe to print; by default a URL without its secrets.
-    """
-    metadata = {"meaning": meaning, "allowed": allowed, "aliases": aliases, "secret": secret, "mask": mask}
-    display: Callable[[Any], str] | bool = mask if secret else True
-    field: T = attrs.field(default=default, validator=check, metadata=metadata, repr=display)
-    return field
-
-
-def whole(default: T, meaning: str, *, least: int = 0, most: int | None = None) -> T:
-    """Declare a whole-number setting with bounds."""
-    bounds = f"a whole number from {least} to {most}" if most else f"a whole number of {least} or more"
-    check = v.and_(v.ge(least), v.le(most if most else 2**53))
-    return option(default, meaning, allowed=bounds, check=v.optional(check))
-
-
-def seconds(default: float, meaning: str, *, least: float = 0.0) -> float:
-    """Declare a duration in seconds."""
-    return option(default, meaning, allowed=f"a number of seconds, {least:g} or more", check=v.ge(least))
-
-
-def choice(default: T, meaning: str) -> T:
-    """Declare a setting that is one of an enumeration's values."""
-    values = ", ".join(str(member) for member in type(default))  # type: ignore[attr-defined] # T is an Enum
-    return option(default, meaning, allowed=f"one of {values}")
-
-
-def token(meaning: str) -> str:
-    """Declare a secret that clients must present; if empty, none is needed."""
-    return option(
-        "",
-        meaning,
-        allowed="empty, or 8-200 printable characters without blanks",
-        check=v.matches_re(r"|[!-~]{8,200}"),
-        secret=True,
-        mask=lambda value: "***" if value else "",
-    )
 
 
 @attrs.frozen(kw_only=True)
@@ -352,45 +289,3 @@ class Settings:
         allowed="1-255 characters of letters, digits and ./#:_-",
         check=v.matches_re(r"[A-Za-z0-9./#:_\-]{1,255}"),
     )
-
-
-@attrs.frozen
-class SettingInfo:
-    """The description of a setting.
-
-    Attributes:
-        name: The environment variable; in lower case, the TOML key and the attribute.
-        aliases: Other variables, used in this order if `name` is unset.
-        default_text: The default as a user would write it; "" if required or unset.
-        required: Whether there is no default.
-        meaning: One sentence for the user.
-        allowed: The accepted values.
-        secret: Whether the value is masked when shown.
-        mask: Masks a value.
-    """
-
-    name: str
-    aliases: tuple[str, ...]
-    default_text: str
-    required: bool
-    meaning: str
-    allowed: str
-    secret: bool
-    mask: Callable[[Any], str] = attrs.field(repr=False)
-
-    def shown(self, value: object) -> str:
-        """Return a value as text that is safe to print."""
-        return self.mask(show(value)) if self.secret else show(value)
-
-
-def _describe(field: "attrs.Attribute[Any]") -> SettingInfo:
-    required = field.default is attrs.NOTHING
-    return SettingInfo(
-        name=field.name.upper(),
-        default_text="" if required else show(field.default),
-        required=required,
-        **field.metadata,
-    )
-
-
-SETTINGS: tuple[SettingInfo, ...] = tuple(_describe(field) for field in attrs.fields(Settings))
