@@ -15,7 +15,8 @@ import attrs
 
 from loadtest_trio.report.users_conditions import Breach, Limits, reference
 from loadtest_trio.report.users_leaks import Leak, leaks
-from loadtest_trio.report.users_steps import Moment, Step
+from loadtest_trio.report.users_moments import Moment
+from loadtest_trio.report.users_steps import Step
 
 _STILL_FAST = 1.5  # times the p95 of the first steps
 _QUIET_MOMENTS = 3

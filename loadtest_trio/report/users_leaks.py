@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import attrs
 import numpy as np
 
-from loadtest_trio.report.users_steps import Moment
+from loadtest_trio.report.users_moments import Moment
 
 _FEWEST = 12
 _SURE = 4.0  # standard errors

@@ -17,7 +17,8 @@ from loadtest_trio.report.canvas import (
     time_unit,
 )
 from loadtest_trio.report.users_findings import Findings
-from loadtest_trio.report.users_steps import Moment, Step
+from loadtest_trio.report.users_moments import Moment
+from loadtest_trio.report.users_steps import Step
 
 _PRECISE = 1e-9
 

@@ -9,7 +9,8 @@ from loadtest_trio.report.details import LogLine
 from loadtest_trio.report.histograms import MergedLatencies, merge
 from loadtest_trio.report.markdown import Cell, facts, table
 from loadtest_trio.report.users_findings import Findings
-from loadtest_trio.report.users_steps import DUE, DURATION, QUEUED, SENT, Step
+from loadtest_trio.report.users_moments import DUE, DURATION, QUEUED, SENT
+from loadtest_trio.report.users_steps import Step
 from loadtest_trio.report.users_verdict import cause_of, plain, sentences
 
 _PERCENTILES = (50.0, 90.0, 95.0, 99.0, 99.9, 100.0)

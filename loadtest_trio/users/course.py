@@ -11,7 +11,8 @@ import attrs
 
 from loadtest_trio.report.users_conditions import Breach, Limits, check
 from loadtest_trio.report.users_findings import recovery
-from loadtest_trio.report.users_steps import Moment, Steps
+from loadtest_trio.report.users_moments import Moment
+from loadtest_trio.report.users_steps import Steps
 from loadtest_trio.users.profile import Profile, held
 from loadtest_trio.users.tally import Counts
 from loadtest_trio.users.thresholds import Judged, Threshold

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from loadtest_trio.metrics.latencies import encoded
-from loadtest_trio.report.users_steps import DUE, DURATION, QUEUED, SENT, Step
+from loadtest_trio.report.users_moments import DUE, DURATION, QUEUED, SENT
+from loadtest_trio.report.users_steps import Step
 from loadtest_trio.users.tally import Counts, RouteCounts, percentiles
 
 _MOST_ERRORS = 8

@@ -9,7 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 from loadtest_trio.metrics.text_lines import on_one_line
-from loadtest_trio.report.users_steps import DUE, DURATION, Step
+from loadtest_trio.report.users_moments import DUE, DURATION
+from loadtest_trio.report.users_steps import Step
 from loadtest_trio.users.lines import step_fields
 from loadtest_trio.users.session import Outcome
 from loadtest_trio.users.tally import Counts, JobCounts, RouteCounts, percentiles

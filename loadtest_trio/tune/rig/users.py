@@ -13,7 +13,7 @@ import trio
 
 from loadtest_trio.metrics import logs, machine
 from loadtest_trio.report.users_conditions import Limits, check
-from loadtest_trio.report.users_steps import DUE, Moment
+from loadtest_trio.report.users_moments import DUE, Moment
 from loadtest_trio.report.users_steps import Step as UsersStep
 from loadtest_trio.report.users_verdict import GENERATOR, cause_of
 from loadtest_trio.tune.plan.loop import Progress, drive

@@ -18,7 +18,8 @@ from loadtest_trio.report.users_conditions import (
     judge_all,
 )
 from loadtest_trio.report.users_findings import Findings, find
-from loadtest_trio.report.users_steps import Moment, Step
+from loadtest_trio.report.users_moments import Moment
+from loadtest_trio.report.users_steps import Step
 from loadtest_trio.report.users_verdict import sentences
 from loadtest_trio.users.course import Course, Rules
 from loadtest_trio.users.profile import stages, steps
