@@ -1,6 +1,7 @@
 """The report holds what a reader needs, whatever the lines look like."""
 
 from collections.abc import Callable, Iterator
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -109,7 +110,9 @@ def test_tune_fields_of_any_type_do_not_stop_a_report(
         for key in path:
             inside = inside[key]
         if path:
-            inside[last] = data.draw(junk)
+            inside[last] = deepcopy(
+                data.draw(junk)
+            )  # `st.just` hands out one object: it may come to hold itself
     assert write_report([write(lines)], tmp_path / "out").exists()
 
 
