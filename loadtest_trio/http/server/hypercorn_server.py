@@ -5,11 +5,12 @@ import socket
 import sys
 
 import trio
+from hypercorn import protocol
 from hypercorn.config import Config, Sockets
 from hypercorn.trio import run, serve
-from hypercorn.trio.tcp_server import TCPServer
 
 from loadtest_trio.http.server.guard import GuardedApp
+from loadtest_trio.http.server.hypercorn_connection import Connection, Http1, Sends
 from loadtest_trio.http.server.limits import ServerLimits
 from loadtest_trio.http.server.server import Server
 
@@ -17,8 +18,8 @@ from loadtest_trio.http.server.server import Server
 class HypercornServer(Server):
     """See `Server`.
 
-    It keeps `ServerLimits` but for two: it accepts any number of connections, and it waits for ever for a
-    client that takes no bytes. A slow head is cut off after ``idle_seconds``.
+    It keeps `ServerLimits` but for one: it accepts any number of connections. A slow head is cut off after
+    ``idle_seconds``.
     """
 
     def _set_up(self) -> None:
@@ -35,6 +36,7 @@ class HypercornServer(Server):
     def stop(self, grace_seconds: float) -> None:
         """See `Server.stop`."""
         self._config.graceful_timeout = grace_seconds
+        self._config.sends.end_by(trio.current_time() + grace_seconds)
         self._stop.set()
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -55,44 +57,25 @@ class HypercornServer(Server):
         )
 
 
-class _Connection(TCPServer):
-    """A connection whose faults end it alone.
-
-    Hypercorn lets an error of its own, such as two answers sent at once to a malformed request, end all
-    connections and the server. What the application raises never comes here.
-    """
-
-    async def run(self) -> None:
-        """Serve the connection."""
-        try:
-            await super().run()
-        except BaseExceptionGroup as group:
-            _, rest = group.split(Exception)  # a cancellation goes on
-            if rest:
-                raise rest from None
-        except Exception:  # noqa: S110  # a client can cause it at will: not even a line in the log
-            pass
-        finally:
-            await trio.aclose_forcefully(self.stream)
-
-
-run.TCPServer = _Connection  # type: ignore[attr-defined]  # there is no other way in
+run.TCPServer = Connection  # type: ignore[attr-defined]  # there is no other way in
+protocol.H11Protocol = Http1  # type: ignore[attr-defined]
 
 
 class _Config(Config):
     """Hypercorn's configuration with a socket that is open already, and stays its opener's to close."""
 
-    def __init__(self, listening: socket.socket) -> None:
+    def __init__(self, listening: socket.socket, limits: ServerLimits) -> None:
         super().__init__()
         self._listening = listening
+        self.sends = Sends(limits.write_seconds)
 
     def create_sockets(self) -> Sockets:
         """Return the socket instead of opening one."""
         return Sockets([], [self._listening], [])
 
 
-def _configuration(listening: socket.socket, limits: ServerLimits) -> Config:
-    config = _Config(listening)
+def _configuration(listening: socket.socket, limits: ServerLimits) -> _Config:
+    config = _Config(listening, limits)
     config.accesslog = None
     config.errorlog = _silent_logger()
     config.include_server_header = False

@@ -96,7 +96,8 @@ class HeaderBlock:
             if self.version == "1.0":
                 raise RefusedError(400, "HTTP/1.0 has no transfer codings")
             self.chunked = True
-        self.length = int(special.get(b"content-length", b"0"))
+        # Without leading zeros, of which thousands are too many for `int`.
+        self.length = int(special.get(b"content-length", b"").lstrip(b"0") or b"0")
         options = {option.strip() for option in special.get(b"connection", b"").lower().split(b",")}
         self.keep_alive = b"close" not in options and (self.keep_alive or b"keep-alive" in options)
         expectation = special.get(b"expect")

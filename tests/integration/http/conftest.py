@@ -158,6 +158,7 @@ class Serving:
 
     Attributes:
         kind: ``lean`` or ``hypercorn``.
+        ended: One of them has ended.
     """
 
     def __init__(self, kind: str, demo: DemoApp, nursery: trio.Nursery) -> None:
@@ -165,6 +166,7 @@ class Serving:
         self._demo = demo
         self._nursery = nursery
         self._servers: list[Server] = []
+        self.ended = trio.Event()
 
     async def __call__(self, app: App | None = None, host: str = "127.0.0.1", **options: Any) -> Server:
         """Start a server.
@@ -178,9 +180,13 @@ class Serving:
         arguments = {"on_error": self._demo.on_error} | {name: options.pop(name) for name in names}
         limits = ServerLimits(**options)
         server = SERVERS[self.kind](app or self._demo, host, 0, limits=limits, **arguments)
-        await self._nursery.start(server.run)
+        await self._nursery.start(self._run, server)
         self._servers.append(server)
         return server
+
+    async def _run(self, server: Server, *, task_status: trio.TaskStatus[None]) -> None:
+        await server.run(task_status=task_status)
+        self.ended.set()
 
     def stop(self) -> None:
         """Stop all."""

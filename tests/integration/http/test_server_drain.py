@@ -18,6 +18,8 @@ from tests.support.cancellation import Scene, cancel_everywhere
 from tests.support.raw_client import RawClient
 
 if TYPE_CHECKING:
+    from trio.testing import MockClock
+
     from tests.integration.http.conftest import DemoApp, Serving
 
 HEAD = b" HTTP/1.1\r\nHost: test\r\n"
@@ -124,6 +126,23 @@ async def test_answer_that_the_end_of_the_grace_cuts_off_ends_with_a_reset(
         server.stop(0)
         with pytest.raises(trio.BrokenResourceError):
             await client.answer()
+
+
+async def test_client_that_reads_nothing_does_not_hold_up_the_end(
+    serve: Serving, demo: DemoApp, autojump_clock: MockClock
+) -> None:
+    """The end of the grace cuts off an answer that is not taken, whatever the limit of writing."""
+    server = await serve(write_seconds=1000)
+    async with await RawClient.connect(server.port, patience=60) as client:
+        await client.stream.send_all(b"GET /big" + HEAD + b"\r\n")
+        await demo.asked.wait()
+        await trio.sleep(1)
+        begun = trio.current_time()
+        server.stop(2)
+        with trio.fail_after(10):
+            await serve.ended.wait()
+        assert trio.current_time() - begun <= 2.5
+    assert demo.errors == []
 
 
 async def test_second_stop_shortens_the_grace(serve_lean: Serving, demo: DemoApp) -> None:

@@ -53,6 +53,19 @@ async def test_connection_ends_where_the_client_wants_it(client: RawClient, requ
     assert await client.is_closed()
 
 
+@pytest.mark.parametrize("split", [False, True], ids=["at once", "apart"])
+async def test_nothing_behind_the_last_request_is_answered(
+    client: RawClient, demo: DemoApp, split: bool
+) -> None:
+    """What comes behind ``Connection: close`` is no request (RFC 9112, 9.6)."""
+    parts = [b"GET /?a" + HEAD + b"Connection: close\r\n\r\n", b"GET /?b" + HEAD + b"\r\n"]
+    await client.send(*(parts if split else [b"".join(parts)]))
+    answer = await client.answer()
+    assert (answer.status, answer.headers[b"connection"]) == (200, b"close")
+    assert await client.is_closed()
+    assert [scope["query_string"] for scope in demo.scopes] == [b"a"]
+
+
 async def test_http_1_0_connection_is_kept_on_request(serve_lean: Serving) -> None:
     """An old client that asks for it keeps its connection, and is told so."""
     async with await RawClient.connect((await serve_lean()).port) as client:
@@ -285,13 +298,21 @@ async def test_request_cannot_change_the_headers_of_the_next(serve_lean: Serving
     assert seen == [1, 1, 1]
 
 
-async def test_offer_of_http_2_is_declined(serve_lean: Serving) -> None:
-    """``curl --http2`` offers HTTP/2 in a request with a body; it is served in HTTP/1.1."""
+async def test_offer_of_http_2_is_declined(client: RawClient) -> None:
+    """``curl --http2`` offers HTTP/2 with a request, with or without a body; it is served in HTTP/1.1."""
     offer = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n"
-    async with await RawClient.connect((await serve_lean()).port) as client:
-        await client.send(b"POST /echo" + HEAD + offer + b"Content-Length: 5\r\n\r\nhello")
-        assert (await client.answer()).body == b"hello"
-        assert (await client.get()).status == 200
+    await client.send(b"GET /" + HEAD + offer + b"\r\n")
+    assert (await client.answer()).body == b'{"ok":true}'
+    await client.send(b"POST /echo" + HEAD + offer + b"Content-Length: 5\r\n\r\nhello")
+    assert (await client.answer()).body == b"hello"
+    assert (await client.get()).status == 200
+
+
+async def test_http_2_without_an_offer_is_refused(client: RawClient) -> None:
+    """Its preface is a request of a version that is not served."""
+    await client.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0")
+    assert (await client.answer()).status == 505
+    assert await client.is_closed()
 
 
 async def test_client_that_sends_many_requests_at_once_leaves_others_a_turn(

@@ -81,6 +81,12 @@ def test_http_1_0_needs_no_host() -> None:
     assert parse(b"GET / HTTP/1.0", b"").block.version == "1.0"
 
 
+def test_length_may_have_any_number_of_zeros_before_it() -> None:
+    """More digits than Python reads are a length all the same (RFC 9110, 8.6)."""
+    assert parse(b"POST / HTTP/1.1", HOST + b"Content-Length: %b5\r\n" % (b"0" * 5000)).block.length == 5
+    assert parse(b"POST / HTTP/1.1", HOST + b"Content-Length: %b\r\n" % (b"0" * 5000)).block.length == 0
+
+
 @pytest.mark.parametrize(
     "headers",
     [b"Upgrade: h2c\r\nConnection: Upgrade, HTTP2-Settings\r\nHTTP2-Settings: x\r\n"],
