@@ -140,7 +140,7 @@ class Opener:
                 transport, self.metrics.observe_first_byte, lambda: self.delays.s3
             ),
             location=location,
-            signing=Signing(await find_credentials(self.environ, home=Path.home(), unix_clock=time.time)),
+            signing=Signing(await find_credentials(self.environ, home=_home(), unix_clock=time.time)),
             observe=self._observe_s3,
             on_outage=self._note_s3,
             deadline_watch=watch,
@@ -195,6 +195,14 @@ def _proxy(environ: Mapping[str, str], url: httpx.URL) -> Proxy | None:
     elif name := ignored_proxy(environ, url):
         logs.event("proxy_ignored", "WARNING", variable=name, host=url.host)
     return proxy
+
+
+def _home() -> Path:
+    """Return the home directory; the root where there is none, as for a container's arbitrary user id."""
+    try:
+        return Path.home()
+    except RuntimeError:
+        return Path("/")
 
 
 def _authorities(bundle: str) -> ssl.SSLContext:

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 import trio
 
 from loadtest_trio.backends.redis import DeadLetter, DeadLetters, RedisOptions, RedisService
+from loadtest_trio.cli.arguments import at_least_one
 from loadtest_trio.cli.exits import FAILED, OK, complain
 from loadtest_trio.settings import load
 
@@ -21,7 +22,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the four actions."""
     actions = parser.add_subparsers(required=True, dest="action", metavar="list|show|requeue|purge")
     listing = actions.add_parser("list", help="list dead letters, newest first, one per line")
-    listing.add_argument("--limit", type=_at_least_one, default=20, metavar="N", help="show at most N (20)")
+    listing.add_argument("--limit", type=at_least_one, default=20, metavar="N", help="show at most N (20)")
     showing = actions.add_parser("show", help="show one dead letter as JSON")
     showing.add_argument("id")
     requeuing = actions.add_parser("requeue", help="put one or all of them back on the queue")
@@ -29,13 +30,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     which.add_argument("id", nargs="?")
     which.add_argument("--all", action="store_true")
     actions.add_parser("purge", help="delete all of them permanently")
-
-
-def _at_least_one(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("must be 1 or more")
-    return number
 
 
 def execute(options: argparse.Namespace, environ: Mapping[str, str]) -> int:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import trio
 
+from loadtest_trio.cli.arguments import positive
 from loadtest_trio.cli.consoles import console_beside_loop
 from loadtest_trio.cli.embedding import configured
 from loadtest_trio.cli.exits import OK
@@ -29,10 +30,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="start private local servers, except for a backend whose address is in the environment",
     )
     add_users_options(parser.add_argument_group("tune --users: of a job API under simulated users"))
-    parser.add_argument(
-        "--objective-p99-ms", type=float, default=1000.0, metavar="MS", help="maximum end-to-end p99 (1000)"
-    )
-    parser.add_argument("--seconds", type=float, default=270.0, help="approximate maximum duration (270)")
+    objective = "maximum end-to-end p99 (1000)"
+    parser.add_argument("--objective-p99-ms", type=positive, default=1000.0, metavar="MS", help=objective)
+    parser.add_argument("--seconds", type=positive, default=270.0, help="approximate maximum duration (270)")
     parser.add_argument(
         "--output", type=Path, default=Path("tune-report"), metavar="DIR", help="where to write (tune-report)"
     )

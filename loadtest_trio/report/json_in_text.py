@@ -1,10 +1,12 @@
 """Finds JSON in text: whole values, objects behind a prefix, quoted texts, CSV cells. Pure."""
 
 import csv
+import json
 import re
 from collections.abc import Iterator
 from datetime import datetime
 from json import JSONDecoder
+from math import isfinite
 from typing import Any
 
 import orjson
@@ -12,8 +14,22 @@ import orjson
 from loadtest_trio.report.details import LogLine
 
 _BEGINNING = re.compile(r'\{\s*"timestamp"')  # of a line of the service
+_MAX_INTEGER_DIGITS = 18
 _JSON_TEXT = re.compile(r'"(?:[^"\\]|\\.)*"')
-_DECODER = JSONDecoder()
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+
+
+def _number_or_none(text: str) -> float | None:
+    number = float(text)
+    return number if isfinite(number) else None
+
+
+def _integer_or_none(text: str) -> float | None:
+    return int(text) if len(text) <= _MAX_INTEGER_DIGITS else _number_or_none(text)
+
+
+# As orjson has it: Python's own decoder also accepts NaN, numbers beyond all floats and huge integers.
+_DECODER = JSONDecoder(parse_float=_number_or_none, parse_int=_integer_or_none, parse_constant=lambda _: None)
 
 
 def parsed(text: str | bytes) -> Any:
@@ -54,9 +70,12 @@ def objects_in(text: str) -> tuple[list[Any], int, int | None]:
 
 def _decoded(text: str, start: int) -> tuple[Any, int]:
     try:
-        return _DECODER.raw_decode(text, start)
+        value, end = _DECODER.raw_decode(text, start)
+        if _SURROGATE.search(text, start, end):  # half a pair is no text
+            value = orjson.loads(json.dumps(value, ensure_ascii=False).encode(errors="replace"))
     except (ValueError, RecursionError):
         return None, start + 1
+    return value, end
 
 
 def values_in(document: str) -> list[Any] | None:

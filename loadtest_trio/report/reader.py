@@ -163,7 +163,11 @@ def _head_of(lines: Iterator[bytes]) -> tuple[list[bytes], bool]:
 
 
 def _add(line: LogLine, file: _File, reading: Reading, seen: set[int]) -> None:
-    fingerprint = hash(orjson.dumps(line, default=str, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS))
+    try:
+        fingerprint = hash(orjson.dumps(line, option=orjson.OPT_SORT_KEYS))
+    except orjson.JSONEncodeError:  # nested more deeply than a line of the service ever is
+        reading.damaged += 1
+        return
     if fingerprint in seen:
         reading.duplicates += 1
     else:

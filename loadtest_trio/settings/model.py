@@ -58,7 +58,9 @@ class Settings:
     )
     s3_create_bucket: bool = option(False, "Create the bucket if it is missing.", allowed="true or false")
     s3_transport: Transport = choice(
-        Transport.LEAN, "The HTTP transport for S3: lean (built in) or httpx (the stock one)."
+        Transport.LEAN,
+        "The HTTP transport for S3: lean (built in) or httpx (the stock one, which takes a second answer behind "
+        "the first for that of its next request).",
     )
     aws_region: str = option(
         "us-east-1",
@@ -83,8 +85,8 @@ class Settings:
     scheduler_messages_per_second: float = option(
         100.0,
         "Messages of the steady mix per second in rate mode; refills are added to them.",
-        allowed="a number above 0",
-        check=v.gt(0),
+        allowed="a number above 0, 1,000,000 at most",
+        check=v.and_(v.gt(0), v.le(1_000_000)),
     )
     scheduler_interval_seconds: float = seconds(
         1.0, "Interval between two batches of the scheduler, in seconds.", least=0.01
@@ -155,7 +157,8 @@ class Settings:
     )
     max_deliveries: int = whole(
         5,
-        "How often a message is delivered to consumers that crash before it becomes dead.",
+        "How often a message is delivered to consumers that crash before it becomes dead; 1 makes everything that "
+        "a crashed consumer held dead.",
         least=1,
         most=100,
     )

@@ -10,6 +10,7 @@ from loadtest_trio.settings.values import mask_url
 
 T = TypeVar("T")
 REQUIRED: Any = attrs.NOTHING
+LONGEST_SECONDS = 1e9
 
 
 def option(
@@ -47,8 +48,9 @@ def whole(default: T, meaning: str, *, least: int = 0, most: int | None = None) 
 
 
 def seconds(default: float, meaning: str, *, least: float = 0.0) -> float:
-    """Declare a duration in seconds."""
-    return option(default, meaning, allowed=f"a number of seconds, {least:g} or more", check=v.ge(least))
+    """Declare a duration in seconds; in milliseconds it still fits Redis's numbers and Python's clocks."""
+    allowed = f"a number of seconds from {least:g} to {LONGEST_SECONDS:,.0f} (30 years)"
+    return option(default, meaning, allowed=allowed, check=v.and_(v.ge(least), v.le(LONGEST_SECONDS)))
 
 
 def choice(default: T, meaning: str) -> T:

@@ -156,6 +156,7 @@ def _parse_flag(raw: object, _: object) -> bool:
 def _parse_text(raw: object, _: object) -> str:
     if not isinstance(raw, str):
         raise ValueError("text is needed")
+    raw.encode()  # raises UnicodeError, a ValueError, for bytes of the environment that are no UTF-8
     return raw.strip()
 
 
@@ -217,6 +218,12 @@ def is_s3_endpoint(_: object, __: object, value: str) -> None:
     parts = _address(value, "http", "https")
     if parts.username is not None or parts.password is not None or parts.query or parts.fragment:
         raise ValueError("not such a URL")
+    import httpx  # only here: commands that need no S3 start without it
+
+    try:
+        httpx.URL(value)
+    except httpx.InvalidURL as error:
+        raise ValueError("not such a URL") from error
 
 
 def _address(url: str, *schemes: str) -> SplitResult:

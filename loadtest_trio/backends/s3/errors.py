@@ -35,6 +35,7 @@ from loadtest_trio.http.client.http1 import BodyTooLargeError
 _MAX_BODY = 64 * 1024
 _MAX_MESSAGE = 300
 _MAX_RETRY_AFTER_SECONDS = 300.0
+_EARLIEST_DATE, _LATEST_DATE = 0.0, 4_102_444_800.0  # in Unix seconds: 1970 to 2100
 
 _CODES: dict[type[S3Error], str] = {
     BucketMissingError: "NoSuchBucket",
@@ -46,9 +47,10 @@ _CODES: dict[type[S3Error], str] = {
     S3DeniedError: "AccessDenied AuthorizationHeaderMalformed QuotaExceeded SignatureDoesNotMatch",
     S3RejectedError: "InvalidObjectState NotImplemented",
     S3ServerError: "BadDigest ConditionalRequestConflict IncompleteBody InternalError OperationAborted "
-    "RequestTimeout ServiceUnavailable",
-    S3ThrottledError: "BandwidthLimitExceeded KMS.ThrottlingException RequestLimitExceeded SlowDown "
-    "SlowDownRead SlowDownWrite Throttling ThrottlingException TooManyRequests",
+    "RequestTimeout ServerBusy ServiceUnavailable TransactionInProgressException",
+    S3ThrottledError: "BandwidthLimitExceeded KMS.ThrottlingException PriorRequestNotComplete "
+    "RequestLimitExceeded RequestThrottled RequestThrottledException SlowDown SlowDownRead SlowDownWrite "
+    "ThrottledException Throttling ThrottlingException TooManyRequests",
 }
 _BY_CODE = {code: kind for kind, codes in _CODES.items() for code in codes.split()}
 
@@ -142,7 +144,7 @@ def refused(
     location = headers.get("location", "") if status in _REDIRECTS else ""
     foreign = bool(body) and not code and "x-amz-request-id" not in headers
     kind = _kind(context, status, code, region, location)
-    if foreign and kind in (ObjectMissingError, BucketMissingError):
+    if foreign and kind in (ObjectMissingError, BucketMissingError, S3RejectedError):
         kind = S3ServerError  # the page of a proxy or a load balancer says nothing about the object
     error = kind(
         _message(kind, context, code, region, _reason(status, headers, fields, location, foreign=foreign)),
@@ -185,13 +187,14 @@ def _kind(context: RequestContext, status: int, code: str, region: str, location
         return _BY_CODE[code]
     if status == 404:
         return ObjectMissingError if context.key else BucketMissingError
-    if status in (401, 403) or code.startswith("KMS."):
+    if status in (401, 403, 407) or code.startswith("KMS."):
         return S3DeniedError
     if status == 429:
         return S3ThrottledError
-    # 307: the DNS name of a new bucket is not known everywhere yet; a later attempt succeeds.
-    # Below 300: a success that is not S3's, such as the page of a proxy.
-    return S3ServerError if status >= 500 or status == 307 or status < 300 else S3RejectedError
+    # Below 400: a success or a redirect that is not S3's, such as the page of a proxy, or 304 to a request
+    # without a condition; 307: the DNS name of a new bucket is not known everywhere yet.
+    # 408: a proxy ended an idle connection at the moment of the request; 425: the request came too early.
+    return S3ServerError if status >= 500 or status < 400 or status in (408, 425) else S3RejectedError
 
 
 def _message(kind: type[S3Error], context: RequestContext, code: str, region: str, reason: str) -> str:
@@ -230,12 +233,14 @@ def _origin(location: str) -> str:
 
 
 def _http_date(text: str) -> float | None:
-    """Return an HTTP date in Unix seconds; None if it is not one."""
+    """Return an HTTP date in Unix seconds; None if it is not one, or one that no clock can mean."""
     try:
         moment = parsedate_to_datetime(text)
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-    except (ValueError, TypeError, OverflowError):
+        seconds = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, TypeError, OverflowError, IndexError):
         return None
+    # Requests are signed with this time, and the calendar's first and last years cannot be added to.
+    return seconds if _EARLIEST_DATE <= seconds <= _LATEST_DATE else None
 
 
 def _retry_after(text: str, server_time: float | None) -> float:

@@ -129,5 +129,5 @@ def _next(fields: dict[str, str]) -> str | None:
         return None
     token = fields.get("NextContinuationToken", "").strip()
     if not token:
-        raise ListingError("it is truncated but has no continuation token")
+        raise ListingError("it is truncated but has no continuation token: ListObjectsV2 is needed")
     return token

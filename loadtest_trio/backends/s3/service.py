@@ -22,6 +22,7 @@ from loadtest_trio.http.client.http1 import Buffer
 from loadtest_trio.metrics.counters import Observer
 
 _DEFAULT_REGION = "us-east-1"
+_MAX_EMPTY_PAGES = 1000  # in a row; S3 sends some where a bucket holds many delete markers
 
 
 @attrs.frozen
@@ -35,6 +36,31 @@ class Page:
 
     objects: list[ListedObject]
     skipped: dict[str, int] = attrs.field(factory=dict)
+
+
+class _ListingProgress:
+    """Notices a listing that never ends, because the server does not heed the continuation token."""
+
+    def __init__(self) -> None:
+        self._tokens: set[str] = set()
+        self._last_keys: set[str] = set()
+        self._empty_pages = 0
+
+    def fault(self, page: ListingPage) -> str:
+        """Return what is wrong with the listing up to this page; "" for nothing."""
+        if page.next_token is None:
+            return ""
+        if page.next_token in self._tokens:
+            return "it repeats its continuation token"
+        self._tokens.add(page.next_token)
+        self._empty_pages = 0 if page.objects else self._empty_pages + 1
+        if self._empty_pages > _MAX_EMPTY_PAGES:
+            return f"{self._empty_pages} pages in a row hold no object"
+        last_key = page.objects[-1].key if page.objects else ""
+        if last_key and last_key in self._last_keys:
+            return "it repeats its objects: the server does not heed continuation tokens"
+        self._last_keys.add(last_key)
+        return ""
 
 
 class S3Service:
@@ -139,15 +165,16 @@ class S3Service:
             CredentialsError: There are no valid keys to sign with.
         """
         token: str | None = None
+        progress = _ListingProgress()
         while True:
             page = await self._page(token)
+            if fault := progress.fault(page):
+                raise self._not_a_listing(fault)
             inside = [each for each in page.objects if is_inside(each.key, self._prefix)]
             skipped = {"key_not_utf8": page.unreadable, "outside_prefix": len(page.objects) - len(inside)}
             yield Page(inside, {reason: number for reason, number in skipped.items() if number})
             if page.next_token is None:
                 return
-            if page.next_token == token:
-                raise self._not_a_listing("it repeats its continuation token")
             token = page.next_token
 
     async def check_bucket(self) -> None:

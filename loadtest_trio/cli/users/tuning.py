@@ -9,6 +9,7 @@ from functools import partial
 
 import trio
 
+from loadtest_trio.cli.arguments import positive
 from loadtest_trio.cli.consoles import console_beside_loop
 from loadtest_trio.cli.exits import OK
 from loadtest_trio.cli.users.options import pairs
@@ -40,7 +41,7 @@ def add_users_options(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument("-P", "--param", action="append", metavar="NAME=VALUE", help="for the scenario")
     group.add_argument("--target-pid", type=int, metavar="PID", help="the service's process, when it is here")
-    group.add_argument("--start", type=float, default=20.0, metavar="N", help="users to begin with (20)")
+    group.add_argument("--start", type=positive, default=20.0, metavar="N", help="users to begin with (20)")
 
 
 def tune_users(options: argparse.Namespace, environ: Mapping[str, str]) -> int:

@@ -137,14 +137,22 @@ class Connection:
         return body
 
     async def _receive_unknown_length(self, response: ResponseParser, timeout: RequestTimeout) -> None:
-        """Receive a body that is chunked or ends with the connection, through the parser."""
+        """Receive a body that is chunked or ends with the connection, through the parser.
+
+        Bytes that add nothing to the body, trailers and extensions of chunks, are bounded as the head is.
+        """
+        idle, length = 0, len(response.body)
         while not response.complete:
             count = await self._receive(self._scratch, timeout)
             if count:
                 response.feed(self._scratch[:count])
             else:
                 response.feed_end()
-            self._check_size(len(response.body))
+            idle = idle + count if len(response.body) == length else 0
+            length = len(response.body)
+            self._check_size(length)
+            if idle > self._max_header_bytes:
+                raise httpx.RemoteProtocolError(f"over {idle} bytes of the response add nothing to its body")
 
     async def _receive(self, into: memoryview, timeout: RequestTimeout) -> int:
         """Receive available bytes, waiting if there are none; 0 means the end of the connection."""

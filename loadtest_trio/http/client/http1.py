@@ -207,8 +207,9 @@ class ResponseParser:
             self.keep_alive = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Store a header."""
-        self.headers.append((name, value))
+        """Store a header; trailers, which follow a chunked body, are dropped (RFC 9110, 6.5.1)."""
+        if not self.head_complete:
+            self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         """Determine the framing of the body (RFC 9112, 6.3)."""

@@ -75,7 +75,7 @@ def find_proxy(environ: Mapping[str, str], url: httpx.URL) -> Proxy | None:
     text = environ[name].strip()
     try:
         proxy = httpx.URL(text if "://" in text else f"http://{text}")
-    except httpx.InvalidURL:
+    except (httpx.InvalidURL, UnicodeError):
         raise ProxySettingError(name, "must be a URL such as http://proxy.example:3128") from None
     if proxy.scheme != "http" or not proxy.host:
         raise ProxySettingError(name, "must be an http:// URL: TLS to the proxy and SOCKS are not supported")

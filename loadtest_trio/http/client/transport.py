@@ -159,9 +159,10 @@ class LeanTransport(httpx.AsyncBaseTransport):
             proxy = self._proxy
             sock = await (connect_through(proxy, host, port) if proxy else connect(host, port))
             return await open_tls(sock, self._tls_context(), host)
-        except (OSError, UnicodeError) as error:  # UnicodeError: the host is not a valid name
+        # UnicodeError: the host is not a valid name; RuntimeError: no thread is left to look it up in
+        except (OSError, UnicodeError, RuntimeError) as error:
             url = f"{scheme}://{authority(host, port)}"
-            raise httpx.ConnectError(f"cannot connect to {url}: {error}") from error
+            raise httpx.ConnectError(f"cannot connect to {url}: {_reasons(error)}") from error
 
     def _tls_context(self) -> ssl.SSLContext:
         """Return the TLS context, created on first use: loading the authorities' certificates takes 20 ms."""
@@ -169,6 +170,14 @@ class LeanTransport(httpx.AsyncBaseTransport):
             self._ssl_context = httpx.create_ssl_context()
         self._ssl_context.set_alpn_protocols(["http/1.1"])
         return self._ssl_context
+
+
+def _reasons(error: Exception) -> str:
+    """Return why connecting failed, which Trio's message does not say; each reason once."""
+    cause = error.__cause__
+    if not isinstance(cause, BaseExceptionGroup):
+        return str(error)
+    return "; ".join(dict.fromkeys(getattr(each, "strerror", None) or str(each) for each in cause.exceptions))
 
 
 class _Response(httpx.Response):

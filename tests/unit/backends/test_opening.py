@@ -1,5 +1,6 @@
 """Opening the clients: what of the environment is honoured, and what is refused."""
 
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -100,3 +101,13 @@ async def test_proxy_that_cannot_be_used_is_a_configuration_error() -> None:
 async def test_listings_fit_whatever_the_limit_of_objects() -> None:
     """A small MAX_OBJECT_BYTES does not make listings too large."""
     assert (await opened({}, MAX_OBJECT_BYTES=1000))["max_body_bytes"] >= 4_000_000
+
+
+async def test_user_without_a_home_needs_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A container's arbitrary user id has no home directory; keys of the environment do without."""
+
+    def no_home() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", no_home)
+    assert "proxy" in await opened({})

@@ -363,3 +363,19 @@ def test_users_of_something_that_is_no_address(command: Callable[..., Ended], ur
     assert len(ended.err.splitlines()) == 1
     assert "--host" in ended.err
     assert "dashboard" not in ended.out + ended.err
+
+
+@pytest.mark.parametrize("flag", ["--seconds", "--objective-p99-ms", "--start"])
+@pytest.mark.parametrize("value", ["nan", "inf", "0", "-5", "soon", "\u00b2", "1e999"])
+def test_search_without_a_length_or_goal_is_a_usage_error(
+    command: Callable[..., Ended], flag: str, value: str
+) -> None:
+    """A search needs a finite number above 0 wherever it takes one."""
+    ended = command("tune", flag, value)
+    assert ended.code == 2
+    assert f"{flag}: give a number above 0" in ended.err
+
+
+def test_number_of_dead_letters_to_list_has_a_bound(command: Callable[..., Ended]) -> None:
+    """A number beyond Redis's is a usage error and no fault of Redis."""
+    assert "must be 1 or more" in command("dead", "list", "--limit", "9" * 30).err

@@ -349,6 +349,7 @@ def test_secrets_are_masked(url: str) -> None:
         {"S3_ENDPOINT_URL": "http://h#x"},
         {"S3_ENDPOINT_URL": "http://a..b"},
         {"S3_ENDPOINT_URL": f"http://{'a' * 64}.b"},
+        {"S3_ENDPOINT_URL": "http://\xc6\U0007dc51"},
     ],
     ids=repr,
 )
@@ -378,6 +379,19 @@ values = (
     | st.from_regex(r"-?[0-9.e+\-:,_]{1,12}", fullmatch=True)
     | st.sampled_from([value for values in BAD.values() for value in values])
 )
+
+
+@pytest.mark.parametrize("name", ["S3_PREFIX", "API_HOST", "QUEUE_NAME", "S3_BUCKET"])
+def test_bytes_that_are_no_text_are_a_fault(name: str) -> None:
+    """The environment holds such bytes as lone surrogates, which no backend can be sent."""
+    assert faults({**NEEDED, name: "queue\udcff"}).keys() == {name}
+
+
+@pytest.mark.parametrize("name", [info.name for info in SETTINGS if info.name.endswith("_SECONDS")])
+def test_no_duration_is_beyond_redis_and_the_clocks(name: str) -> None:
+    """The longest duration is accepted; a longer one would overflow where it becomes milliseconds."""
+    load({**NEEDED, name: "1e9"})
+    assert "30 years" in str(faults({**NEEDED, name: "1e300"})[name])
 
 
 @given(st.dictionaries(st.sampled_from([info.name for info in SETTINGS]), values, max_size=8))

@@ -73,7 +73,7 @@ class ContainerEndpoint:
             with trio.fail_after(_ATTEMPT_SECONDS):
                 async with httpx.AsyncClient(transport=self.transport(), trust_env=False) as client:
                     response = await client.get(self.url, headers=headers)
-        except (httpx.HTTPError, trio.TooSlowError) as error:
+        except (httpx.HTTPError, trio.TooSlowError, RuntimeError) as error:  # RuntimeError: no thread for DNS
             raise CredentialsError(f"{self._name()}: {type(error).__name__}") from error
         if response.status_code != httpx.codes.OK:
             raise CredentialsError(f"{self._name()}: HTTP status {response.status_code}")
@@ -157,19 +157,23 @@ def find_endpoint(
     """
     if environ.get(RELATIVE_URI):
         url = ECS_ENDPOINT + "/" + environ[RELATIVE_URI].removeprefix("/")
+        _parsed(RELATIVE_URI, url)
     elif environ.get(FULL_URI):
         url = environ[FULL_URI]
-        _check_address(url)
+        _check_address(_parsed(FULL_URI, url))
     else:
         return None
     return ContainerEndpoint(url, environ.get(TOKEN), environ.get(TOKEN_FILE), unix_clock, transport)
 
 
-def _check_address(url: str) -> None:
+def _parsed(variable: str, url: str) -> httpx.URL:
     try:
-        parsed = httpx.URL(url)
-    except httpx.InvalidURL:
-        raise CredentialsError(f"{FULL_URI} is not a URL") from None
+        return httpx.URL(url)
+    except (httpx.InvalidURL, UnicodeError):
+        raise CredentialsError(f"{variable} is not a URL") from None
+
+
+def _check_address(parsed: httpx.URL) -> None:
     if parsed.scheme == "https" and parsed.host:
         return
     if parsed.scheme == "http" and (parsed.host in _PLAIN_HTTP_HOSTS or _is_loopback(parsed.host)):

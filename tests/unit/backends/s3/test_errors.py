@@ -1,5 +1,7 @@
 """Faults: each answer and each transport failure becomes the one error that says whose fault it is."""
 
+from datetime import UTC, datetime
+
 import httpx
 import pytest
 from hypothesis import given
@@ -79,6 +81,16 @@ def xml(code: str, more: str = "") -> bytes:
         (OBJECT, 200, xml("SlowDown"), S3ThrottledError),
         (OBJECT, 200, xml("AnythingElse"), S3ServerError),
         (OBJECT, 202, b"", S3ServerError),
+        (OBJECT, 408, b"", S3ServerError),
+        (OBJECT, 425, b"", S3ServerError),
+        (OBJECT, 304, b"", S3ServerError),
+        (OBJECT, 407, b"", S3DeniedError),
+        (OBJECT, 412, b"", S3RejectedError),
+        (OBJECT, 416, xml("InvalidRange"), S3RejectedError),
+        (OBJECT, 400, b"<html>plain HTTP was sent to an HTTPS port</html>", S3ServerError),
+        (OBJECT, 405, b"<html>Not Allowed</html>", S3ServerError),
+        (OBJECT, 400, xml("RequestThrottled"), S3ThrottledError),
+        (OBJECT, 400, xml("ServerBusy"), S3ServerError),
     ],
 )
 def test_code_then_status_decides_the_error(
@@ -234,3 +246,25 @@ def test_clock_skew_carries_the_servers_time() -> None:
     undated = refused(OBJECT, 403, {}, xml("RequestTimeTooSkewed"))
     assert isinstance(undated, ClockSkewError)
     assert undated.server_time is None
+
+
+ODD_DATES = st.one_of(
+    st.text(max_size=40),
+    st.from_regex(r"(Mon, )?[0-9]{1,3} (Jan|Dec|Foo) [0-9]{1,5} [0-9]{1,3}:[0-9]{2}:60 (GMT|[+-][0-9]{1,6})"),
+    st.sampled_from(["Fri, 31 Dec 9999 23:59:59 GMT", "Mon, 01 Jan 0001 00:00:00 +2359"]),
+)
+
+
+@given(status=st.integers(200, 599), date=ODD_DATES, wait=ODD_DATES, location=st.text(), body=st.binary())
+def test_any_header_becomes_an_s3_error(
+    status: int, date: str, wait: str, location: str, body: bytes
+) -> None:
+    """Whatever a response says, it is an S3 error whose times are ones that a clock can mean."""
+    named = {"date": date, "retry-after": wait, "location": location, "x-amz-bucket-region": location}
+    raw = [(name.encode(), value.encode(errors="replace")) for name, value in named.items()]
+    for each in (body, xml("RequestTimeTooSkewed")):
+        error = refused(OBJECT, status, httpx.Headers(raw), each)
+        assert 0 <= error.retry_after <= 300
+        assert len(str(error).splitlines()) == 1
+        if isinstance(error, ClockSkewError) and error.server_time is not None:
+            datetime.fromtimestamp(error.server_time + 86_400, UTC)

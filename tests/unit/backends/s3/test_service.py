@@ -396,6 +396,21 @@ async def test_list_skips_keys_outside_the_prefix() -> None:
     assert await listed(service(Script(page(["q/x", "p/a", "p/../q/x"])))) == ["p/a"]
 
 
+@pytest.mark.parametrize(
+    "pages",
+    [
+        [page(["p/a"], "t1"), page(["p/b"], "t2"), page(["p/c"], "t1"), page(["p/b"], "t2")],
+        [page(["p/a", "p/b"], f"t{number}") for number in range(5)],
+        [page([], f"t{number}") for number in range(1100)],
+    ],
+    ids=["tokens in a circle", "tokens not heeded", "no object ever"],
+)
+async def test_listing_that_never_ends_is_an_error(pages: list[Answer]) -> None:
+    """A server that goes in circles, whatever its tokens are, does not hold up the scheduler for ever."""
+    with pytest.raises(S3RejectedError, match="S3_ENDPOINT_URL"):
+        await listed(service(Script(*pages)))
+
+
 @pytest.mark.parametrize("answer", [page(["p/a"], "same"), httpx.Response(200, text="<html>hi</html>")])
 async def test_response_that_is_no_listing_is_an_error(answer: httpx.Response) -> None:
     """A token that repeats itself, or a page of something else, ends the listing with a typed error."""

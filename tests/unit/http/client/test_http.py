@@ -13,7 +13,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from loadtest_trio.http.client.transport import BufferStream, response_body
+from loadtest_trio.http.client.transport import BufferStream, open_transport, response_body
 
 if TYPE_CHECKING:
     from tests.unit.http.client.conftest import Eventually, Open, Peer, Serve, Server
@@ -105,6 +105,27 @@ async def test_chunked_body_arrives(serve: Serve, open_any: Open) -> None:
     for _ in range(2):
         assert (await fetch(transport, server.url()))[1] == b"hello" + BODY
     assert server.connections == 1
+
+
+async def test_trailers_are_no_headers_and_have_an_end(serve: Serve) -> None:
+    """What follows a chunked body is dropped, and cut off when it never ends."""
+
+    async def handler(peer: Peer) -> None:
+        await peer.request()
+        await peer.send(
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\nETag: t\r\n\r\n"
+        )
+        await peer.request()
+        await peer.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n")
+        while True:
+            await peer.send(b"x-trailer: %d\r\n" % 10**50 * 100)
+
+    server = await serve(handler)
+    transport = open_transport("lean", max_connections=1)
+    response, body = await fetch(transport, server.url())
+    assert (body, "etag" in response.headers) == (b"a", False)
+    with pytest.raises(httpx.RemoteProtocolError, match="add nothing to its body"):
+        await fetch(transport, server.url())
 
 
 async def test_body_that_ends_with_the_connection_arrives(serve: Serve, open_any: Open) -> None:
@@ -271,6 +292,25 @@ async def test_refused_connection_is_a_connect_error(open_any: Open) -> None:
     for _ in range(3):
         with pytest.raises(httpx.ConnectError):
             await fetch(transport, f"http://127.0.0.1:{port}/")
+
+
+async def test_reason_of_a_failed_connect_is_told() -> None:
+    """Of all addresses of a name, not only that all of them failed."""
+    transport = open_transport("lean", max_connections=1)
+    with pytest.raises(httpx.ConnectError, match=r"127\.0\.0\.1:1: .*[Rr]efused"):
+        await fetch(transport, "http://127.0.0.1:1/")
+
+
+async def test_name_that_no_thread_can_look_up_is_a_connect_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the system gives no thread, S3 is out; the request is not at fault."""
+
+    def no_thread(*_: object, **__: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(trio.to_thread, "run_sync", no_thread)
+    monkeypatch.setattr("trio._socket.trio.to_thread.run_sync", no_thread)
+    with pytest.raises(httpx.ConnectError, match="can't start new thread"):
+        await fetch(open_transport("lean", max_connections=1), "http://localhost:1/")
 
 
 async def test_unknown_host_is_a_connect_error(open_any: Open) -> None:

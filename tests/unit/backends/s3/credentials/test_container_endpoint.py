@@ -1,7 +1,7 @@
 """The container endpoint: a stand-in on loopback answers, and virtual time for the retries."""
 
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import httpx
@@ -235,3 +235,15 @@ def test_any_answer_is_keys_or_a_credentials_error(body: bytes) -> None:
     except CredentialsError as error:
         keys, shown = None, f"{error}"
     assert isinstance(keys, Credentials) or "container endpoint" in shown or "the AWS" in shown
+
+
+@pytest.mark.parametrize("variable", ["RELATIVE", "FULL"])
+@given(text=st.text(min_size=1) | st.just("/a\udcff") | st.just("/a\tb"))
+def test_any_address_is_an_endpoint_or_a_credentials_error(variable: str, text: str) -> None:
+    """Also bytes that are no UTF-8, which the environment holds as surrogates."""
+    name = f"AWS_CONTAINER_CREDENTIALS_{variable}_URI"
+    for address in (text, f"http://{text}"):
+        with suppress(CredentialsError):
+            endpoint = find_endpoint({name: address}, unix_clock=lambda: 0.0)
+            assert endpoint is not None
+            httpx.URL(endpoint.url)
