@@ -21,11 +21,12 @@ import trio
 
 from loadtest_trio import __version__
 from loadtest_trio.backends.readiness import wait_until_ready
-from loadtest_trio.build import Service, Surroundings, open_service
+from loadtest_trio.build import Service, open_service
 from loadtest_trio.errors import describe
 from loadtest_trio.lifetimes import Load, Task, run_until_ended
 from loadtest_trio.metrics import calibration, logs, machine
 from loadtest_trio.settings import SETTINGS, Loaded, Settings
+from loadtest_trio.surroundings import Surroundings
 from loadtest_trio.web.dashboard import is_loopback_host
 
 _CLOSE_SECONDS = 5.0

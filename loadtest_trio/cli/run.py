@@ -7,10 +7,10 @@ from collections.abc import Mapping
 
 import trio
 
-from loadtest_trio.build import Surroundings
 from loadtest_trio.cli.embedding import configured
 from loadtest_trio.cli.log import log_to_stdout
 from loadtest_trio.daemon import serve
+from loadtest_trio.surroundings import Surroundings
 
 MEANING = "Run the service (the default)."
 _YOUNG_OBJECTS = 10_000

@@ -4,7 +4,16 @@
 """
 
 from loadtest_trio.worker.limiter import ConcurrencyLimiter
+from loadtest_trio.worker.recorder import log_failure
 from loadtest_trio.worker.runner import Runner
 from loadtest_trio.worker.service import Listeners, Queue, WorkerOptions, WorkerService
 
-__all__ = ["ConcurrencyLimiter", "Listeners", "Queue", "Runner", "WorkerOptions", "WorkerService"]
+__all__ = [
+    "ConcurrencyLimiter",
+    "Listeners",
+    "Queue",
+    "Runner",
+    "WorkerOptions",
+    "WorkerService",
+    "log_failure",
+]

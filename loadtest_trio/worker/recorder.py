@@ -1,4 +1,4 @@
-"""Records settled deliveries in counters and passes them to the subscriber."""
+"""Records settled deliveries and failed attempts in the counters and the log."""
 
 from collections.abc import Callable
 
@@ -54,3 +54,24 @@ class CompletionRecorder:
         if logs.debug_enabled():
             fields = {"operation": message.operation, "key": message.key, "id": identity}
             logs.event("operation_ended", "DEBUG", outcome=outcome, **fields)
+
+
+def log_failure(metrics: Metrics) -> Callable[[Message, int, LoadtestError], None]:
+    """Return a function that counts and logs each failed attempt."""
+
+    def failed(message: Message, attempt: int, error: LoadtestError) -> None:
+        metrics.totals["errors"] += 1
+        logs.failure(
+            "operation_failed",
+            f"{message.operation} {type(error).__name__} {getattr(error, 'code', '')}",
+            operation=message.operation,
+            key=message.key,
+            id=message.id,
+            attempt=attempt,
+            retries=message.retries,
+            error=str(error),
+            error_type=type(error).__name__,
+            retryable=error.retryable,
+        )
+
+    return failed

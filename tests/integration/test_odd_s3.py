@@ -16,7 +16,8 @@ import trio
 
 from loadtest_trio.backends.opening import Clients
 from loadtest_trio.backends.redis import DeadLetter
-from loadtest_trio.build import Service, Surroundings, build_service
+from loadtest_trio.build import Service, build_service
+from loadtest_trio.surroundings import Surroundings
 from tests.support.in_memory import in_memory, settings
 from tests.support.log_lines import LogLines, caught_log
 from tests.support.memory_bucket import MemoryBucket

@@ -11,10 +11,11 @@ from quart_trio import QuartTrio
 from loadtest_trio.backends.opening import Clients
 from loadtest_trio.backends.redis import RedisObservers, RedisOptions
 from loadtest_trio.backends.s3 import BucketLocation
-from loadtest_trio.build import Service, Surroundings, build_service
+from loadtest_trio.build import Service, build_service
 from loadtest_trio.metrics.backend_cpu import BackendCpuMeter
 from loadtest_trio.metrics.counters import Observer
 from loadtest_trio.settings import Loaded, Settings, load
+from loadtest_trio.surroundings import Surroundings
 from loadtest_trio.web import HealthService
 from loadtest_trio.web.dashboard import Hub
 from tests.support.memory_bucket import MemoryBucket

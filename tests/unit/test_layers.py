@@ -32,7 +32,7 @@ ROWS: tuple[tuple[Room, ...], ...] = (
     (room("backends"),),
     (room("handlers"),),
     (room("scheduler"), room("worker"), room("web"), room("users")),
-    (room("controls", "build", "lifetimes", "daemon"),),
+    (room("kinds_of_work", "surroundings", "parts", "controls", "build", "lifetimes", "daemon"),),
     (room("tune"),),
     (room("__main__", "cli"),),
 )

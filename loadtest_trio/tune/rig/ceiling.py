@@ -11,12 +11,12 @@ import httpx
 import trio
 
 from loadtest_trio.backends.s3 import BucketLocation, Credentials, S3Service, Signing, StaticCredentials
-from loadtest_trio.build import file_sizes
 from loadtest_trio.handlers.objects import object_handlers
 from loadtest_trio.handlers.objects.payload import uuid_lines
 from loadtest_trio.handlers.registry import Registry
 from loadtest_trio.jobs.message import Message
 from loadtest_trio.jobs.retry import RetryPolicy
+from loadtest_trio.kinds_of_work import file_sizes
 from loadtest_trio.metrics.counters import Metrics
 from loadtest_trio.scheduler.mix import Mix
 from loadtest_trio.settings import Settings

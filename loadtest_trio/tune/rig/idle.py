@@ -8,12 +8,13 @@ from typing import Any
 import trio
 
 from loadtest_trio.backends.readiness import wait_until_ready
-from loadtest_trio.build import Service, Surroundings, open_service
+from loadtest_trio.build import Service, open_service
 from loadtest_trio.errors import LoadtestError
 from loadtest_trio.handlers.objects.payload import uuid_lines
 from loadtest_trio.metrics import calibration
 from loadtest_trio.metrics.collecting import collect
 from loadtest_trio.settings import Settings
+from loadtest_trio.surroundings import Surroundings
 from loadtest_trio.tune.plan import cost_stages, experiments
 from loadtest_trio.tune.plan.steps import Handicap, Kind, Step
 from loadtest_trio.tune.rig.ceiling import client_ceiling

@@ -18,10 +18,10 @@ import attrs
 import trio
 
 from loadtest_trio.backends.opening import Delays
-from loadtest_trio.build import Surroundings
 from loadtest_trio.errors import LoadtestError
 from loadtest_trio.metrics import logs
 from loadtest_trio.settings import Distribution, SchedulerMode, Settings, Workers
+from loadtest_trio.surroundings import Surroundings
 from loadtest_trio.tune.plan.host import Probe
 from loadtest_trio.tune.plan.observations import Observation
 from loadtest_trio.tune.plan.profiler import CpuProfile, profiling

@@ -7,11 +7,12 @@ from random import Random
 import trio
 
 from loadtest_trio.backends.readiness import wait_until_ready
-from loadtest_trio.build import Service, Surroundings, open_service
+from loadtest_trio.build import Service, open_service
 from loadtest_trio.jobs.message import Operation
 from loadtest_trio.lifetimes import Load, unsupervised
 from loadtest_trio.scheduler import Mix
 from loadtest_trio.settings import Settings
+from loadtest_trio.surroundings import Surroundings
 from loadtest_trio.tune.plan.burner import Burner
 from loadtest_trio.tune.plan.core_speed import CoreSpeedMeter
 from loadtest_trio.tune.plan.steps import Step
