@@ -5,7 +5,6 @@ Nothing here reaches AWS. A tool that is missing skips the tests that need it, w
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -18,22 +17,14 @@ import pytest
 
 from loadtest_trio.backends.embedded import RedisServer
 from loadtest_trio.backends.embedded.ports import LOOPBACK, free_ports
-from tests.support import podman
+from tests.support import aws_deployment, podman
+from tests.support.aws_deployment import MissingToolError
 from tests.support.aws_server import Aws, client
 from tests.support.podman import AUTHORITY_INSIDE
 from tests.support.tls import certificates
 
 ROOT = Path(__file__).parents[2]
 DEBIAN_REDIS = Path("/usr/bin/redis-server")
-OVERRIDE = """
-provider "aws" {
-  access_key                  = "testing"
-  secret_key                  = "testing"
-  skip_credentials_validation = true
-  skip_metadata_api_check     = true
-  s3_use_path_style           = true
-}
-"""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -53,11 +44,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def tool(name: str, hint: str) -> str:
     """Return a program's path, from the folder DEPLOY_TOOLS or PATH; skip the test without it."""
-    places = (os.environ.get("DEPLOY_TOOLS"), os.environ.get("PATH"))
-    found = shutil.which(name, path=os.pathsep.join(filter(None, places)))
-    if found is None:
-        pytest.skip(f"{name} is missing: {hint}")
-    return found
+    try:
+        return aws_deployment.find_tool(name, hint)
+    except MissingToolError as error:
+        pytest.skip(str(error))
 
 
 @pytest.fixture(scope="session")
@@ -69,21 +59,10 @@ def find_tool() -> Callable[[str, str], str]:
 @pytest.fixture(scope="session")
 def terraform_environment() -> dict[str, str]:
     """The environment for Terraform: a provider from this machine, keys that are none, no stale CLI file."""
-    tool("terraform", "https://developer.hashicorp.com/terraform/install")
-    search = subprocess.run([ROOT / "scripts/find-provider"], capture_output=True, text=True, check=False)
-    if search.returncode:
-        pytest.skip(f"NO TERRAFORM PROVIDER, only the schema subset is checked: {search.stderr.strip()}")
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "TF_"))}
-    return environment | {
-        "TF_PLUGIN_DIR": search.stdout.strip(),
-        "TF_IN_AUTOMATION": "1",
-        "CHECKPOINT_DISABLE": "1",
-        "AWS_ACCESS_KEY_ID": "testing",
-        "AWS_SECRET_ACCESS_KEY": "testing",
-        "AWS_REGION": "us-east-1",
-        "AWS_EC2_METADATA_DISABLED": "true",
-        "AWS_PAGER": "",
-    }
+    try:
+        return aws_deployment.terraform_environment()
+    except MissingToolError as error:
+        pytest.skip(f"NO TERRAFORM, only the schema subset is checked: {error}")
 
 
 Terraform = Callable[..., subprocess.CompletedProcess[str]]
@@ -92,22 +71,7 @@ Terraform = Callable[..., subprocess.CompletedProcess[str]]
 @pytest.fixture(scope="session")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of what a deployment is made from, in a git repository of its own."""
-    copy = tmp_path_factory.mktemp("checkout")
-    for name in ("terraform", "scripts", "loadtest_trio", "requirements"):
-        unwanted = shutil.ignore_patterns(".terraform*", "*.tfstate*", "*.tfvars", "__pycache__")
-        shutil.copytree(ROOT / name, copy / name, ignore=unwanted)
-    for name in (
-        "Containerfile",
-        "Containerfile.dockerignore",
-        ".containerignore",
-        ".gitignore",
-        "pyproject.toml",
-    ):
-        shutil.copy(ROOT / name, copy / name)
-    who = ["-c", "user.name=test", "-c", "user.email=test@example.com"]
-    for command in (["init", "-q"], ["add", "."], [*who, "commit", "-q", "-m", "a deployment"]):
-        subprocess.run(["git", *command], cwd=copy, check=True, timeout=60)
-    return copy
+    return aws_deployment.copy_checkout(tmp_path_factory.mktemp("checkout"))
 
 
 @pytest.fixture(scope="session")
@@ -191,23 +155,11 @@ def aws_endpoint() -> Iterator[str]:
 def aws_environment(
     checkout: Path, terraform_environment: dict[str, str], aws_endpoint: str
 ) -> dict[str, str]:
-    """The environment in which Terraform, the AWS CLI and the scripts of the copy talk to that AWS only.
-
-    The image is neither built nor pushed: `podman` is a program that writes down what it was asked.
-    """
-    tool("aws", "scripts/prove-deploy installs it")
-    (checkout / "terraform/moto_override.tf").write_text(OVERRIDE)
-    programs = checkout.parent / f"{checkout.name}-bin"
-    programs.mkdir(exist_ok=True)
-    stand_in = programs / "podman"
-    calls = f'printf "%s\\n" "$*" >>"{programs}/podman-calls"'
-    stand_in.write_text(f'#!/bin/bash\n{calls}\n[ "$1" != login ] || cat >/dev/null\n')
-    stand_in.chmod(0o755)
-    path = [str(programs), os.environ.get("DEPLOY_TOOLS", ""), terraform_environment["PATH"]]
-    return terraform_environment | {
-        "AWS_ENDPOINT_URL": aws_endpoint,
-        "PATH": os.pathsep.join(filter(None, path)),
-    }
+    """The environment in which Terraform, the AWS CLI and the scripts of the copy talk to that AWS only."""
+    try:
+        return aws_deployment.aws_environment(checkout, terraform_environment, aws_endpoint)
+    except MissingToolError as error:
+        pytest.skip(str(error))
 
 
 Script = Callable[..., subprocess.CompletedProcess[str]]

@@ -2,79 +2,38 @@
 
 import json
 import shutil
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import attrs
 import pytest
 
-from loadtest_trio.backends.embedded.ports import LOOPBACK
-from tests.support.aws_server import Aws, client
+from tests.rehearsal.apply import TAG
+from tests.rehearsal.read import read_deployment
+from tests.rehearsal.snapshot import load_snapshot
+from tests.support.aws_deployment import CLUSTER, JobDeployment, job_deployment
 
 pytestmark = pytest.mark.deploy_slow
-CLUSTER = "loadtest-trio"
 BUCKET = "loadtest-trio-123456789012-us-east-1"
-
-
-@attrs.frozen
-class Deployment:
-    """A copy of the checkout whose scripts and Terraform talk to an AWS of their own."""
-
-    checkout: Path
-    environment: dict[str, str]
-    certificate: str
-    client: Callable[..., Any]
-
-    def script(self, name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run one of the scripts with the job service's variables."""
-        variables = ["--", "-var", "service=jobs", "-var", f"certificate_arn={self.certificate}"]
-        return subprocess.run(
-            [str(self.checkout / "scripts" / name), *arguments, *variables],
-            cwd=self.checkout, env=self.environment, stdin=subprocess.DEVNULL, capture_output=True, text=True,
-            check=False, timeout=580,
-        )  # fmt: skip
-
-    def terraform(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run terraform."""
-        return subprocess.run(
-            ["terraform", f"-chdir={self.checkout / 'terraform'}", *arguments],
-            env=self.environment, capture_output=True, text=True, check=False, timeout=400,
-        )  # fmt: skip
-
-    def service(self, kind: str) -> dict[str, Any]:
-        """Return what ECS says about a service."""
-        name = f"{CLUSTER}-{kind}"
-        (found,) = self.client("ecs").describe_services(cluster=CLUSTER, services=[name])["services"]
-        return dict(found)
 
 
 @pytest.fixture(scope="module")
 def jobs(
     checkout: Path, aws_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Deployment]:
+) -> Iterator[JobDeployment]:
     """A copy of the checkout without its state, an empty AWS, and a certificate in it."""
     copy = tmp_path_factory.mktemp("jobs") / "checkout"
     shutil.copytree(checkout, copy, ignore=shutil.ignore_patterns("*.tfstate*"), symlinks=True)
-    with Aws(Path(sys.executable), None, None, None).begin() as server:
-        endpoint = f"http://{LOOPBACK}:{server.port}"
-        make_client = partial(client, endpoint)
-        certificate = make_client("acm").request_certificate(DomainName="jobs.example.com")["CertificateArn"]
-        yield Deployment(copy, aws_environment | {"AWS_ENDPOINT_URL": endpoint}, certificate, make_client)
+    with job_deployment(copy, aws_environment) as deployment:
+        yield deployment
 
 
 @pytest.fixture(scope="module")
-def applied(jobs: Deployment) -> str:
+def applied(jobs: JobDeployment) -> str:
     """What `scripts/deploy` said when it created everything there."""
-    result = jobs.script("deploy", "--yes", "--tag", "one")
-    assert result.returncode == 0, result.stderr[-3000:]
-    return result.stderr
+    return jobs.deploy(TAG)
 
 
-def test_deploy_names_address_and_token(jobs: Deployment, applied: str) -> None:
+def test_deploy_names_address_and_token(jobs: JobDeployment, applied: str) -> None:
     """The month's cost comes first; at the end stand the API's address and where its token is."""
     assert applied.index("a month") < applied.index("Creating...")
     assert "job API      https://" in applied
@@ -86,7 +45,7 @@ def test_deploy_names_address_and_token(jobs: Deployment, applied: str) -> None:
     assert token not in (jobs.checkout / "terraform/terraform.tfstate").read_text()
 
 
-def test_api_stands_behind_the_load_balancer(jobs: Deployment, applied: str) -> None:
+def test_api_stands_behind_the_load_balancer(jobs: JobDeployment, applied: str) -> None:
     """The service registers its API port with the target group that the HTTPS listener forwards to."""
     elb = jobs.client("elbv2")
     (balancer,) = elb.describe_load_balancers()["LoadBalancers"]
@@ -101,7 +60,7 @@ def test_api_stands_behind_the_load_balancer(jobs: Deployment, applied: str) -> 
     assert len(balancer["AvailabilityZones"]) == 2
 
 
-def test_scaling_is_registered(jobs: Deployment, applied: str) -> None:
+def test_scaling_is_registered(jobs: JobDeployment, applied: str) -> None:
     """Both services are scalable within their bounds, each by its own policy."""
     scaling = jobs.client("application-autoscaling")
     targets = scaling.describe_scalable_targets(ServiceNamespace="ecs")["ScalableTargets"]
@@ -115,7 +74,12 @@ def test_scaling_is_registered(jobs: Deployment, applied: str) -> None:
     }
 
 
-def test_second_plan_has_no_changes(jobs: Deployment, applied: str) -> None:
+def test_rehearsal_plays_what_is_applied(jobs: JobDeployment, applied: str) -> None:
+    """Where there is no Terraform the rehearsal plays a snapshot: it is as a fresh apply."""
+    assert read_deployment(jobs.client, CLUSTER) == load_snapshot(), "scripts/rehearse --update-snapshot"
+
+
+def test_second_plan_has_no_changes(jobs: JobDeployment, applied: str) -> None:
     """What was applied is what is wanted."""
     state = json.loads((jobs.checkout / "terraform/terraform.tfstate").read_text())
     (run,) = [row for row in state["resources"] if (row["type"], row["name"]) == ("terraform_data", "run")]
@@ -126,7 +90,7 @@ def test_second_plan_has_no_changes(jobs: Deployment, applied: str) -> None:
     assert result.returncode == 0, result.stdout[-3000:] + result.stderr
 
 
-def test_new_image_rolls_and_leaves_the_number_of_tasks_to_scaling(jobs: Deployment, applied: str) -> None:
+def test_new_image_rolls_and_leaves_the_number_of_tasks_to_scaling(jobs: JobDeployment, applied: str) -> None:
     """Both services move to the new image; nothing is stopped first, and three tasks stay three."""
     jobs.client("ecs").update_service(cluster=CLUSTER, service=f"{CLUSTER}-api", desiredCount=3)
     result = jobs.script("deploy", "--yes", "--tag", "two")
@@ -145,7 +109,7 @@ def test_new_image_rolls_and_leaves_the_number_of_tasks_to_scaling(jobs: Deploym
         }
 
 
-def test_destroying_jobs_leaves_nothing(jobs: Deployment, applied: str) -> None:
+def test_destroying_jobs_leaves_nothing(jobs: JobDeployment, applied: str) -> None:
     """Load balancer, targets, scaling, alarms, secrets, Redis, bucket and network: all gone."""
     jobs.client("s3").delete_bucket_policy(Bucket=BUCKET)  # moto is here without TLS
     result = jobs.script("destroy", "--yes")

@@ -6,7 +6,6 @@ import sys
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 
 import attrs
@@ -14,36 +13,35 @@ import trio
 
 from benchmarks.process import Unavailable
 from loadtest_trio.metrics import machine
-from tests.rehearsal.applied import MODEL, Deployment
+from tests.rehearsal.applied import Deployment
+from tests.rehearsal.apply import apply_and_read
 from tests.rehearsal.outcome import Outcome, markdown
-from tests.rehearsal.play import LONG, SHORT, Form, play
-from tests.rehearsal.read import read_deployment
-from tests.rehearsal.scenes import SCENES
-from tests.support.aws_server import client
+from tests.rehearsal.overrides import table
+from tests.rehearsal.play import LONG, SCENES, SHORT, Form, play
+from tests.rehearsal.snapshot import SNAPSHOT, as_json, load_snapshot, write_snapshot
+from tests.support.aws_deployment import MissingToolError
 
 _MEANING = "Play what AWS would do to the deployed job service, on this machine."
-_OTHERS = ("scaled", "two-queues")
 
 
 def main(arguments: Sequence[str]) -> int:
     """Play scenes; return 0 if every claim holds, 1 if one does not, 2 if this machine lacks something."""
     parser = argparse.ArgumentParser(prog="scripts/rehearse", description=_MEANING)
-    parser.add_argument("--short", action="store_true", help="the form of CI: AWS compressed")
-    parser.add_argument(
-        "--scene",
-        action="append",
-        choices=[*SCENES, *_OTHERS],
-        help="only this one; repeat it",
-    )
-    parser.add_argument("--aws", metavar="URL", help="read the deployment from this endpoint (moto's)")
-    parser.add_argument("--cluster", default="loadtest-trio", help="of the deployment there (loadtest-trio)")
+    parser.add_argument("--short", action="store_true", help="AWS's time compressed")
+    parser.add_argument("--scene", action="append", choices=SCENES, help="only this one; repeat it")
+    parser.add_argument("--snapshot", action="store_true", help="play the snapshot of an earlier apply")
+    parser.add_argument("--update-snapshot", action="store_true", help="apply, write the snapshot, and end")
     parser.add_argument("--output", metavar="DIR", type=Path, help="write REHEARSAL.md and JSON")
     options = parser.parse_args(arguments)
     form = SHORT if options.short else LONG
-    deployment = read_deployment(partial(client, options.aws), options.cluster) if options.aws else MODEL
     try:
-        outcomes = trio.run(play, deployment, form, options.scene or [*SCENES, *_OTHERS], _print)
-    except Unavailable as error:
+        if options.update_snapshot:
+            write_snapshot(apply_and_read())
+            return 0
+        deployment = load_snapshot() if options.snapshot else _applied()
+        print(f"Played is {deployment.source}, but for these:", *table(deployment), sep="\n", flush=True)
+        outcomes = trio.run(play, deployment, form, options.scene or SCENES, _print)
+    except (MissingToolError, Unavailable) as error:
         print(f"rehearse: {error}", file=sys.stderr)
         return 2
     if options.output:
@@ -51,6 +49,19 @@ def main(arguments: Sequence[str]) -> int:
     broken = [claim for each in outcomes for claim in each.broken]
     print(f"{len(outcomes)} scenes, {len(broken)} claims do not hold")
     return 1 if broken else 0
+
+
+def _applied() -> Deployment:
+    """Return what Terraform applies now; without Terraform, the snapshot."""
+    print("applying the module to an AWS on loopback; this takes a minute or more", flush=True)
+    try:
+        deployment = apply_and_read()
+    except MissingToolError as error:
+        print(f"not applied: {error}", flush=True)
+        return load_snapshot()
+    if deployment != load_snapshot():
+        print(f"{SNAPSHOT.name} is old: scripts/rehearse --update-snapshot", flush=True)
+    return deployment
 
 
 def _print(outcome: Outcome) -> None:
@@ -70,6 +81,8 @@ def _write(folder: Path, deployment: Deployment, form: Form, outcomes: list[Outc
         f"{when}, {described['cpus']} CPUs ({described['cpu_model']}), by `scripts/rehearse{form.flag}`.",
         f"The deployment is {deployment.source}. Seconds of AWS (health checks, deregistration delay) pass "
         f"{form.speed:g} times as fast as real ones, CloudWatch's minutes {form.scaling_speed:g} times.",
+        "",
+        *table(deployment),
     ]
     page = markdown(outcomes, "Rehearsal of the job service's deployment", conditions)
     (folder / "REHEARSAL.md").write_text(page)
@@ -77,7 +90,7 @@ def _write(folder: Path, deployment: Deployment, form: Form, outcomes: list[Outc
         "at": time.time(),
         "machine": described,
         "form": attrs.asdict(form),
-        "deployment": attrs.asdict(deployment),
+        "deployment": {"source": deployment.source, **as_json(deployment)},
         "scenes": [attrs.asdict(each) for each in outcomes],
     }
     (folder / "rehearsal.json").write_text(json.dumps(content, indent=1, default=str) + "\n")

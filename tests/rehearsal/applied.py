@@ -6,6 +6,25 @@ import attrs
 
 
 @attrs.frozen(kw_only=True)
+class ContainerCheck:
+    """How ECS finds out, inside the container, that a task must be replaced.
+
+    Attributes:
+        command: That is run there; exit code 0 is healthy.
+        interval: Seconds between two checks.
+        timeout: Seconds that one may take.
+        retries: Failures in a row that make the task unhealthy.
+        start_seconds: Failures so soon after the start do not count.
+    """
+
+    command: tuple[str, ...]
+    interval: float = 30.0
+    timeout: float = 5.0
+    retries: int = 3
+    start_seconds: float = 0.0
+
+
+@attrs.frozen(kw_only=True)
 class TaskDefinition:
     """What ECS runs as one task.
 
@@ -15,9 +34,14 @@ class TaskDefinition:
         image: The container image; a new one is what a deployment rolls out.
         command: What follows the image's entry point, ``python -m loadtest_trio``.
         environment: Variables of the container.
-        secrets: Names of the variables that come from Secrets Manager.
+        secrets: Variable -> name of the secret that it comes from.
         stop_seconds: From SIGTERM to SIGKILL.
+        check: Of the container; None without one.
+        open_files: Soft and hard limit of open files; None for the host's.
         vcpu: Of the task.
+        memory_mib: Of the task.
+        execution_role: Name of the role that reads the secrets.
+        task_role: Name of the role that the container's calls of AWS are made with.
     """
 
     family: str
@@ -25,9 +49,14 @@ class TaskDefinition:
     image: str = ""
     command: tuple[str, ...] = ()
     environment: Mapping[str, str] = attrs.field(factory=dict)
-    secrets: tuple[str, ...] = ()
+    secrets: Mapping[str, str] = attrs.field(factory=dict)
     stop_seconds: float = 30.0
+    check: ContainerCheck | None = None
+    open_files: tuple[int, int] | None = None
     vcpu: float = 1.0
+    memory_mib: int = 2048
+    execution_role: str = ""
+    task_role: str = ""
 
 
 @attrs.frozen(kw_only=True)
@@ -41,6 +70,7 @@ class TargetGroup:
         healthy_threshold: Successes in a row that make an unhealthy target healthy. A new one needs one.
         unhealthy_threshold: Failures in a row that make it unhealthy.
         deregistration_delay: Seconds that requests in flight may take after a target was deregistered.
+        algorithm: ``round_robin`` or ``least_outstanding_requests``.
     """
 
     path: str = "/api/jobs/health"
@@ -49,6 +79,7 @@ class TargetGroup:
     healthy_threshold: int = 2
     unhealthy_threshold: int = 3
     deregistration_delay: float = 30.0
+    algorithm: str = "round_robin"
 
 
 @attrs.frozen(kw_only=True)
@@ -111,37 +142,11 @@ class Deployment:
         idle_seconds: Of the load balancer: it gives up a request, and closes a connection, after so much
             silence.
         source: Where it was read.
+        secrets: Variable -> the secret's value, as far as it was read; in no file.
     """
 
     api: ServiceDefinition
     workers: ServiceDefinition | None
     idle_seconds: float = 60.0
-    source: str = "the rehearsal's own model"
-
-
-MODEL = Deployment(
-    api=ServiceDefinition(
-        name="api",
-        task=TaskDefinition(
-            family="api",
-            image="loadtest-trio:one",
-            environment={"ROLES": "api,worker", "SHUTDOWN_GRACE_SECONDS": "30", "API_DRAIN_SECONDS": "10"},
-            secrets=("REDIS_ENDPOINT",),
-            stop_seconds=45,
-        ),
-        desired=2,
-        least=2,
-        most=4,
-        target_group=TargetGroup(),
-        policies=(ScalingPolicy(name="cpu", metric="cpu", target=70.0),),
-    ),
-    workers=ServiceDefinition(
-        name="workers",
-        task=TaskDefinition(
-            family="workers", image="loadtest-trio:one", environment={"ROLES": "worker"}, stop_seconds=45
-        ),
-        most=4,
-        policies=(ScalingPolicy(name="backlog", metric="backlog", target=100.0),),
-    ),
-)
-"""Brief 004's table, for tests of the rehearsal and where Terraform is missing."""
+    source: str = attrs.field(default="made by hand", eq=False)
+    secrets: Mapping[str, str] = attrs.field(factory=dict, eq=False, repr=False)

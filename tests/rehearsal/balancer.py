@@ -19,10 +19,11 @@ import trio
 
 from benchmarks.endpoint import find_nginx
 from loadtest_trio.backends.embedded.ports import LOOPBACK, free_ports
-from tests.rehearsal.applied import TargetGroup
+from tests.rehearsal.applied import Deployment, TargetGroup
 from tests.rehearsal.clock import AwsClock
 
 PROPAGATION_SECONDS = 1.0
+LEAST_OUTSTANDING = "least_outstanding_requests"
 _START_SECONDS = 10.0
 _CONFIGURATION = Path(__file__).with_name("balancer.conf")
 
@@ -112,22 +113,25 @@ class Balancer:
         folder: For its files.
         process_group: Where it is started, so that it never outlives the rehearsal.
         clock: The time of AWS.
-        idle_seconds: Of a connection or a request; never compressed.
+        deployment: Its idle timeout, which is never compressed, and its target group's algorithm.
         groups: Target groups; more than one share the clients by a hash of X-Client-Id.
     """
 
     def __init__(
-        self, folder: Path, process_group: int, clock: AwsClock, idle_seconds: float, groups: int = 1
+        self, folder: Path, process_group: int, clock: AwsClock, deployment: Deployment, groups: int = 1
     ) -> None:
         self._folder = folder
         self._clock = clock
         self._targets: dict[int, dict[int, Target]] = {group: {} for group in range(groups)}
+        group = deployment.api.target_group
+        least = group is not None and group.algorithm == LEAST_OUTSTANDING
         binary, modules = find_nginx()
         self.port, self._control_port = free_ports(2)
         folder.mkdir(parents=True)
         text = Template(_CONFIGURATION.read_text()).substitute(
             dir=folder, load_modules="\n".join(f"load_module {path};" for path in modules),
-            idle=round(idle_seconds), port=self.port, control_port=self._control_port, groups=groups,
+            idle=round(deployment.idle_seconds), least=str(least).lower(),
+            port=self.port, control_port=self._control_port, groups=groups,
         )  # fmt: skip
         (folder / "nginx.conf").write_text(text)
         command = [binary, "-p", f"{folder}/", "-e", f"{folder}/error.log", "-c", f"{folder}/nginx.conf"]

@@ -8,7 +8,7 @@ deregistration delay. What ECS needs to notice that a task has ended is `NOTICE_
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 import attrs
@@ -18,7 +18,7 @@ from tests.rehearsal.applied import ScalingPolicy, ServiceDefinition, TaskDefini
 from tests.rehearsal.autoscaling import MINUTE, TargetTracking
 from tests.rehearsal.balancer import Balancer, Health
 from tests.rehearsal.clock import AwsClock
-from tests.rehearsal.tasks import RunningTask
+from tests.rehearsal.tasks import Given, RunningTask
 
 NOTICE_SECONDS = 1.0
 _LOOK_SECONDS = 0.1
@@ -63,7 +63,7 @@ class Service:
     Args:
         definition: What was applied.
         around: What it shares with others.
-        local: Variables that replace those of the task definition.
+        given: Variables of its tasks beside those of the task definition.
         group: The number of its target group.
 
     Attributes:
@@ -74,7 +74,7 @@ class Service:
     """
 
     def __init__(
-        self, definition: ServiceDefinition, around: Surroundings, local: Mapping[str, str], group: int = 0
+        self, definition: ServiceDefinition, around: Surroundings, given: Given, group: int = 0
     ) -> None:
         self.definition = definition
         self.desired = definition.desired
@@ -82,7 +82,7 @@ class Service:
         self.stop_seconds: list[float] = []
         self.codes: list[int | None] = []
         self._around = around
-        self._local = dict(local)
+        self._given = given
         self._group = group
         self._task = self._stable = definition.task
         self._failures = 0
@@ -202,11 +202,23 @@ class Service:
 
     def _launch(self) -> None:
         around = self._around
-        task = RunningTask(self._task, self._local, around.folder, around.process_group)
+        task = RunningTask(self._task, self._given, around.folder, around.process_group)
         self.tasks.append(task)
         self._note("started", task.name)
+        self._start(self._check, task)
         if self.definition.target_group:
             around.balancer.register(task.port, self.definition.target_group, self._group)
+
+    async def _check(self, task: RunningTask) -> None:
+        """Replace a task when the check of its container has failed too often; in real time, as it runs."""
+        check, failures = task.definition.check, 0
+        while check and task.running and not task.stopping:
+            await trio.sleep(check.interval)
+            good = task.stopping or await task.passes(check)
+            young = time.monotonic() - task.began < check.start_seconds
+            failures = 0 if good or young else failures + 1
+            if failures >= check.retries and task.running and not task.stopping:
+                self._stop(task, "container unhealthy")
 
     def _break_circuit(self) -> None:
         limit = max(_FEWEST_FAILURES, math.ceil(self.desired / 2))

@@ -1,21 +1,26 @@
 """Plays scenes in one of two forms: the short one of CI, and the long one in real time."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 
 import attrs
 import trio
 
 from tests.rehearsal.applied import Deployment
 from tests.rehearsal.clock import AwsClock
+from tests.rehearsal.outage_scenes import OUTAGE_SCENES
 from tests.rehearsal.outcome import Outcome
 from tests.rehearsal.queues_scene import two_queues
 from tests.rehearsal.scaling_scene import scaled
-from tests.rehearsal.scenes import SCENES, Size
-from tests.rehearsal.stage import open_stage
+from tests.rehearsal.scene import Size
+from tests.rehearsal.stage import Stage, open_stage
+from tests.rehearsal.task_scenes import TASK_SCENES
 
-# Users of one address submit more than a client may in a minute.
-_SETTINGS = {"JOB_RATE_LIMIT_PER_MINUTE": "0"}
-_REPLICATED = {**_SETTINGS, "JOB_WAIT_REPLICAS": "1"}
+SHARED_STAGE = {**TASK_SCENES, **OUTAGE_SCENES}
+"""Scenes that share one stage, in their order."""
+SCENES = (*SHARED_STAGE, "scaled", "two-queues")
+"""All of them."""
+_OVERRIDES = {"JOB_RATE_LIMIT_PER_MINUTE": "0"}
 _LIMIT_SECONDS = 3600.0
 
 
@@ -73,28 +78,26 @@ async def play(
     """
     outcomes: list[Outcome] = []
 
-    def ended(outcome: Outcome, began: float) -> None:
+    async def end(scene: Awaitable[Outcome]) -> None:
+        began = trio.current_time()
+        outcome = await scene
         outcome.seconds = trio.current_time() - began
         outcomes.append(outcome)
         tell(outcome)
 
+    def stage(deployment: Deployment, queues: int = 1) -> AbstractAsyncContextManager[Stage]:
+        return open_stage(deployment, AwsClock(form.speed), queues=queues, overrides=_OVERRIDES)
+
     with trio.fail_after(_LIMIT_SECONDS):
-        if chosen := [name for name in scenes if name in SCENES]:
-            async with open_stage(deployment, AwsClock(form.speed), settings=_REPLICATED) as stage:
+        if chosen := [name for name in scenes if name in SHARED_STAGE]:
+            async with stage(deployment) as shared:
                 for name in chosen:
-                    began = trio.current_time()
-                    ended(await SCENES[name](stage, form.size), began)
+                    await end(SHARED_STAGE[name](shared, form.size))
         if "scaled" in scenes:
-            async with open_stage(deployment, AwsClock(form.speed), settings=_SETTINGS) as stage:
-                began = trio.current_time()
-                ended(await scaled(stage, form.scaling_users, form.scaling_speed), began)
+            async with stage(deployment) as alone:
+                await end(scaled(alone, form.scaling_users, form.scaling_speed))
         if "two-queues" in scenes:
-            alone = attrs.evolve(
-                deployment,
-                api=attrs.evolve(deployment.api, desired=1),
-                workers=None,
-            )
-            async with open_stage(alone, AwsClock(form.speed), queues=2, settings=_SETTINGS) as stage:
-                began = trio.current_time()
-                ended(await two_queues(stage, form.size.customers, form.size.calm), began)
+            one_task = attrs.evolve(deployment.api, desired=1)
+            async with stage(attrs.evolve(deployment, api=one_task, workers=None), 2) as double:
+                await end(two_queues(double, form.size.customers, form.size.calm))
     return outcomes

@@ -3,12 +3,21 @@
 from collections.abc import Callable
 from typing import Any
 
-from tests.rehearsal.applied import Deployment, ScalingPolicy, ServiceDefinition, TargetGroup, TaskDefinition
+from tests.rehearsal.applied import (
+    ContainerCheck,
+    Deployment,
+    ScalingPolicy,
+    ServiceDefinition,
+    TargetGroup,
+    TaskDefinition,
+)
 
 MakeClient = Callable[[str], Any]
 """Returns a botocore client of an AWS service, such as ``ecs``."""
 
 _CPU_UNITS = 1024.0
+_SECRET_SUFFIX = "-123456"
+"""The length of what Secrets Manager adds to a secret's name in its ARN: a dash and six random characters."""
 
 
 def read_deployment(client: MakeClient, cluster: str) -> Deployment:
@@ -19,7 +28,7 @@ def read_deployment(client: MakeClient, cluster: str) -> Deployment:
         cluster: Its name.
 
     Raises:
-        ValueError: There is no such service.
+        ValueError: There is no such service, or its containers are checked by a shell.
     """
     ecs = client("ecs")
     arns = ecs.list_services(cluster=cluster)["serviceArns"]
@@ -34,8 +43,17 @@ def read_deployment(client: MakeClient, cluster: str) -> Deployment:
         api=served[0],
         workers=others[0] if others else None,
         idle_seconds=_idle_seconds(client("elbv2")),
-        source=f"the applied resources of cluster {cluster}",
+        source="what Terraform applied",
     )
+
+
+def read_secrets(client: MakeClient, task: TaskDefinition) -> dict[str, str]:
+    """Return the values of a task's secrets, by the variable's name."""
+    manager = client("secretsmanager")
+    return {
+        variable: str(manager.get_secret_value(SecretId=secret)["SecretString"])
+        for variable, secret in task.secrets.items()
+    }
 
 
 def _service(client: MakeClient, cluster: str, service: dict[str, Any]) -> ServiceDefinition:
@@ -61,16 +79,40 @@ def _service(client: MakeClient, cluster: str, service: dict[str, Any]) -> Servi
 def _task(ecs: Any, arn: str) -> TaskDefinition:
     task = ecs.describe_task_definition(taskDefinition=arn)["taskDefinition"]
     (container,) = task["containerDefinitions"]
+    limits = {each["name"]: each for each in container.get("ulimits", [])}
+    files = limits.get("nofile")
     return TaskDefinition(
         family=task["family"],
         revision=task["revision"],
         image=container["image"],
         command=tuple(container.get("command") or ()),
         environment={each["name"]: each["value"] for each in container["environment"]},
-        secrets=tuple(each["name"] for each in container.get("secrets", [])),
+        secrets={each["name"]: _secret_name(each["valueFrom"]) for each in container.get("secrets", [])},
         stop_seconds=float(container.get("stopTimeout", 30)),
+        check=_check(container["healthCheck"]) if "healthCheck" in container else None,
+        open_files=(files["softLimit"], files["hardLimit"]) if files else None,
         vcpu=int(task["cpu"]) / _CPU_UNITS,
+        memory_mib=int(task["memory"]),
+        execution_role=task.get("executionRoleArn", "").rpartition("/")[2],
+        task_role=task.get("taskRoleArn", "").rpartition("/")[2],
     )
+
+
+def _check(check: dict[str, Any]) -> ContainerCheck:
+    kind, *command = check["command"]
+    if kind != "CMD":
+        raise ValueError(f"the container's check is run by a shell: {check['command']}")
+    return ContainerCheck(
+        command=tuple(command),
+        interval=float(check["interval"]),
+        timeout=float(check["timeout"]),
+        retries=check["retries"],
+        start_seconds=float(check.get("startPeriod") or 0),
+    )
+
+
+def _secret_name(arn: str) -> str:
+    return arn.partition(":secret:")[2][: -len(_SECRET_SUFFIX)]
 
 
 def _target_group(elb: Any, arn: str) -> TargetGroup:
@@ -83,6 +125,7 @@ def _target_group(elb: Any, arn: str) -> TargetGroup:
         healthy_threshold=group["HealthyThresholdCount"],
         unhealthy_threshold=group["UnhealthyThresholdCount"],
         deregistration_delay=float(attributes["deregistration_delay.timeout_seconds"]),
+        algorithm=attributes.get("load_balancing.algorithm.type", "round_robin"),
     )
 
 

@@ -13,9 +13,10 @@ import trio
 from tests.rehearsal.applied import ScalingPolicy
 from tests.rehearsal.clock import AwsClock
 from tests.rehearsal.cluster import Service
+from tests.rehearsal.job_queue import Queue
 from tests.rehearsal.load import Users, loaded
 from tests.rehearsal.outcome import Outcome
-from tests.rehearsal.stage import Queue, Stage
+from tests.rehearsal.stage import Stage
 
 FIRST_STEP, SECOND_STEP = 200, 500
 """Users of brief 004."""

@@ -1,13 +1,18 @@
 """The parts of the rehearsal, by themselves."""
 
 import json
+from pathlib import Path
 
 import attrs
+import pytest
 
+from loadtest_trio.settings import SETTINGS
 from tests.rehearsal.applied import ScalingPolicy, TargetGroup
 from tests.rehearsal.autoscaling import IN_MINUTES, MINUTE, OUT_MINUTES, TargetTracking
 from tests.rehearsal.balancer import Health, Logged, Target
 from tests.rehearsal.outcome import Outcome, markdown
+from tests.rehearsal.overrides import checked
+from tests.rehearsal.snapshot import load_snapshot, write_snapshot
 
 CPU = ScalingPolicy(name="cpu", metric="cpu", target=70, out_cooldown=60, in_cooldown=300)
 
@@ -77,3 +82,29 @@ def test_page_marks_broken_claims() -> None:
     outcome = Outcome("x", "Scene x")
     outcome.claim("it works", False, "it did not")
     assert "| it works | **no** | it did not |" in markdown([outcome], "Heading", ["Here."])
+
+
+def test_snapshot_knows_every_setting() -> None:
+    """A setting that is new in the service and in Terraform is to be in the snapshot too."""
+    deployment = load_snapshot()
+    assert deployment.workers is not None
+    for service in (deployment.api, deployment.workers):
+        names = {*service.task.environment, *service.task.secrets}
+        assert names == {info.name for info in SETTINGS}, "scripts/rehearse --update-snapshot"
+
+
+def test_snapshot_survives_its_file(tmp_path: Path) -> None:
+    """What is written is read again, but no secret and no source."""
+    deployment = attrs.evolve(load_snapshot(), secrets={"API_TOKEN": "t0ken"}, source="an apply")
+    write_snapshot(deployment, tmp_path / "x.json")
+    assert "t0ken" not in (tmp_path / "x.json").read_text()
+    found = load_snapshot(tmp_path / "x.json")
+    assert found == deployment
+    assert not found.secrets
+
+
+def test_only_listed_variables_are_overridden() -> None:
+    """What differs from the deployment stands in the printed list, or the task is not started."""
+    assert checked({"API_PORT": "1"}) == {"API_PORT": "1"}
+    with pytest.raises(AssertionError, match="API_DRAIN_SECONDS"):
+        checked({"API_DRAIN_SECONDS": "10"})

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.rehearsal.applied import ScalingPolicy, TargetGroup
-from tests.rehearsal.read import read_deployment
+from tests.rehearsal.read import read_deployment, read_secrets
 from tests.support.aws_server import Aws, client
 
 CLUSTER = "c"
@@ -42,8 +42,11 @@ def balanced(aws: Client) -> str:
         UnhealthyThresholdCount=4,
     )["TargetGroups"]  # fmt: skip
     arn = str(group["TargetGroupArn"])
-    delay = [{"Key": "deregistration_delay.timeout_seconds", "Value": "40"}]
-    elb.modify_target_group_attributes(TargetGroupArn=arn, Attributes=delay)
+    attributes = [
+        {"Key": "deregistration_delay.timeout_seconds", "Value": "40"},
+        {"Key": "load_balancing.algorithm.type", "Value": "least_outstanding_requests"},
+    ]
+    elb.modify_target_group_attributes(TargetGroupArn=arn, Attributes=attributes)
     forward = [{"Type": "forward", "TargetGroupArn": arn}]
     elb.create_listener(
         LoadBalancerArn=made["LoadBalancerArn"], Protocol="HTTP", Port=80, DefaultActions=forward
@@ -57,7 +60,9 @@ def serve(aws: Client, name: str, count: int, **service: Any) -> None:
     container = {
         "name": "loadtest", "image": f"{name}:one", "command": ["jobs"], "stopTimeout": 45,
         "environment": [{"name": "ROLES", "value": name}],
-        "secrets": [{"name": "REDIS_ENDPOINT", "valueFrom": "arn:aws:secretsmanager:us-east-1:1:secret:x"}],
+        "ulimits": [{"name": "nofile", "softLimit": 100, "hardLimit": 200}],
+        "secrets": [{"name": "REDIS_ENDPOINT", "valueFrom": aws("secretsmanager").create_secret(
+            Name=f"{name}/redis", SecretString="rediss://")["ARN"]}],
     }  # fmt: skip
     ecs.register_task_definition(family=name, cpu="1024", memory="2048", containerDefinitions=[container])
     ecs.create_service(
@@ -93,11 +98,16 @@ def test_deployment_is_read_back(aws: Client) -> None:
     )  # fmt: skip
     found = read_deployment(aws, CLUSTER)
     assert found.idle_seconds == 65
-    assert found.api.target_group == TargetGroup(unhealthy_threshold=4, deregistration_delay=40)
+    assert found.api.target_group == TargetGroup(
+        unhealthy_threshold=4, deregistration_delay=40, algorithm="least_outstanding_requests"
+    )
     assert found.api.policies == (ScalingPolicy(name="cpu", metric="cpu", target=70),)
     assert (found.api.desired, found.api.least, found.api.most) == (2, 2, 4)
     assert (found.api.minimum_healthy_percent, found.api.maximum_percent) == (100, 200)
     assert (found.api.task.command, found.api.task.stop_seconds) == (("jobs",), 45)
     assert (dict(found.api.task.environment), found.api.task.vcpu) == ({"ROLES": "api"}, 1)
+    assert (found.api.task.open_files, found.api.task.memory_mib) == ((100, 200), 2048)
+    assert found.api.task.secrets == {"REDIS_ENDPOINT": "api/redis"}
+    assert read_secrets(aws, found.api.task) == {"REDIS_ENDPOINT": "rediss://"}
     assert found.workers is not None
     assert (found.workers.name, found.workers.target_group, found.workers.most) == ("worker", None, 1)

@@ -8,9 +8,8 @@ import trio
 
 from benchmarks.endpoint import find_nginx
 from benchmarks.process import Unavailable
-from tests.rehearsal.applied import MODEL
-from tests.rehearsal.play import SHORT, play
-from tests.rehearsal.scenes import SCENES
+from tests.rehearsal.play import SHARED_STAGE, SHORT, play
+from tests.rehearsal.snapshot import load_snapshot
 
 pytestmark = pytest.mark.alone
 
@@ -26,14 +25,14 @@ def balancer() -> None:
 
 def broken(*scenes: str) -> list[str]:
     """Play scenes; return the claims that do not hold."""
-    outcomes = trio.run(play, MODEL, SHORT, scenes, lambda _: None)
+    outcomes = trio.run(play, load_snapshot(), SHORT, scenes, lambda _: None)
     assert len(outcomes) == len(scenes)
     return [f"{each.name}: {claim.text}: {claim.found}" for each in outcomes for claim in each.broken]
 
 
 def test_service_survives_kills_deployments_and_outages() -> None:
     """Tasks killed, stopped, replaced; Redis failing over, cut off; S3 away."""
-    assert broken(*SCENES) == []
+    assert broken(*SHARED_STAGE) == []
 
 
 def test_two_queues_share_the_clients() -> None:
