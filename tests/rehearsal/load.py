@@ -13,7 +13,7 @@ import trio
 
 from tests.rehearsal.balancer import Logged
 from tests.rehearsal.customers import Customers, Record
-from tests.rehearsal.outcome import Outcome
+from tests.rehearsal.outcome import Outcome, picture
 from tests.rehearsal.stage import Stage
 from tests.rehearsal.tasks import ROOT
 
@@ -87,6 +87,11 @@ class Load:
     requests: list[Logged] = attrs.field(factory=list)
 
     @property
+    def ended(self) -> float:
+        """Unix time of the last request's end."""
+        return max((each.at for each in self.requests), default=self.began + 1.0)
+
+    @property
     def failed(self) -> list[Logged]:
         """Requests that the balancer answered with a server's error."""
         return [each for each in self.requests if each.status >= _SERVER_ERROR]
@@ -98,7 +103,7 @@ class Load:
 
     def tell(self, outcome: Outcome) -> None:
         """Add the load's figures, and what is claimed of every scene: no job lost, none doubled."""
-        record, duration = self.record, time.time() - self.began
+        record, duration = self.record, self.ended - self.began
         seconds = sorted(each.seconds for each in self.requests) or [0.0]
         outcome.figures |= {
             "requests": f"{len(self.requests):,} ({len(self.requests) / duration:.0f} a second), "
@@ -107,6 +112,10 @@ class Load:
                 f"{1000 * seconds[min(len(seconds) - 1, int(share * len(seconds)))]:.0f} ms"
                 for share in (0.5, 0.95, 1.0)
             ),
+            "answered, over the time": picture(
+                (each.at for each in self.requests if each.status < _SERVER_ERROR), self.began, self.ended
+            ),
+            "failed, over the time": picture((each.at for each in self.failed), self.began, self.ended),
             "customers' jobs": ", ".join(f"{count:,} {status}" for status, count in record.ends().items()),
         }
         ends = record.ends()

@@ -1,5 +1,6 @@
 """What a scene has shown: figures to read and claims that hold or do not."""
 
+from collections import Counter
 from collections.abc import Iterable
 
 import attrs
@@ -46,6 +47,21 @@ class Outcome:
     def broken(self) -> list[Claim]:
         """Claims that do not hold."""
         return [each for each in self.claims if not each.holds]
+
+
+_BARS = "▁▂▃▄▅▆▇█"
+_COLUMNS = 60
+
+
+def picture(moments: Iterable[float], begin: float, end: float) -> str:
+    """Return how many of some moments lie in each sixtieth of a time, as bars; a dot is none."""
+    width = max(end - begin, 1e-9) / _COLUMNS
+    counts = Counter(min(_COLUMNS - 1, max(0, int((moment - begin) / width))) for moment in moments)
+    most = max(counts.values(), default=1)
+    return "".join(
+        _BARS[(len(_BARS) * counts[column] - 1) // most] if counts[column] else "·"
+        for column in range(_COLUMNS)
+    )
 
 
 def markdown(outcomes: Iterable[Outcome], heading: str, conditions: Iterable[str]) -> str:

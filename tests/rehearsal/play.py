@@ -32,6 +32,7 @@ class Form:
         flag: Of scripts/rehearse, that chooses it.
         speed: Compression of AWS's time.
         scaling_speed: Compression of CloudWatch's time in the scaling scene.
+        scaling_balancer_speed: Of the load balancer's time there; no faster than processes start.
         scaling_users: Who stand for brief 004's 200.
         size: Of the other scenes.
     """
@@ -39,6 +40,7 @@ class Form:
     flag: str
     speed: float
     scaling_speed: float
+    scaling_balancer_speed: float
     scaling_users: int
     size: Size
 
@@ -47,6 +49,7 @@ SHORT = Form(
     flag=" --short",
     speed=15,
     scaling_speed=60,
+    scaling_balancer_speed=15,
     scaling_users=60,
     size=Size(customers=8, users=20, calm=2, cut=10, cut_speed=5, failover=4),
 )
@@ -54,6 +57,7 @@ LONG = Form(
     flag="",
     speed=1,
     scaling_speed=10,
+    scaling_balancer_speed=10,
     scaling_users=200,
     size=Size(customers=30, users=100, calm=20, cut=60, cut_speed=1, failover=20),
 )
@@ -85,8 +89,10 @@ async def play(
         outcomes.append(outcome)
         tell(outcome)
 
-    def stage(deployment: Deployment, queues: int = 1) -> AbstractAsyncContextManager[Stage]:
-        return open_stage(deployment, AwsClock(form.speed), queues=queues, overrides=_OVERRIDES)
+    def stage(
+        deployment: Deployment, speed: float = form.speed, queues: int = 1
+    ) -> AbstractAsyncContextManager[Stage]:
+        return open_stage(deployment, AwsClock(speed), queues=queues, overrides=_OVERRIDES)
 
     with trio.fail_after(_LIMIT_SECONDS):
         if chosen := [name for name in scenes if name in SHARED_STAGE]:
@@ -94,10 +100,10 @@ async def play(
                 for name in chosen:
                     await end(SHARED_STAGE[name](shared, form.size))
         if "scaled" in scenes:
-            async with stage(deployment) as alone:
+            async with stage(deployment, form.scaling_balancer_speed) as alone:
                 await end(scaled(alone, form.scaling_users, form.scaling_speed))
         if "two-queues" in scenes:
             one_task = attrs.evolve(deployment.api, desired=1)
-            async with stage(attrs.evolve(deployment, api=one_task, workers=None), 2) as double:
+            async with stage(attrs.evolve(deployment, api=one_task, workers=None), queues=2) as double:
                 await end(two_queues(double, form.size.customers, form.size.calm))
     return outcomes

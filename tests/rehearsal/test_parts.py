@@ -10,7 +10,7 @@ from loadtest_trio.settings import SETTINGS
 from tests.rehearsal.applied import ScalingPolicy, TargetGroup
 from tests.rehearsal.autoscaling import IN_MINUTES, MINUTE, OUT_MINUTES, TargetTracking
 from tests.rehearsal.balancer import Health, Logged, Target
-from tests.rehearsal.outcome import Outcome, markdown
+from tests.rehearsal.outcome import Outcome, markdown, picture
 from tests.rehearsal.overrides import checked
 from tests.rehearsal.snapshot import load_snapshot, write_snapshot
 
@@ -82,6 +82,13 @@ def test_page_marks_broken_claims() -> None:
     outcome = Outcome("x", "Scene x")
     outcome.claim("it works", False, "it did not")
     assert "| it works | **no** | it did not |" in markdown([outcome], "Heading", ["Here."])
+
+
+def test_picture_shows_when_something_was() -> None:
+    """The highest bar is the most; nothing is a dot; what is outside counts at the edge."""
+    shown = picture([0.0, 0.1, 0.2, 0.3, 30.5, 61.0], 0.0, 60.0)
+    assert shown == "█" + "·" * 29 + "▂" + "·" * 28 + "▂"
+    assert picture([], 0.0, 1.0) == "·" * 60
 
 
 def test_snapshot_knows_every_setting() -> None:
