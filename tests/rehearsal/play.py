@@ -47,7 +47,7 @@ class Form:
 
 SHORT = Form(
     flag=" --short",
-    speed=15,
+    speed=20,
     scaling_speed=60,
     scaling_balancer_speed=15,
     scaling_users=60,
