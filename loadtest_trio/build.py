@@ -80,7 +80,7 @@ async def build_service(settings: Settings, surroundings: Surroundings, closing:
     api = parts.api(redis, registry, archiver) if Role.API in settings.roles else None
     if api:
         closing.callback(api.close)
-    scheduler, worker = parts.scheduler(redis, s3), parts.worker(redis, registry, archiver)
+    scheduler, worker = parts.scheduler(redis, s3), parts.worker(redis, s3, registry, archiver)
     parts.add_dashboard(redis, scheduler, worker, api)
     metrics_service = await parts.metrics_service(redis, scheduler, worker, api)
     if settings.metrics_endpoint:

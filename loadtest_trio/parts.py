@@ -158,10 +158,17 @@ class Parts:
             serving = server(app, settings.api_host, settings.api_port, limits=limits, on_error=log_crash)
         return ApiService(app, serving, redis.jobs)
 
-    def worker(self, redis: RedisService, registry: Registry, archiver: Archiver) -> WorkerService:
+    def worker(
+        self, redis: RedisService, s3: S3Service, registry: Registry, archiver: Archiver
+    ) -> WorkerService:
         """Return the worker."""
         settings, surroundings = self.settings, self.surroundings
         workers = settings.worker_concurrency
+
+        async def probe(backend: str) -> None:
+            if backend == "s3":
+                await s3.probe()
+
         return WorkerService(
             queue=redis,
             registry=registry,
@@ -171,6 +178,7 @@ class Parts:
                 log_failure(self.metrics),
                 surroundings.unix_clock,
                 archiver.archive.finish,
+                probe,
                 clock=surroundings.clock,
             ),
             listeners=Listeners(self.subscribers(archiver), archiver.note),

@@ -12,8 +12,9 @@ during the outage and failed with a symptom of one (`LoadtestError.outage_sympto
 decided by `backends.s3.outage_detector`, and never by the failures of a single key; otherwise a message whose
 every request breaks could retry for ever. So an outage may be known only after some attempts have failed in
 it. Therefore the attempts are counted again after each of them, and the message is not given up before others
-had `_VERDICT_SECONDS` to fail too. After many free attempts it returns to the queue without using up a retry,
-so that its worker can try others. A Retry-After is respected.
+had `_VERDICT_SECONDS` to fail too. There may be no others, so the backend is asked first: a probe tells an
+outage from the fault of one object. After many free attempts a message returns to the queue without using up
+a retry, so that its worker can try others. A Retry-After is respected.
 """
 
 from collections.abc import Awaitable, Callable
@@ -27,6 +28,7 @@ from loadtest_trio.errors import CredentialsError, LoadtestError, ObjectMissingE
 from loadtest_trio.handlers.registry import Handler
 from loadtest_trio.jobs.delivery import Delivery, Outcome
 from loadtest_trio.jobs.message import Message
+from loadtest_trio.jobs.retry import RetryPolicy
 from loadtest_trio.worker.completion import Completion
 
 _LONGEST_WAIT_IN_PLACE = 5.0  # seconds; a message that has to wait longer returns to the queue
@@ -89,6 +91,11 @@ class _Failures:
         return since is not None and since < began
 
 
+async def _ask_nothing(backend: str) -> None:
+    """Leave the verdict to other messages."""
+    del backend
+
+
 async def _keep_in_record(message: Message, result: bytes | None, started_at: float) -> str:
     """Keep every result in its record."""
     del message, result, started_at
@@ -107,6 +114,7 @@ class Runner:
         finish_job: Stores a job's result or record before the settlement; called with the message, the result
             and the start of the attempt in Unix seconds. Returns the result's location, or "" if the record
             holds it.
+        probe: Finds out whether a backend is out; `out_since` then says so.
         sleep: Waits, in seconds.
         clock: Monotonic seconds.
     """
@@ -116,6 +124,7 @@ class Runner:
     on_failure: Callable[[Message, int, LoadtestError], None]
     unix_clock: Callable[[], float]
     finish_job: Callable[[Message, bytes | None, float], Awaitable[str]] = _keep_in_record
+    probe: Callable[[str], Awaitable[None]] = _ask_nothing
     sleep: Callable[[float], Awaitable[object]] = trio.sleep
     clock: Callable[[], float] = trio.current_time
 
@@ -139,15 +148,22 @@ class Runner:
                 attempts = message.attempts + failures.count() + 1
                 return self._end(claimed, outcome, attempts, error=error, result=result, result_ref=ref)
             self.on_failure(message, attempt, error)
-            now = self.clock()
-            failures.add(error, began, now)
-            counted, wait = failures.count(), failures.until_verdict(now)
-            exhausted = (counted >= policy.attempts_in_place and wait <= 0) or attempt >= policy.most_in_place
-            if not error.retryable or exhausted or error.retry_after > _LONGEST_WAIT_IN_PLACE:
+            failures.add(error, began, self.clock())
+            if self._ends(error, failures, attempt, policy) and error.outage_symptom:
+                await self.probe(error.backend)
+            counted, wait = failures.count(), failures.until_verdict(self.clock())
+            if self._ends(error, failures, attempt, policy):
                 return self._put_back(claimed, message.attempts + counted, error)
             last = counted >= policy.attempts_in_place - 1  # the next one may end the delivery
             delay = policy.in_place.delay(attempt, self.rng)
             await self.sleep(error.retry_after + (max(delay, wait) if last else delay))
+
+    def _ends(self, error: LoadtestError, failures: _Failures, attempt: int, policy: RetryPolicy) -> bool:
+        """Return whether this delivery ends with its last failure."""
+        verdict = failures.until_verdict(self.clock()) <= 0
+        exhausted = failures.count() >= policy.attempts_in_place and verdict
+        too_many = exhausted or attempt >= policy.most_in_place
+        return not error.retryable or too_many or error.retry_after > _LONGEST_WAIT_IN_PLACE
 
     def _put_back(self, claimed: Claimed, attempts: int, error: LoadtestError) -> Completion:
         message, policy = claimed.message, claimed.handler.retry

@@ -159,6 +159,15 @@ class MemoryBucket:
         """Find out whether the bucket can be used."""
         await self._request("LIST", "", lambda: b"")
 
+    async def probe(self) -> None:
+        """Find out whether S3 as a whole is out."""
+        error: LoadtestError | None = None
+        try:
+            await self._exchange("LIST", "", lambda: b"", makes_bucket=False)
+        except LoadtestError as failure:
+            error = failure
+        self._on_outage(self._outages.observe_probe(error))
+
     async def create_bucket(self) -> None:
         """Create the bucket; one that is already ours is fine."""
 

@@ -166,8 +166,20 @@ class SignedClient:
         assert not isinstance(outcome, _Attempt), "a final attempt returns a body or raises"
         return outcome
 
+    async def probe(self, call: Call) -> None:
+        """Send a request for the bucket to find out whether S3 as a whole is out; its error is not raised."""
+        error: LoadtestError | None = None
+        try:
+            keys = await self._signing.credentials.current()
+            await self._observed(call, _Attempt(keys, self.address, self._skew, final=True))
+        except LoadtestError as failure:
+            error = failure
+        self._note(self._outages.observe_probe(error))
+
     def _conclude(self, context: RequestContext, error: LoadtestError | None) -> None:
-        outage = self._outages.observe(context.kind, context.key, error)
+        self._note(self._outages.observe(context.kind, context.key, error))
+
+    def _note(self, outage: Outage | None) -> None:
         self._in_outage = outage is not None
         self._on_outage(outage)
 

@@ -13,6 +13,9 @@ kind of request: PUT may be denied, or the disk full, where GET works. A success
 
 An outage of ambiguous failures is known only after some of them, so it is dated back to the last success: the
 failures that revealed it belong to it.
+
+Where few requests are made, several keys would fail too late. So a worker that is about to hold failures
+against a message has S3 *probed*, with a request that no object can spoil: if it fails, that is an outage.
 """
 
 from collections.abc import Callable
@@ -32,7 +35,7 @@ from loadtest_trio.errors import (
     S3UnreachableError,
 )
 
-_CONNECTION, _BROKEN, _ACCESS, _FAILING = "connection", "broken", "access", "failing "
+_CONNECTION, _BROKEN, _ACCESS, _PROBED, _FAILING = "connection", "broken", "access", "probed", "failing "
 _MIN_KEYS = 3
 _MIN_SECONDS = 0.3
 
@@ -107,7 +110,26 @@ class OutageDetector:
                 self._note_denial(kind, key, error)
             case None | ObjectMissingError():
                 self._succeeded_at[kind] = now
-                self._clear(_CONNECTION, _BROKEN, _ACCESS, kind, _FAILING + kind)
+                self._clear(_CONNECTION, _BROKEN, _ACCESS, _PROBED, kind, _FAILING + kind)
+        return self._present()
+
+    def observe_probe(self, error: LoadtestError | None) -> Outage | None:
+        """Note the outcome of a probe, which is a request for the bucket and for no object.
+
+        Args:
+            error: Why the probe failed, or None.
+
+        Returns:
+            The present outage, or None.
+        """
+        if error is None:
+            self._clear(_CONNECTION, _BROKEN, _ACCESS, _PROBED)
+        elif error.outage_symptom or isinstance(error, CredentialsError):
+            since = max(self._succeeded_at.values(), default=-inf)
+            self._outages.setdefault(_PROBED, Outage(error, since))
+        return self._present()
+
+    def _present(self) -> Outage | None:
         return next(iter(self._outages.values()), None)
 
     def _note_denial(self, kind: str, key: str, error: S3AccessError | CredentialsError) -> None:

@@ -5,6 +5,7 @@ makes one attempt; the caller decides about retries.
 """
 
 from collections.abc import AsyncIterator, Callable
+from math import inf
 
 import attrs
 import httpx
@@ -22,6 +23,7 @@ from loadtest_trio.http.client.http1 import Buffer
 from loadtest_trio.metrics.counters import Observer
 
 _DEFAULT_REGION = "us-east-1"
+_PROBE_SECONDS = 1.0
 _MAX_EMPTY_PAGES = 1000  # in a row; S3 sends some where a bucket holds many delete markers
 
 
@@ -93,6 +95,7 @@ class S3Service:
         self._prefix = location.prefix
         self._max_object_bytes = location.max_object_bytes
         self._deadline_watch = deadline_watch or DeadlineWatch()
+        self._probing, self._probe_at = trio.Lock(), -inf
         self._client = SignedClient(
             transport=transport, location=location, signing=signing, observe=observe, on_outage=on_outage
         )
@@ -193,6 +196,17 @@ class S3Service:
         """
         await self._page(None, limit=1)
 
+    async def probe(self) -> None:
+        """Find out whether S3 as a whole is out, with a LIST of at most one object, once a second at most.
+
+        The outcome goes where those of all requests go: to `on_outage`.
+        """
+        async with self._probing:
+            if trio.current_time() < self._probe_at:
+                return
+            await self._client.probe(self._list_call(None, limit=1))
+            self._probe_at = trio.current_time() + _PROBE_SECONDS
+
     async def create_bucket(self) -> None:
         """Create the bucket, unless it already exists and is ours.
 
@@ -227,17 +241,19 @@ class S3Service:
         return Call(context, method, headers=headers, body=body)
 
     async def _page(self, token: str | None, limit: int | None = None) -> ListingPage:
+        body = await self._client.send(self._list_call(token, limit))
+        try:
+            return parse_listing(body)
+        except ListingError as error:
+            raise self._not_a_listing(str(error)) from None
+
+    def _list_call(self, token: str | None, limit: int | None = None) -> Call:
         parameters = [("list-type", "2"), ("encoding-type", "url"), ("prefix", self._prefix)]
         if token is not None:
             parameters.append(("continuation-token", token))
         if limit is not None:
             parameters.append(("max-keys", str(limit)))
-        context = RequestContext("LIST", self._bucket, self._region)
-        body = await self._client.send(Call(context, "GET", encode_query(parameters)))
-        try:
-            return parse_listing(body)
-        except ListingError as error:
-            raise self._not_a_listing(str(error)) from None
+        return Call(RequestContext("LIST", self._bucket, self._region), "GET", encode_query(parameters))
 
     def _not_a_listing(self, detail: str) -> S3RejectedError:
         return S3RejectedError(
