@@ -37,8 +37,11 @@ def costs(outputs: dict[str, Any]) -> list[str]:
     """Return the lines of the cost estimate, by service and for the whole run."""
     values = {name: item.get("value") for name, item in outputs.items()}
     total = "a month" if "load_balancer" in values["cost_usd_a_day"] else "the whole run"
-    parts = {**values["cost_usd_a_day"], total: values.get("cost_usd_a_run")}
-    missing = {total: "unknown: a part of it is", **UNKNOWN}
+    sums = {total: values.get("cost_usd_a_run")}
+    if total == "a month":
+        sums["  at most"] = values.get("cost_usd_a_run_at_most")
+    parts = {**values["cost_usd_a_day"], **sums}
+    missing = dict.fromkeys(sums, "unknown: a part of it is") | UNKNOWN
     return [
         f"estimate a day, at prices of {values['prices_as_of']}:",
         *(

@@ -67,4 +67,11 @@ locals {
     s3_requests   = local.s3_day
     observability = local.observability_day
   })
+
+  cost_run = anytrue([for usd in values(local.cost_parts_day) : usd == null]) ? null : sum(values(local.cost_parts_day)) * local.run_days
+
+  # Public tasks have an address each.
+  more_tasks_run = local.run_days * (local.most_task_count - local.task_count) * (
+    local.task_day + (local.public ? 24 * local.prices.public_ipv4_hour : 0)
+  )
 }

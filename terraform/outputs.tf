@@ -60,12 +60,12 @@ output "cost_usd_a_day" {
 
 output "cost_usd_a_run" {
   description = "Estimate for run_hours, or for a month of jobs; null if a part of it is null."
-  value       = anytrue([for usd in values(local.cost_parts_day) : usd == null]) ? null : floor(sum(values(local.cost_parts_day)) * local.run_days * 100 + 0.5) / 100
+  value       = local.cost_run == null ? null : floor(local.cost_run * 100 + 0.5) / 100
 }
 
-output "fargate_usd_a_day_at_most" {
-  description = "Fargate's part if scaling keeps the most tasks all day."
-  value       = floor(local.task_day * local.most_task_count * 100 + 0.5) / 100
+output "cost_usd_a_run_at_most" {
+  description = "The same if scaling keeps the most tasks all the time; null for load, or if a part of it is null."
+  value       = !local.jobs || local.cost_run == null ? null : floor((local.cost_run + local.more_tasks_run) * 100 + 0.5) / 100
 }
 
 output "prices_as_of" {

@@ -162,6 +162,11 @@ variable "redis_replicas" {
     condition     = var.redis_replicas == null || try(contains(var.service == "jobs" ? [1, 2, 3, 4, 5] : [0, 1, 2, 3, 4, 5], var.redis_replicas), false)
     error_message = "redis_replicas must be 0 to 5, and at least 1 for jobs: a failed node must not lose them."
   }
+
+  validation {
+    condition     = try(tonumber(var.settings.JOB_WAIT_REPLICAS), 0) <= coalesce(var.redis_replicas, var.service == "jobs" ? 1 : 0)
+    error_message = "redis_replicas must be at least JOB_WAIT_REPLICAS: with fewer, every submission would be refused."
+  }
 }
 
 variable "image_tag" {
@@ -215,11 +220,6 @@ variable "settings" {
   validation {
     condition     = length(setsubtract(keys(var.settings), keys(local.setting_defaults))) == 0
     error_message = "settings has a name that is not in settings.tf, or one that the infrastructure decides: ${join(", ", setsubtract(keys(var.settings), keys(local.setting_defaults)))}."
-  }
-
-  validation {
-    condition     = try(tonumber(var.settings.JOB_WAIT_REPLICAS), 0) <= local.redis_replicas
-    error_message = "JOB_WAIT_REPLICAS must be at most redis_replicas (${local.redis_replicas}): with more every submission would be refused."
   }
 }
 

@@ -93,7 +93,7 @@ run "jobs" {
   }
 
   assert {
-    condition     = output.cost_usd_a_day.load_balancer > 0 && output.cost_usd_a_run > 30 * output.cost_usd_a_day.load_balancer && output.fargate_usd_a_day_at_most > output.cost_usd_a_day.fargate
+    condition     = output.cost_usd_a_day.load_balancer > 0 && output.cost_usd_a_run > 30 * output.cost_usd_a_day.load_balancer && output.cost_usd_a_run_at_most > output.cost_usd_a_run
     error_message = "The load balancer costs, the estimate is for a month, and scaling costs more."
   }
 }

@@ -71,7 +71,7 @@ run "waiting_for_more_replicas_than_there_are_is_refused" {
     settings = { JOB_WAIT_REPLICAS = "2" }
   }
 
-  expect_failures = [var.settings]
+  expect_failures = [var.redis_replicas]
 }
 
 run "two_replicas_may_both_be_waited_for" {

@@ -192,6 +192,27 @@ def test_plan_summary_says_changes_and_prices(
     ]
 
 
+def test_plan_summary_of_jobs_says_a_month_and_what_scaling_can_add(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A service without an end has its cost a month, with the fewest tasks and with the most."""
+    outputs = PLAN["planned_values"]["outputs"] | {
+        "cost_usd_a_day": {"value": {"fargate": 3.55, "load_balancer": 0.97}},
+        "cost_usd_a_run": {"value": 137.48},
+        "cost_usd_a_run_at_most": {"value": 317.85},
+    }
+    monkeypatch.setattr(
+        sys, "stdin", io.StringIO(json.dumps(PLAN | {"planned_values": {"outputs": outputs}}))
+    )
+    runpy.run_path(str(ROOT / "scripts/plan_summary.py"), run_name="__main__")
+    assert capsys.readouterr().out.splitlines()[-4:] == [
+        "  fargate       $    3.55",
+        "  load_balancer $    0.97",
+        "  a month       $  137.48",
+        "    at most     $  317.85",
+    ]
+
+
 def test_collect_refuses_a_time_that_is_none(script: Script, tools: Path) -> None:
     """A wrong time is told, and nothing is read."""
     fake(tools, "terraform", "echo value")
