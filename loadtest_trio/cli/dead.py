@@ -7,14 +7,18 @@ import secrets
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from math import inf
 
+import attrs
 import trio
 
-from loadtest_trio.backends.redis import DeadLetter, DeadLetters, RedisOptions, RedisService
+from loadtest_trio.backends.redis import DeadLetter, DeadLetters, RedisObservers, RedisOptions, RedisService
 from loadtest_trio.cli.arguments import at_least_one
 from loadtest_trio.cli.exits import FAILED, OK, complain
+from loadtest_trio.errors import RedisError, RedisUnavailableError
 from loadtest_trio.settings import load
 
+_PATIENCE_SECONDS = 10.0
 MEANING = "List, show, requeue or purge dead letters."
 
 
@@ -39,14 +43,31 @@ def execute(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
     async def act() -> int:
         consumer = f"dead-letters-{os.getpid()}-{secrets.token_hex(4)}"
         place = RedisOptions(settings.redis_endpoint, settings.queue_name, consumer)
-        redis = RedisService(place, backoff=lambda _: 1.0)
+        patience = _Patience()
+        redis = RedisService(place, RedisObservers(on_outage=patience.note), backoff=lambda _: 1.0)
         try:
-            await redis.connect()
-            return await _ACTIONS[options.action](redis.dead_letters, options)
+            with patience.scope:
+                await redis.connect()
+                return await _ACTIONS[options.action](redis.dead_letters, options)
         finally:
             redis.close()
+        raise RedisUnavailableError(f"{patience.error} (given up after {_PATIENCE_SECONDS:g} s)")
 
     return trio.run(act)
+
+
+@attrs.define
+class _Patience:
+    """Ends a command when Redis stays away: a person waits for it, unlike for a service."""
+
+    scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
+    error: RedisError | None = None
+
+    def note(self, error: RedisError | None) -> None:
+        """Note that Redis is away, or with None that it is back."""
+        self.error = error
+        end = inf if error is None else trio.current_time() + _PATIENCE_SECONDS
+        self.scope.deadline = end if error is None else min(self.scope.deadline, end)
 
 
 async def _list(letters: DeadLetters, options: argparse.Namespace) -> int:

@@ -50,6 +50,6 @@ def intervals(lines: Sequence[LogLine], began: float = 0.0) -> list[Interval]:
             continue
         percent = after.get("cpu_percent")
         cpu = seconds * float(percent) / 100 if isinstance(percent, int | float) else None
-        speed = number(after, "host_speed") or None
+        speed = max(0.0, number(after, "host_speed")) or None
         result.append(Interval(after["_at"] - began, seconds, int(done), cpu, speed))
     return result

@@ -123,5 +123,8 @@ def percent(share: float) -> str:
 
 
 def log_rate(amount: float, per: float) -> float:
-    """Return the logarithm of a rate; an amount of 0 counts as a half, so that it has one."""
-    return log(max(amount, 0.5) / per)
+    """Return the logarithm of a rate; 0 counts as a half on either side, so that it has one.
+
+    A batch in which nothing was done, as in an outage, has no cost per message.
+    """
+    return log(max(amount, 0.5) / (per if per > 0 else 0.5))

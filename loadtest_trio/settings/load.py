@@ -85,7 +85,9 @@ def load(
     survey = look(environ, file, embedded, unneeded=unneeded)
     if survey.faults:
         raise ConfigurationError(list(survey.faults), survey.warnings)
-    return Loaded(Settings(**survey.values), survey.sources, survey.warnings)
+    with attrs.validators.disabled():  # all values are checked, and an unneeded one would not pass
+        settings = Settings(**survey.values)
+    return Loaded(settings, survey.sources, survey.warnings)
 
 
 def look(

@@ -41,7 +41,7 @@ def kill_at(service: RedisService, script: str, when: str) -> None:
         if when == "before":
             die()
         if when == "sent":
-            _, connection = connections._idle[-1]
+            _, connection, _ = connections._idle[-1]
             connection.send_command(*command)
             select.select([connection._sock], [], [], 10)
             die()

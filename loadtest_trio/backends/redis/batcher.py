@@ -8,7 +8,8 @@ There is no background task that would need an owner: the first task of a batch 
 all, and is not cancelled before the others have their answers. A call is bounded by the socket's timeout.
 
 While Redis is away only one call at a time tries it, a few times a second; other tasks are refused at once.
-So are those that come when the call under way is overdue: a frozen server answers nobody.
+So are those that come when the call under way is overdue: a frozen server answers nobody. The first of them
+waits a moment longer: where this process had no CPU, or was stopped, the reply is only not read yet.
 """
 
 import math
@@ -22,6 +23,7 @@ from loadtest_trio.errors import RedisError, RedisUnavailableError
 
 _PROBE_SECONDS = 0.2
 _OVERDUE_SECONDS = 1.0
+_GRACE_SECONDS = 0.25
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
@@ -58,7 +60,8 @@ class Batcher(Generic[Item, Answer]):
         self._open: _Batch[Item, Answer] | None = None
         self._outage: RedisUnavailableError | None = None
         self._probe_at = 0.0
-        self._began = math.inf  # when the call under way did
+        self._under_way: _Batch[Item, Answer] | None = None
+        self._began = self._patience = math.inf  # when the call under way did; until when it may be overdue
 
     async def ask(self, items: Sequence[Item]) -> list[Answer]:
         """Return the answers to these items, asked together with those of other tasks.
@@ -67,7 +70,7 @@ class Batcher(Generic[Item, Answer]):
             RedisUnavailableError: Redis is away: at once when that is known already.
             LoadtestError: Whatever else `call` raised.
         """
-        self._refuse_in_vain()
+        await self._refuse_in_vain()
         batch, leads = self._join(len(items))
         start = len(batch.items)
         batch.items.extend(items)
@@ -79,17 +82,22 @@ class Batcher(Generic[Item, Answer]):
             raise _copy(batch.error) from batch.error
         return batch.answers[start : start + len(items)]
 
-    def _refuse_in_vain(self) -> None:
+    async def _refuse_in_vain(self) -> None:
         """Refuse a task that Redis would most likely keep waiting.
 
         Raises:
             RedisUnavailableError: Redis is away, or does not answer.
         """
+        under_way = self._under_way
+        if under_way and self._clock() - self._began > _OVERDUE_SECONDS:
+            self._patience = min(self._patience, self._clock() + _GRACE_SECONDS)
+            with trio.move_on_after(max(0.0, self._patience - self._clock())):
+                await under_way.done.wait()
+            if not under_way.done.is_set():
+                overdue = self._clock() - self._began
+                raise RedisUnavailableError(f"Redis has not answered for {overdue:.1f} s")
         if self._outage and (self._calling.locked() or self._clock() < self._probe_at):
             raise RedisUnavailableError(str(self._outage))
-        overdue = self._clock() - self._began
-        if overdue > _OVERDUE_SECONDS:
-            raise RedisUnavailableError(f"Redis has not answered for {overdue:.1f} s")
 
     def _join(self, size: int) -> tuple[_Batch[Item, Answer], bool]:
         batch = self._open
@@ -111,13 +119,13 @@ class Batcher(Generic[Item, Answer]):
                 except Exception as error:
                     batch.error = error
                 finally:
-                    self._began = math.inf
+                    self._under_way, self._began = None, math.inf
                     batch.done.set()
 
     async def _make(self, batch: _Batch[Item, Answer]) -> None:
         if self._outage and self._clock() < self._probe_at:
             raise self._outage  # the call before has just found out
-        self._began = self._clock()
+        self._under_way, self._began, self._patience = batch, self._clock(), math.inf
         try:
             batch.answers = await self._call(batch.items)
             self._outage = None

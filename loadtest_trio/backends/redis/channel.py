@@ -160,7 +160,12 @@ class Channel:
     async def _attempt(
         self, kind: str, size: Callable[[Any], int], call: Callable[..., Any], *arguments: object
     ) -> Any:
-        seconds, reply, error = await trio.to_thread.run_sync(_timed, call, arguments, limiter=self._limiter)
+        try:
+            seconds, reply, error = await trio.to_thread.run_sync(
+                _timed, call, arguments, limiter=self._limiter
+            )
+        except RuntimeError as failure:  # the system gives no thread now; the call has not begun
+            raise RedisUnavailableError(f"Redis cannot be asked: {failure}") from failure
         self._observe(kind, seconds, 0 if error else size(reply), error)
         if error:
             raise error

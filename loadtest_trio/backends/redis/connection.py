@@ -5,6 +5,7 @@ retries and telemetry cost more than the command itself, while all that is neede
 arguments, return the reply". Reconnecting is what `Connection` does by itself when it is used again.
 """
 
+import select
 import ssl
 import time
 from collections.abc import Callable
@@ -20,6 +21,7 @@ from loadtest_trio.errors import ConfigurationError, RedisError, RedisRejectedEr
 from loadtest_trio.http.address import authority
 
 DEFAULT_PORT = 6379
+_FRESH_SECONDS = 1.0  # servers close connections that idle for longer; looking costs a system call
 ALLOWED = "redis://[user:password@]host[:port][/database], or rediss:// for TLS"
 
 
@@ -145,7 +147,7 @@ class Connections:
         self._delay = delay
         self._endpoint = endpoint
         self._timeout = timeout
-        self._idle: list[tuple[int, Any]] = []
+        self._idle: list[tuple[int, Any, float]] = []  # generation, connection, since when
         self._generation = 0  # connections of an earlier one are not used again
         self._worked: frozenset[object] = frozenset()  # commands, and scripts by their digest
 
@@ -166,10 +168,7 @@ class Connections:
         """
         if self._delay and (seconds := self._delay()):
             time.sleep(seconds)
-        try:
-            generation, connection = self._idle.pop()
-        except IndexError:
-            generation, connection = self._generation, self._endpoint.connection(self._timeout)
+        generation, connection = self._take()
         try:
             connection.send_command(*command)
             reply = connection.read_response()
@@ -200,9 +199,20 @@ class Connections:
             except IndexError:  # another thread took the last one
                 return
 
+    def _take(self) -> tuple[int, Any]:
+        """Return an idle connection, or a new one. One that the server closed meanwhile is no outage."""
+        while True:
+            try:
+                generation, connection, since = self._idle.pop()
+            except IndexError:
+                return self._generation, self._endpoint.connection(self._timeout)
+            if time.monotonic() - since < _FRESH_SECONDS or not _has_news(connection):
+                return generation, connection
+            connection.disconnect()
+
     def _give_back(self, generation: int, connection: Any) -> None:
         if generation == self._generation:
-            self._idle.append((generation, connection))
+            self._idle.append((generation, connection, time.monotonic()))
         else:
             connection.disconnect()
 
@@ -218,8 +228,20 @@ class Connections:
         elif is_of_cluster(error):
             has_worked = b"EVALSHA" in self._worked  # all scripts need the same slot, INFO needs none
         else:
-            has_worked = _name(command) in self._worked
+            # A plain command that is denied after scripts have worked does not end a running service either.
+            plain = command[0] != b"EVALSHA" and b"EVALSHA" in self._worked
+            has_worked = plain or _name(command) in self._worked
         return translate(error, self._endpoint.where, self._endpoint.password, has_worked=has_worked)
+
+
+def _has_news(connection: Any) -> bool:
+    """Return whether the server has closed an idle connection, or sent what nobody asked for."""
+    try:
+        poll = select.poll()
+        poll.register(connection._sock.fileno(), select.POLLIN)  # redis-py's own question reads
+        return bool(poll.poll(0))
+    except (AttributeError, OSError, ValueError):  # it is closed
+        return True
 
 
 def _name(command: tuple[object, ...]) -> object:

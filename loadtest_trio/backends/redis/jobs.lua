@@ -72,8 +72,8 @@ local RECORD = '^(%a)(\n[^\n]*\n[^\n]*\n%a+\n%d+\n%d+)\n(%d+)\n(%d+)\n(%d+)\n([^
 local HEAD = '^\n([^\n]*)\n([^\n]*)\n(%a)(%a*)\n(%d+)'
 
 local function load_job(id)
-  local record = redis.call('GET', key('job:' .. id))
-  if not record then return nil end
+  local record = redis.pcall('GET', key('job:' .. id)) -- a stranger's key may hold something else
+  if type(record) ~= 'string' then return nil end
   local job = {id = id}
   job.status, job.head, job.started, job.ended, job.attempts, job.place, job.body = string.match(record, RECORD)
   return job.status and job -- nil for what is not a record of ours

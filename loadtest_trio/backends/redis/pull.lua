@@ -23,8 +23,8 @@ end
 
 local reply = {books()}
 for id in string.gmatch(redis.call('GET', name) or take(), '%S+') do
-  local record = redis.call('GET', key('job:' .. id))
-  if record then
+  local record = redis.pcall('GET', key('job:' .. id))
+  if type(record) == 'string' then
     reply[#reply + 1] = id
     reply[#reply + 1] = record
   end

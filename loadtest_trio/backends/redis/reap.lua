@@ -7,6 +7,7 @@
 -- that dies in between leaves it to the next reap.
 
 local LETTERS = 1000 -- that one call looks at
+local AHEAD = 1000 -- consumers of the future that one call brings back
 
 local time, ttl = clock(), tonumber(ARGV[2])
 local most, budget = tonumber(ARGV[3]), tonumber(ARGV[4])
@@ -36,22 +37,37 @@ end
 
 -- A dead job's letter goes when its record has expired: else the dead would fill the queue in the end. Letters of
 -- other messages stay, and those behind them are looked at all the same.
+-- Where more of them lie there than one call looks at, the next call goes on behind them.
 local function purge_expired()
-  local purged, kept = 0, 0
-  while purged + kept < LETTERS do
+  local kept_before = tonumber(redis.call('HGET', LEDGER, 'letters_kept') or 0) or 0
+  local kept, purged, work = kept_before, 0, 0
+  while work < LETTERS do
     local letter = redis.call('LINDEX', DEAD, -1 - kept)
     local id = letter and job_id(letter)
-    if not letter or id and redis.call('EXISTS', key('job:' .. id)) == 1 then break end
+    if not letter or id and load_job(id) then
+      kept = 0 -- the next call begins anew
+      break
+    end
     if id then
       redis.call('LREM', DEAD, -1, letter)
       purged = purged + 1
+      work = work + 1 + kept / 100 -- it is looked for from the end of the list
     else
       kept = kept + 1
+      work = work + 1
     end
   end
   count('purged', purged)
+  if kept ~= kept_before then redis.call('HSET', LEDGER, 'letters_kept', kept) end
 end
 
+-- A sign of life from the future is from before the clock was set back, and would keep a dead consumer for as long.
+local function bring_back()
+  local ahead = redis.call('ZRANGE', CONSUMERS, '(' .. time + ttl, '+inf', 'BYSCORE', 'LIMIT', 0, AHEAD)
+  for _, owner in ipairs(ahead) do redis.call('ZADD', CONSUMERS, time, owner) end
+end
+
+bring_back()
 if time - (redis.call('HGET', LEDGER, 'serving_since') or time) >= ttl then
   for _, owner in ipairs(redis.call('ZRANGE', CONSUMERS, '-inf', '(' .. time - ttl, 'BYSCORE')) do
     if budget > 0 then reap(owner) end

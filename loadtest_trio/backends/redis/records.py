@@ -49,6 +49,12 @@ class ServerInfo:
         """Whether Redis deletes keys at its memory limit; False where it does not tell its policy."""
         return self.maxmemory > 0 and self.maxmemory_policy not in ("", "noeviction")
 
+    def is_older_than(self, major: int) -> bool:
+        """Return whether a Redis says that it is older; what does not tell a version may be new enough."""
+        number = re.match(r"v?([0-9]{1,9})\.", self.version)
+        # Valkey's own version numbers begin where Redis 7.2 was left.
+        return self.server == "redis" and number is not None and int(number[1]) < major
+
     @classmethod
     def parse(cls, info: bytes) -> "ServerInfo":
         """Read the reply to ``INFO``."""

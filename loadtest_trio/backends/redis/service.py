@@ -116,8 +116,7 @@ class RedisService:
             RedisRejectedError: It refuses the password, the database or a key, or is too old.
         """
         info = ServerInfo.parse(await self._channel.command_once("connect", b"INFO"))
-        # Valkey's own version numbers begin where Redis 7.2 was left.
-        if info.server == "redis" and int(info.version.partition(".")[0] or 0) < OLDEST_VERSION:
+        if info.is_older_than(OLDEST_VERSION):
             raise RedisRejectedError(
                 f"Redis {info.version} is too old: {OLDEST_VERSION}.0 or newer is needed"
             )

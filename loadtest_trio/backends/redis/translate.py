@@ -20,6 +20,11 @@ LATER = ELSEWHERE | {"BUSY", "MISCONF", "NOREPLICAS", "OOM", "TRYAGAIN"}
 _OF_A_SCRIPT = re.compile(r"Error running script .*? -([A-Z]+) ")
 """How servers other than Redis 7 and Valkey put the reply that ended a script into another one."""
 
+_OF_PROXIES = re.compile(
+    r"(ERR )?(upstream |no upstream|Connection (refused|timed out|reset)|Host is down|no server connection)"
+)
+"""How Envoy, twemproxy and Predixy say, without a code, that they have no server at the moment."""
+
 _OF_CONNECTING = re.compile(r"Error .*connecting to \S+\. (.+?)\.?$")
 """How redis-py says that it cannot connect; the reason is in the group."""
 
@@ -42,7 +47,8 @@ HINTS = {
     "ACL failure in script": "the user in REDIS_ENDPOINT needs more permissions",
     "DB index": "check the database number in REDIS_ENDPOINT",
     "invalid DB index": "check the database number in REDIS_ENDPOINT",
-    "unknown command": "Redis 7.0 or newer is needed",
+    "READONLY": "this is a replica: set REDIS_ENDPOINT to the primary",
+    "unknown command": "Redis 7.0 or newer is needed, without renamed or disabled commands",
 }
 """What to change, by how an error reply begins."""
 
@@ -79,7 +85,8 @@ def translate(error: Exception, where: str, password: str | None, *, has_worked:
     # What has worked is refused while a person changes a password or permissions: that passes. What never
     # worked needs another endpoint or another user.
     withdrawn = isinstance(error, redis.AuthenticationError) or _OF_PERMISSIONS.match(_detail(error))
-    passes = has_worked if withdrawn or is_of_cluster(error) else _code(error) in LATER
+    later = _code(error) in LATER or _OF_PROXIES.match(_detail(error))
+    passes = has_worked if withdrawn or is_of_cluster(error) else later
     if passes or not _is_reply(error):
         return RedisUnavailableError(said)
     return RedisRejectedError(said)

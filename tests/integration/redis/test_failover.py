@@ -76,7 +76,7 @@ async def test_reads_do_not_keep_a_connection_to_the_old_primary(pair: Pair, ser
     with trio.fail_after(5):
         await service.enqueue([b"3"])
     connections = service._connections
-    assert [generation for generation, _ in connections._idle] == [connections._generation]
+    assert [generation for generation, *_ in connections._idle] == [connections._generation]
 
 
 async def test_a_replica_that_lost_its_primary_is_an_outage(pair: Pair, service_of: Any) -> None:

@@ -167,6 +167,17 @@ async def test_killed_connections_are_replaced(make_service: Any, bare: Any) -> 
     assert told[-1] is None
 
 
+async def test_idle_connection_that_the_server_closed_is_no_outage(make_service: Any, bare: Any) -> None:
+    """Servers and load balancers close idle connections; nobody hears of it."""
+    told = Told()
+    service = make_service(on_outage=told)
+    await service.length()
+    await trio.sleep(1.1)
+    bare.client.client_kill_filter(_type="normal", skipme=True)
+    await service.length()
+    assert told == []
+
+
 async def test_full_redis_can_be_worked_off(make_service: Any, bare: Any) -> None:
     """At maxmemory nothing new is accepted (unavailable, repeated), while claims and settlements go on."""
     told = Told()

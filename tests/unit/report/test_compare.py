@@ -78,3 +78,12 @@ def test_a_score_without_spread_counts_as_5_percent(write: Write, make: Any) -> 
     """A score whose line does not say how sure it is counts as known to 5 %."""
     a = write(_scored(make, _rates(200, 1), 1.0), "a.jsonl")
     assert "(1 ± 5.0 % and 1 ± 5.0 %)" in compare([a], [a])
+
+
+def test_run_that_stood_still_for_a_while_can_be_compared(write: Write, make: Any) -> None:
+    """A tenth of it did nothing, as in an outage: there is no cost per message, and still a verdict."""
+    rates = _rates(200, 1)
+    still = [0 if 12 <= place < 26 else rate for place, rate in enumerate(rates)]
+    a, b = write(make.run_lines(rates), "a.jsonl"), write(make.run_lines(still), "b.jsonl")
+    assert "CPU ms a message" in compare([a], [b])
+    assert "CPU ms a message" in compare([b], [a])

@@ -79,3 +79,22 @@ def test_no_lines_are_one_clear_error(write: Write, tmp_path: Path) -> None:
         read([tmp_path / "missing"])
     with pytest.raises(UnreadableRunError, match=r"no log lines found \(.*: no log line of the service\)"):
         read([write(b"hello\nworld\n")])
+
+
+@pytest.mark.parametrize("odd", [r'"\ud800"', "NaN", "Infinity", "1e999", "9" * 400, "9" * 5000])
+def test_values_that_no_json_has_become_null_or_text(write: Write, make: Any, odd: str) -> None:
+    """Behind a prefix, other parsers accept what ours refuses: half a character, NaN, numbers without end."""
+    lines = make.encode(make.run_lines([5, 6])).decode().splitlines()
+    lines[2] = lines[2].replace('"queue_length":7', f'"queue_length":{odd}')
+    reading = read([write("".join(f"main/1 {line}\n" for line in lines).encode())])
+    found = {json.dumps(line.get("queue_length")) for line in reading.lines}
+    assert found <= {"null", "7", '"?"'}
+    assert len(reading.lines) + reading.damaged == 5
+
+
+def test_line_nested_beyond_measure_is_damaged(write: Write, make: Any) -> None:
+    """Such a line is counted, and the others are read."""
+    lines = make.encode(make.run_lines([5, 6])).decode().splitlines()
+    lines[2] = lines[2].replace('"queue_length":7', f'"queue_length":{"[" * 300}{"]" * 300}')
+    reading = read([write("\n".join(lines).encode())])
+    assert (len(reading.lines), reading.damaged) == (4, 1)

@@ -148,6 +148,12 @@ def test_missing_required_settings_are_reported() -> None:
     assert faults({}).keys() == {info.name for info in SETTINGS if info.required} == set(NEEDED)
 
 
+def test_unneeded_setting_may_be_missing() -> None:
+    """``dead`` needs no bucket."""
+    loaded = load({"REDIS_ENDPOINT": "redis://h"}, unneeded=frozenset(["S3_BUCKET"]))
+    assert loaded.settings.s3_bucket == ""
+
+
 @pytest.mark.parametrize(
     ("low", "high"),
     [

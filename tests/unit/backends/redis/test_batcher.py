@@ -146,18 +146,38 @@ async def test_outage_is_known_at_once(
 async def test_frozen_server_keeps_few_waiting(
     autojump_clock: MockClock, server: Server, batcher: Batcher[int, int]
 ) -> None:
-    """Who came early is refused when the call fails; who comes when it is overdue, at once."""
+    """Who came early is refused when the call fails; who comes when it is overdue, after a moment at most."""
     server.error, server.seconds = RedisUnavailableError("no answer"), 5.0
     async with trio.open_nursery() as nursery:
         nursery.start_soon(expect_outage, batcher)
         await trio.sleep(0.5)
         nursery.start_soon(expect_outage, batcher)  # in the next batch, which does not try on its own
         await trio.sleep(1.0)
-        with pytest.raises(RedisUnavailableError, match=r"not answered for 1\.5 s"):
+        with pytest.raises(RedisUnavailableError, match=r"not answered for 1\.8 s"):
             await batcher.ask([3])
-        assert trio.current_time() == 1.5
+        assert trio.current_time() == 1.75, "the first waits a moment for a reply that nobody has read yet"
+        with pytest.raises(RedisUnavailableError, match=r"not answered for 1\.8 s"):
+            await batcher.ask([4])
+        assert trio.current_time() == 1.75, "the others do not"
     assert trio.current_time() == 5
     assert server.calls == [[1]]
+
+
+async def test_reply_that_this_process_had_no_time_to_read_is_waited_for(
+    autojump_clock: MockClock, server: Server, batcher: Batcher[int, int]
+) -> None:
+    """A process without CPU for seconds does not say that Redis is out."""
+    server.seconds = 3.1
+    answers: list[int] = []
+
+    async def ask(number: int) -> None:
+        answers.extend(await batcher.ask([number]))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(ask, 1)
+        await trio.sleep(3.0)  # as if nothing had run meanwhile
+        nursery.start_soon(ask, 2)
+    assert answers == [2, 4]
 
 
 async def expect_outage(batcher: Batcher[int, int]) -> None:

@@ -142,3 +142,21 @@ async def test_cancelled_call_returns_what_its_thread_got() -> None:
     with trio.CancelScope() as scope:
         reply = await channel_to(Slow([]), log).script("claim")
     assert reply == b"claimed"
+
+
+async def test_no_thread_is_an_outage(monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock) -> None:
+    """Where the system gives no thread, the call waits until it does; the process goes on."""
+    real, failures = trio.to_thread.run_sync, [RuntimeError("can't start new thread")] * 2
+
+    async def run_sync(*arguments: Any, **options: Any) -> Any:
+        if failures:
+            raise failures.pop()
+        return await real(*arguments, **options)
+
+    monkeypatch.setattr(trio.to_thread, "run_sync", run_sync)
+    log = Log()
+    assert await channel_to(Redis([b"1"]), log).command("x", b"X") == b"1"
+    assert [str(error) for error in log.outages] == [
+        *["Redis cannot be asked: can't start new thread"] * 2,
+        "None",
+    ]

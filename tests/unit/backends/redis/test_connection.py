@@ -1,5 +1,6 @@
 """URLs, and how idle connections are kept."""
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -145,7 +146,7 @@ def test_a_broken_connection_ends_the_idle_ones_too(monkeypatch: pytest.MonkeyPa
         StubConnection(b"new"),
     )
     connections = connections_of(monkeypatch, broken, fresh)
-    connections._idle += [(0, idle), (0, broken)]
+    connections._idle += [(0, idle, time.monotonic()), (0, broken, time.monotonic())]
     with pytest.raises(RedisUnavailableError, match="h:6379: gone"):
         connections.execute("A")
     assert not broken.open
@@ -180,7 +181,7 @@ def test_a_server_that_is_the_wrong_one_ends_every_connection(
     busy = StubConnection(b"read")
     connections = connections_of(monkeypatch, wrong, fresh)
     assert connections.execute(b"EVALSHA", b"a") == b"1"
-    connections._idle.insert(0, (0, idle))
+    connections._idle.insert(0, (0, idle, time.monotonic()))
     with pytest.raises(RedisUnavailableError, match=text.split()[0]):
         connections.execute(b"EVALSHA", b"b")
     assert not wrong.open
@@ -256,3 +257,15 @@ def test_trickling_reply_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(redis.TimeoutError, match="no whole reply within"):
         BoundedParser(socket_read_size=1).read_response()
     assert now == 11.0
+
+
+def test_plain_command_that_was_never_permitted_waits_once_scripts_work(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The first job asks a command that the ACL lacks: that does not end a running service."""
+    parser: Any = DefaultParser
+    denied = parser.parse_error("NOPERM User u has no permissions to run the 'hkeys' command")
+    connections = connections_of(monkeypatch, StubConnection(b"1", denied))
+    assert connections.execute(b"EVALSHA", b"a") == b"1"
+    with pytest.raises(RedisUnavailableError, match="needs more permissions"):
+        connections.execute(b"HKEYS", b"k")

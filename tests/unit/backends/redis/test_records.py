@@ -43,6 +43,26 @@ def test_valkey_info() -> None:
     assert (info.server, info.version) == ("valkey", "9.1.2")
 
 
+@pytest.mark.parametrize(
+    ("info", "older"),
+    [
+        ("redis_version:6.3.4", True),
+        ("redis_version:7.0.15", False),
+        ("redis_version:255.255.255", False),
+        ("redis_version:v6.2.1", True),
+        ("redis_version:unstable", False),
+        ("redis_version:\u00b2.0", False),
+        ("redis_version:" + "9" * 5000 + ".0", False),
+        ("", False),
+        ("redis_version:6.0.0\r\nserver_name:valkey\r\nvalkey_version:8.0.0", False),
+    ],
+    ids=lambda value: str(value)[:30],
+)
+def test_only_a_version_that_is_told_can_be_too_old(info: str, older: bool) -> None:
+    """Proxies and services leave the version out, or write something else there."""
+    assert ServerInfo.parse(info.encode()).is_older_than(7) is older
+
+
 def test_surplus() -> None:
     """The surplus is what the places hold beyond what was created: 0 when the ledger is closed."""
     places = {"queued": 1, "in_flight": 2, "delayed": 3, "dead": 4, "processed": 5, "missed": 6}
