@@ -22,7 +22,6 @@ from loadtest_trio.backends.embedded import (
     redis_server,
     s3_server,
 )
-from loadtest_trio.backends.embedded import server_process as process_module
 from loadtest_trio.backends.embedded.binaries import find_binary
 from loadtest_trio.backends.embedded.ports import GRPC_OFFSET, free_ports
 from loadtest_trio.errors import BackendUnavailableError
@@ -195,7 +194,7 @@ def test_failed_start_shows_log_without_secrets(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str, reason: str
 ) -> None:
     """The error has the last lines of the log, masks the password, and leaves no process or folder."""
-    monkeypatch.setattr(process_module, "READY_SECONDS", 0.5)
+    monkeypatch.setattr(RedisServer, "ready_seconds", 0.5)
     broken = tmp_path / "redis-server"
     broken.write_text(f"#!/bin/sh\necho why it failed; cat redis.conf\n{ending}\n")
     broken.chmod(0o755)

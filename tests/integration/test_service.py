@@ -48,7 +48,8 @@ def test_embedded_run_fills_bucket_mixes_and_stops_in_order() -> None:
         assert met["objects"] >= 100
         with urllib.request.urlopen(health) as answer:
             assert (answer.status, json.load(answer)) == (200, {"status": "OK"})
-        last = service.wait_for("metrics", lambda line: line["uptime_seconds"] > 12, seconds=60)
+        # In so many messages, the mix that is exact within 5 messages is so within a hundredth.
+        last = service.wait_for("metrics", lambda line: line["messages_processed"] > 700, seconds=60)
         service.signal(signal.SIGTERM)
         assert service.wait(15) == 0
         assert service.complaints.count("embedded") == 2
@@ -57,7 +58,6 @@ def test_embedded_run_fills_bucket_mixes_and_stops_in_order() -> None:
         assert_ledger_closed(line)
         assert line["errors"] == 0
     assert stopped["ledger"]["in_flight"] == 0
-    assert stopped["messages_processed"] > 500
     for operation, share in NOMINAL.items():
         assert abs(last["by_operation"][operation]["share_actual"] - share) < 1
 
@@ -67,7 +67,7 @@ def test_run_ends_after_its_duration(backends: dict[str, str], transport: str) -
     """RUN_DURATION_SECONDS ends the run with exit code 0, over either transport, signatures checked."""
     environ = {
         **backends,
-        "RUN_DURATION_SECONDS": "6",
+        "RUN_DURATION_SECONDS": "3",
         "LOG_INTERVAL_SECONDS": "1",
         "S3_TRANSPORT": transport,
     }
@@ -103,8 +103,11 @@ def test_malformed_element_goes_to_the_dead_list(backends: dict[str, str], redis
     """A malformed element never stops a worker: it ends on the dead list with the reason."""
     with redis.Redis.from_url(redis_url) as client:
         client.lpush("{loadtest}:queue", b"\xff\x00 no message", b'{"id": "x"}')
-        environ = {**backends, "RUN_DURATION_SECONDS": "6", "LOG_INTERVAL_SECONDS": "1"}
-        with ServiceProcess(environ=environ) as service:
+        with ServiceProcess(environ={**backends, "LOG_INTERVAL_SECONDS": "0.5"}) as service:
+            service.wait_for(
+                "metrics", lambda line: line["ledger"]["dead"] == 2 and line["messages_processed"] >= 20
+            )
+            service.signal(signal.SIGTERM)
             assert service.wait() == 0
             stopped = service.events("service_stopped")[0]
         dead = [json.loads(record) for record in client.lrange("{loadtest}:dead", 0, -1)]
