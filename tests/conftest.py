@@ -15,6 +15,7 @@ import botocore.config
 import botocore.session
 import pytest
 import redis
+from xdist.scheduler import LoadFileScheduling
 
 from loadtest_trio.backends.embedded import RedisServer, S3Server
 from loadtest_trio.backends.embedded.ports import LOOPBACK, free_ports
@@ -56,6 +57,20 @@ class MotoServer(ServerProcess):
             return connection.getresponse().status
         finally:
             connection.close()
+
+
+class FileScheduling(LoadFileScheduling):  # type: ignore[misc] # untyped
+    """Gives whole files to processes; those of the deployment, which share a run of Terraform, to one."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file: str = super()._split_scope(nodeid)
+        return "tests/deploy" if file.startswith("tests/deploy/") else file
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> FileScheduling | None:
+    """Replace xdist's own distribution of files."""
+    return FileScheduling(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 @pytest.fixture(scope="session")
