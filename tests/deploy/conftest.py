@@ -5,6 +5,7 @@ Nothing here reaches AWS. A tool that is missing skips the tests that need it, w
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -12,14 +13,17 @@ from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
-from loadtest_trio.backends.embedded import RedisServer
+from loadtest_trio.backends.embedded import RedisServer, S3Server
 from loadtest_trio.backends.embedded.ports import LOOPBACK, free_ports
+from tests.rehearsal.apply import TAG
 from tests.support import aws_deployment, podman
-from tests.support.aws_deployment import MissingToolError
+from tests.support.aws_deployment import JobDeployment, MissingToolError, job_deployment
 from tests.support.aws_server import Aws, client
+from tests.support.fargate import FargateTask, MakeClient, secrets_of, task_of
 from tests.support.podman import AUTHORITY_INSIDE
 from tests.support.tls import certificates
 
@@ -194,6 +198,26 @@ def aws_client(aws_endpoint: str) -> Callable[..., Any]:
 
 
 @pytest.fixture(scope="session")
+def jobs(
+    checkout: Path, terraform_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[JobDeployment]:
+    """Another copy of the checkout, without its state, and an empty AWS for the job service."""
+    copy = tmp_path_factory.mktemp("jobs") / "checkout"
+    shutil.copytree(checkout, copy, ignore=shutil.ignore_patterns("*.tfstate*"), symlinks=True)
+    try:
+        with job_deployment(copy, terraform_environment) as deployment:
+            yield deployment
+    except MissingToolError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def deployed_jobs(jobs: JobDeployment) -> str:
+    """What `scripts/deploy` said when it created the job service there."""
+    return jobs.deploy(TAG)
+
+
+@pytest.fixture(scope="session")
 def strict_aws() -> Iterator[tuple[str, Path]]:
     """Another empty AWS, whose permissions can be switched on, and its log of requests."""
     with Aws(Path(sys.executable), None, None, None).begin() as server:
@@ -222,19 +246,42 @@ def image() -> str:
 
 @pytest.fixture
 def tls_redis(tmp_path: Path) -> Iterator[Callable[..., tuple[str, Path]]]:
-    """Start Debian's Redis with TLS: ``tls_redis(password)`` gives its address and the authority's file."""
+    """Start Debian's Redis with TLS: ``tls_redis(password)`` gives its address and the authority's file.
+
+    With ``replicas=1`` it has a replica, which follows it without TLS.
+    """
     if not DEBIAN_REDIS.exists():
         pytest.skip(f"{DEBIAN_REDIS} is missing: apt-get install redis-server")
     with ExitStack() as servers:
 
-        def start(password: str | None = None) -> tuple[str, Path]:
+        def start(password: str | None = None, replicas: int = 0) -> tuple[str, Path]:
             directives, authority = certificates(tmp_path)
             (port,) = free_ports(1)
-            server = RedisServer.start(
-                binary=DEBIAN_REDIS, password=password, directives=directives | {"tls-port": str(port)}
-            )
+            more = {"tls-port": str(port), "repl-diskless-sync-delay": "0"}
+            server = RedisServer.start(binary=DEBIAN_REDIS, password=password, directives=directives | more)
             servers.enter_context(server)
+            for _ in range(replicas):
+                follow = {"replicaof": f"{LOOPBACK} {server.port}", "masterauth": server.password}
+                servers.enter_context(RedisServer.start(binary=DEBIAN_REDIS, directives=follow))
             inside = f"ssl_ca_certs={AUTHORITY_INSIDE}"
             return f"rediss://:{server.password}@localhost:{port}/0?{inside}", authority
 
         yield start
+
+
+@pytest.fixture
+def run_task(
+    image: str, bucket: str, s3_server: S3Server, tls_redis: Callable[..., tuple[str, Path]]
+) -> Iterator[Callable[..., FargateTask]]:
+    """Run a service's task: ``run_task(make_client, "loadtest-trio", replicas=1, HEALTH_PORT="1")``."""
+    with ExitStack() as tasks:
+
+        def run(make_client: MakeClient, service: str, replicas: int = 0, **local: str) -> FargateTask:
+            task = task_of(make_client, service)
+            secrets = secrets_of(make_client, task)
+            url, authority = tls_redis(urlsplit(secrets["REDIS_ENDPOINT"]).password, replicas)
+            here = {"REDIS_ENDPOINT": url, "S3_ENDPOINT_URL": s3_server.endpoint_url, "S3_BUCKET": bucket}
+            keys = {"AccessKeyId": s3_server.access_key, "SecretAccessKey": s3_server.secret_key}
+            return tasks.enter_context(FargateTask(task, image, secrets | local | here, keys, authority))
+
+        yield run

@@ -10,7 +10,7 @@ import pytest
 
 from loadtest_trio.backends.embedded import S3Server
 from loadtest_trio.backends.embedded.ports import free_ports
-from tests.support.podman import AUTHORITY_INSIDE, Container, podman
+from tests.support.podman import AUTHORITY_INSIDE, Container, assert_confined, podman
 
 pytestmark = pytest.mark.deploy_slow
 
@@ -132,18 +132,6 @@ def test_it_serves_and_drains_as_a_fargate_task(
     assert seconds < STOP_SECONDS
     assert_drained(lines[-1])
     assert max(line["memory_mb"] for line in lines if line["event"] == "metrics") < 1024
-
-
-def assert_confined(container: Container) -> None:
-    """The process is not root, has no capability, gains none, and finds the root file system read-only."""
-    status = container.execute("cat", "/proc/1/status").stdout
-    fields = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
-    assert fields["Uid"].split() == ["10001"] * 4
-    assert {int(fields[name], 16) for name in ("CapEff", "CapPrm", "CapBnd", "CapAmb")} == {0}
-    assert fields["NoNewPrivs"] == "1"
-    for folder in ("/", "/app", "/tmp", "/opt/venv"):
-        refused = container.execute("python", "-c", f"open('{folder}/probe', 'w')")
-        assert "Read-only file system" in refused.stderr, folder
 
 
 def assert_drained(stopped: dict[str, Any]) -> None:

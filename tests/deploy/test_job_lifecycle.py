@@ -1,51 +1,30 @@
 """The life of the job service through the scripts, against moto: deploy, second plan, rolling, destroy."""
 
 import json
-import shutil
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from tests.rehearsal.apply import TAG
 from tests.rehearsal.read import read_deployment
 from tests.rehearsal.snapshot import load_snapshot
-from tests.support.aws_deployment import CLUSTER, JobDeployment, job_deployment
+from tests.support.aws_deployment import CLUSTER, JobDeployment
 
 pytestmark = pytest.mark.deploy_slow
 BUCKET = "loadtest-trio-123456789012-us-east-1"
 
 
-@pytest.fixture(scope="module")
-def jobs(
-    checkout: Path, aws_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[JobDeployment]:
-    """A copy of the checkout without its state, an empty AWS, and a certificate in it."""
-    copy = tmp_path_factory.mktemp("jobs") / "checkout"
-    shutil.copytree(checkout, copy, ignore=shutil.ignore_patterns("*.tfstate*"), symlinks=True)
-    with job_deployment(copy, aws_environment) as deployment:
-        yield deployment
-
-
-@pytest.fixture(scope="module")
-def applied(jobs: JobDeployment) -> str:
-    """What `scripts/deploy` said when it created everything there."""
-    return jobs.deploy(TAG)
-
-
-def test_deploy_names_address_and_token(jobs: JobDeployment, applied: str) -> None:
+def test_deploy_names_address_and_token(jobs: JobDeployment, deployed_jobs: str) -> None:
     """The month's cost comes first; at the end stand the API's address and where its token is."""
-    assert applied.index("a month") < applied.index("Creating...")
-    assert "job API      https://" in applied
-    assert "--secret-id loadtest-trio/api-token" in applied
+    assert deployed_jobs.index("a month") < deployed_jobs.index("Creating...")
+    assert "job API      https://" in deployed_jobs
+    assert "--secret-id loadtest-trio/api-token" in deployed_jobs
     secrets = jobs.client("secretsmanager")
     token = secrets.get_secret_value(SecretId="loadtest-trio/api-token")["SecretString"]
     assert len(token) == 64
-    assert token not in applied
+    assert token not in deployed_jobs
     assert token not in (jobs.checkout / "terraform/terraform.tfstate").read_text()
 
 
-def test_api_stands_behind_the_load_balancer(jobs: JobDeployment, applied: str) -> None:
+def test_api_stands_behind_the_load_balancer(jobs: JobDeployment, deployed_jobs: str) -> None:
     """The service registers its API port with the target group that the HTTPS listener forwards to."""
     elb = jobs.client("elbv2")
     (balancer,) = elb.describe_load_balancers()["LoadBalancers"]
@@ -60,7 +39,7 @@ def test_api_stands_behind_the_load_balancer(jobs: JobDeployment, applied: str) 
     assert len(balancer["AvailabilityZones"]) == 2
 
 
-def test_scaling_is_registered(jobs: JobDeployment, applied: str) -> None:
+def test_scaling_is_registered(jobs: JobDeployment, deployed_jobs: str) -> None:
     """Both services are scalable within their bounds, each by its own policy."""
     scaling = jobs.client("application-autoscaling")
     targets = scaling.describe_scalable_targets(ServiceNamespace="ecs")["ScalableTargets"]
@@ -74,12 +53,12 @@ def test_scaling_is_registered(jobs: JobDeployment, applied: str) -> None:
     }
 
 
-def test_rehearsal_plays_what_is_applied(jobs: JobDeployment, applied: str) -> None:
+def test_rehearsal_plays_what_is_applied(jobs: JobDeployment, deployed_jobs: str) -> None:
     """Where there is no Terraform the rehearsal plays a snapshot: it is as a fresh apply."""
     assert read_deployment(jobs.client, CLUSTER) == load_snapshot(), "scripts/rehearse --update-snapshot"
 
 
-def test_second_plan_has_no_changes(jobs: JobDeployment, applied: str) -> None:
+def test_second_plan_has_no_changes(jobs: JobDeployment, deployed_jobs: str) -> None:
     """What was applied is what is wanted."""
     state = json.loads((jobs.checkout / "terraform/terraform.tfstate").read_text())
     (run,) = [row for row in state["resources"] if (row["type"], row["name"]) == ("terraform_data", "run")]
@@ -90,7 +69,9 @@ def test_second_plan_has_no_changes(jobs: JobDeployment, applied: str) -> None:
     assert result.returncode == 0, result.stdout[-3000:] + result.stderr
 
 
-def test_new_image_rolls_and_leaves_the_number_of_tasks_to_scaling(jobs: JobDeployment, applied: str) -> None:
+def test_new_image_rolls_and_leaves_the_number_of_tasks_to_scaling(
+    jobs: JobDeployment, deployed_jobs: str
+) -> None:
     """Both services move to the new image; nothing is stopped first, and three tasks stay three."""
     jobs.client("ecs").update_service(cluster=CLUSTER, service=f"{CLUSTER}-api", desiredCount=3)
     result = jobs.script("deploy", "--yes", "--tag", "two")
@@ -109,7 +90,7 @@ def test_new_image_rolls_and_leaves_the_number_of_tasks_to_scaling(jobs: JobDepl
         }
 
 
-def test_destroying_jobs_leaves_nothing(jobs: JobDeployment, applied: str) -> None:
+def test_destroy_leaves_nothing(jobs: JobDeployment, deployed_jobs: str) -> None:
     """Load balancer, targets, scaling, alarms, secrets, Redis, bucket and network: all gone."""
     jobs.client("s3").delete_bucket_policy(Bucket=BUCKET)  # moto is here without TLS
     result = jobs.script("destroy", "--yes")

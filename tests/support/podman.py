@@ -64,6 +64,10 @@ class Container:
         stop_seconds: From SIGTERM to SIGKILL.
         command: Instead of the image's command.
         mounts: Files of this machine to show it, read-only: outside -> inside.
+
+    Attributes:
+        name: What podman calls it.
+        environment: Its variables.
     """
 
     def __init__(
@@ -79,6 +83,7 @@ class Container:
         mounts: Mapping[Path, str] | None = None,
     ) -> None:
         self.name = f"loadtest-{secrets.token_hex(6)}"
+        self.environment = environment
         variables = [part for name, value in environment.items() for part in ("--env", f"{name}={value}")]
         shown = [
             part for out, inside in (mounts or {}).items() for part in ("--volume", f"{out}:{inside}:ro")
@@ -141,3 +146,15 @@ class Container:
         begun = time.monotonic()
         podman("stop", self.name, seconds=150)
         return int(self.state["ExitCode"]), time.monotonic() - begun
+
+
+def assert_confined(container: Container) -> None:
+    """The process is not root, has no capability, gains none, and finds the root file system read-only."""
+    status = container.execute("cat", "/proc/1/status").stdout
+    fields = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
+    assert fields["Uid"].split() == ["10001"] * 4
+    assert {int(fields[name], 16) for name in ("CapEff", "CapPrm", "CapBnd", "CapAmb")} == {0}
+    assert fields["NoNewPrivs"] == "1"
+    for folder in ("/", "/app", "/tmp", "/opt/venv"):
+        refused = container.execute("python", "-c", f"open('{folder}/probe', 'w')")
+        assert "Read-only file system" in refused.stderr, folder
