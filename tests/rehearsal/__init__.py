@@ -5,6 +5,8 @@
                             └── cluster: plays ECS and Application ──────────┘
                                 Auto Scaling, by the applied definitions
 
-`applied` is what is read back from AWS, `cluster`, `balancer` and `autoscaling` do what it says, `stage` puts
-it on loopback, `scenes` shows what happens to it, and `__main__` (scripts/rehearse) runs them and tells.
+`apply` deploys to an AWS on loopback and `read` reads back what `applied` describes; `snapshot` keeps it.
+`cluster`, `balancer` and `autoscaling` do what it says, `tasks` are its processes, and `overrides` lists how
+they differ. `stage` puts it on loopback, the scenes show what happens to it, `play` runs them, and `__main__`
+(scripts/rehearse) tells.
 """

@@ -57,18 +57,16 @@ class Target:
 
     def judge(self, good: bool, group: TargetGroup) -> None:
         """Take in the result of one health check."""
+        wanted = Health.HEALTHY if good else Health.UNHEALTHY
         if self.health is Health.DRAINING:
             return
-        if good == (self.health is Health.HEALTHY):
+        if self.health is wanted:
             self.streak = 0
             return
-        if self.health is Health.INITIAL and not good:
-            return  # stays out until its first success
         self.streak += 1
-        needed = {Health.INITIAL: 1, Health.UNHEALTHY: group.healthy_threshold}
-        if self.streak >= needed.get(self.health, group.unhealthy_threshold):
-            self.health = Health.HEALTHY if good else Health.UNHEALTHY
-            self.streak = 0
+        first = 1 if self.health is Health.INITIAL else group.healthy_threshold
+        if self.streak >= (first if good else group.unhealthy_threshold):
+            self.health, self.streak = wanted, 0
 
 
 @attrs.frozen

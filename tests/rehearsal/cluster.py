@@ -181,7 +181,7 @@ class Service:
                     task.stopping = True
                     self._start(self._lost, task)
             elif self._failed_checks(task):
-                self._stop(task, "unhealthy")
+                self._replace(task, "unhealthy")
         self._break_circuit()
         self._deploy()
 
@@ -218,7 +218,7 @@ class Service:
             young = time.monotonic() - task.began < check.start_seconds
             failures = 0 if good or young else failures + 1
             if failures >= check.retries and task.running and not task.stopping:
-                self._stop(task, "container unhealthy")
+                self._replace(task, "container unhealthy")
 
     def _break_circuit(self) -> None:
         limit = max(_FEWEST_FAILURES, math.ceil(self.desired / 2))
@@ -243,6 +243,11 @@ class Service:
         self._failures += task.definition is self._task
         self.tasks.remove(task)
         await self._around.balancer.deregister(task.port, 0)
+
+    def _replace(self, task: RunningTask, why: str) -> None:
+        """Stop a task whose checks have failed; it counts against a deployment."""
+        self._failures += task.definition is self._task
+        self._stop(task, why)
 
     def _stop(self, task: RunningTask, why: str) -> None:
         task.stopping = True

@@ -29,14 +29,14 @@ OVERRIDES = (
     Override("HEALTH_PORT", "a free port for each task", "the same"),
     Override("REDIS_ENDPOINT", "a proxy before a local Redis, without TLS", "ElastiCache; the token is kept"),
     Override("S3_ENDPOINT_URL", "a proxy before a local SeaweedFS", "S3; the bucket's name is kept"),
-    Override("JOB_RATE_LIMIT_PER_MINUTE", "0", "a customer of the rehearsal submits 200 times a minute"),
+    Override("JOB_RATE_LIMIT_PER_MINUTE", "0", "a customer of the rehearsal submits more often"),
     Override("QUEUE_NAME", "rehearsal-0, rehearsal-1", "only in two-queues: two copies of the deployment"),
 )
 """Variables of the tasks."""
 
 SURROUNDINGS = (
     Override("image", "this checkout", "tests/deploy runs the image as on Fargate"),
-    Override("CPU and memory limits", "none", "but that of open files is set"),
+    Override("CPU and memory limits", "none", "the limit of open files is set, as far as this user may"),
     Override("task role", "the local S3's keys, from an imitation of ECS' endpoint", "there is no IAM here"),
     Override("listener", "HTTP", "TLS ends at the load balancer"),
 )

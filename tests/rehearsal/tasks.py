@@ -85,12 +85,17 @@ class RunningTask:
             most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
             if most != resource.RLIM_INFINITY:
                 soft, hard = min(soft, most), min(hard, most)
-            resource.prlimit(self._process.pid, resource.RLIMIT_NOFILE, (soft, hard))
+            resource.prlimit(self.pid, resource.RLIMIT_NOFILE, (soft, hard))
 
     @property
     def name(self) -> str:
         """What tables call it."""
         return f"{self.definition.family}:{self.definition.revision} on {self.port}"
+
+    @property
+    def pid(self) -> int:
+        """The id of its process."""
+        return self._process.pid
 
     @property
     def running(self) -> bool:
@@ -146,7 +151,7 @@ class RunningTask:
         From the process's own CPU clock (clock_getcpuclockid(3)): that of /proc counts in hundredths.
         """
         try:
-            return time.clock_gettime(~self._process.pid << 3 | 2)
+            return time.clock_gettime(~self.pid << 3 | 2)
         except OSError:
             return 0.0
 

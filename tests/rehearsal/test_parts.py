@@ -68,6 +68,14 @@ def test_target_changes_its_state_by_the_thresholds() -> None:
     assert seen == [Health.INITIAL, *[healthy] * 6, unhealthy, unhealthy, healthy]
 
 
+def test_target_that_is_never_healthy_becomes_unhealthy() -> None:
+    """ECS replaces it then, after the grace period."""
+    target, group = Target(1), TargetGroup()
+    for health in (Health.INITIAL, Health.INITIAL, Health.UNHEALTHY):
+        target.judge(False, group)
+        assert target.health is health
+
+
 def test_access_log_tells_the_target() -> None:
     """A request that no target was asked for has port 0."""
     row = {"at": 2.5, "id": "x", "method": "GET", "path": "/", "status": 503, "target": "", "seconds": 0.1}
