@@ -58,7 +58,7 @@ LONG = Form(
     speed=1,
     scaling_speed=10,
     scaling_balancer_speed=10,
-    scaling_users=200,
+    scaling_users=60,
     size=Size(customers=30, users=100, calm=20, cut=60, cut_speed=1, failover=20),
 )
 
@@ -101,7 +101,7 @@ async def play(
                     await end(SHARED_STAGE[name](shared, form.size))
         if "scaled" in scenes:
             async with stage(deployment, form.scaling_balancer_speed) as alone:
-                await end(scaled(alone, form.scaling_users, form.scaling_speed))
+                await end(scaled(alone, form.scaling_users, form.size.calm, form.scaling_speed))
         if "two-queues" in scenes:
             one_task = attrs.evolve(deployment.api, desired=1)
             async with stage(attrs.evolve(deployment, api=one_task, workers=None), queues=2) as double:

@@ -21,7 +21,6 @@ from tests.rehearsal.stage import Stage
 FIRST_STEP, SECOND_STEP = 200, 500
 """Users of brief 004."""
 _FIRST_PERCENT = 86.0
-_CALIBRATION_SECONDS = 4.0
 _FULL = 100.0
 _STEP_SECONDS = 60.0
 _STEP_MINUTES = 40.0
@@ -66,12 +65,13 @@ class _Metrics:
         return self._queue.backlog() / max(1, len(workers.active) if workers else 1)
 
 
-async def scaled(stage: Stage, users: int, speed: float) -> Outcome:
+async def scaled(stage: Stage, users: int, calm: float, speed: float) -> Outcome:
     """Play the load steps.
 
     Args:
         stage: With the services.
         users: That stand for the brief's 200.
+        calm: Seconds before the CPU of the first step is measured, and half of those that it is measured for.
         speed: Of CloudWatch's time.
     """
     outcome = Outcome("scaled", "Scaling from 2 to 4 tasks and back (brief 004's load steps)")
@@ -86,9 +86,9 @@ async def scaled(stage: Stage, users: int, speed: float) -> Outcome:
             first = Users(stage, users)
             crowds.callback(first.kill)
             await first.started()
-            await trio.sleep(_CALIBRATION_SECONDS)
+            await trio.sleep(calm)
             meter.read()
-            await trio.sleep(_CALIBRATION_SECONDS)
+            await trio.sleep(2 * calm)
             meter.share = meter.read() / _FIRST_PERCENT
             async with trio.open_nursery() as nursery:
                 for service in queue.services:
