@@ -7,6 +7,13 @@ from quart_trio import QuartTrio
 from loadtest_trio.metrics.health_state import HealthState
 
 
+def bare_app() -> QuartTrio:
+    """Return an application without routes, whose errors its server answers and reports."""
+    app = QuartTrio("loadtest_trio", static_folder=None)
+    app.config["PROPAGATE_EXCEPTIONS"] = True  # or Quart writes a traceback to standard error
+    return app
+
+
 def create_app(path: str, health_state: HealthState) -> QuartTrio:
     """Return the application that answers `GET path`.
 
@@ -17,7 +24,7 @@ def create_app(path: str, health_state: HealthState) -> QuartTrio:
         path: The path, such as ``/health``.
         health_state: The state to report.
     """
-    app = QuartTrio("loadtest_trio", static_folder=None)
+    app = bare_app()
 
     @app.get(path)
     async def health() -> tuple[dict[str, Any], int]:

@@ -5,6 +5,7 @@ retried: name servers and hosts that do not answer, broken connections, bad HTTP
 refused for good: bad URLs, unknown names, forbidden addresses, bad certificates, too many redirects.
 """
 
+import re
 import ssl
 from collections.abc import Mapping
 from functools import cached_property
@@ -26,6 +27,8 @@ from loadtest_trio.settings.allow_list import AllowList
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _LONGEST_URL = 4096
 _LARGEST_PORT = 65_535
+_SHOWN = 200
+_USERINFO = re.compile(r"^((?:[A-Za-z][A-Za-z0-9+.-]*:)?[/\\]*)[^?#]*@")  # a secret, in an error of a job
 
 
 @attrs.frozen
@@ -157,4 +160,6 @@ def _join(url: httpx.URL, location: str) -> httpx.URL:
     try:
         return parse_url(str(url.join(location)))
     except (httpx.InvalidURL, UnicodeError, ValueError) as error:
-        raise FetchRefusedError(f"{url} redirects to {location[:200]!r}: {error}") from error
+        shown, secrets = _USERINFO.subn(r"\1…@", location[:_SHOWN])
+        why = "it must not carry a user name or a password" if secrets else str(error)
+        raise FetchRefusedError(f"{url} redirects to {shown!r}: {why}") from None

@@ -65,7 +65,7 @@ class GuardedApp:
 
     async def _serve(self, scope: Scope, exchange: "GuardedExchange") -> None:
         try:
-            exchange.check_lengths(scope)
+            exchange.check_head(scope)
             await self._app(scope, exchange.receive, exchange.send)
             exchange.check_answered()
         except RefusedError as refusal:
@@ -100,12 +100,17 @@ class GuardedExchange:
         self._refusal: RefusedError | None = None
         self._start: Message | None = None
 
-    def check_lengths(self, scope: Scope) -> None:
-        """Look at what the head tells of the body.
+    def check_head(self, scope: Scope) -> None:
+        """Look at what the head tells of the body, and at the host.
 
         Raises:
-            RefusedError: It is too long, or its length is told in two ways.
+            RefusedError: The body is too long, or its length is told in two ways; the host is no name.
         """
+        host = next((value for name, value in scope["headers"] if name == b"host"), b"")
+        try:
+            host.partition(b":")[0].decode("latin-1").encode("idna")
+        except UnicodeError:  # frameworks encode it so before they look at the request, and fail
+            raise RefusedError(400, "the Host header is not one host") from None
         lengths = [int(value) for name, value in scope["headers"] if name == b"content-length"]
         chunked = any(name == b"transfer-encoding" for name, _ in scope["headers"])
         if lengths and chunked:

@@ -2,11 +2,10 @@
 
 import secrets
 from typing import Any
-from urllib.parse import parse_qs
 
 from loadtest_trio.jobs.job import Job, Status, new_numeric_id
 from loadtest_trio.jobs.store import JobStore, NewJob, Verdict
-from loadtest_trio.web.api.exchange import Answer, Request
+from loadtest_trio.web.api.exchange import Answer, Request, form_fields
 from loadtest_trio.web.api.problems import Problem
 from loadtest_trio.web.api.results import Results
 from loadtest_trio.web.api.submission import Submitter, accepted
@@ -75,6 +74,6 @@ def _data(body: bytes) -> str:
     except UnicodeDecodeError as error:
         raise Problem(400, "The body must be UTF-8 text.") from error
     try:
-        return parse_qs(text, keep_blank_values=True, strict_parsing=True, max_num_fields=100)["data"][0]
+        return form_fields(text)["data"]
     except (ValueError, KeyError) as error:
         raise Problem(400, "The body must be form data with data=… (curl -d 'data=Hello').") from error

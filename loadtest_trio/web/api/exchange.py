@@ -1,5 +1,6 @@
 """The request and the answer of a route of the job API."""
 
+import re
 from codecs import BOM_UTF8
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
@@ -13,6 +14,8 @@ from loadtest_trio.web.api.problems import Problem
 Headers = list[tuple[bytes, bytes]]
 
 JSON = (b"content-type", b"application/json")
+_BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
+_MOST_FIELDS = 100
 _LONGEST_NUMBER = 20  # digits; int() raises an error of its own above 4,300
 
 
@@ -50,7 +53,10 @@ class Request:
         if not self.raw_query:
             return {}
         try:
-            return dict(parse_qsl(self.raw_query.decode("ascii"), keep_blank_values=True, errors="strict"))
+            text = self.raw_query.decode("ascii")
+            if _BAD_ESCAPE.search(text):
+                raise ValueError("a percent sign without two hexadecimal digits")
+            return form_fields(text)
         except ValueError as error:
             raise Problem(400, "The query string is not readable.") from error
 
@@ -81,6 +87,15 @@ class Request:
         if not isinstance(value, dict):
             raise Problem(400, "The body must be a JSON object.")
         return value
+
+
+def form_fields(text: str) -> dict[str, str]:
+    """Return the fields of a query or a form; of a repeated one, the last.
+
+    Raises:
+        ValueError: There are too many, or an escape is no UTF-8: a guess would be other data than was meant.
+    """
+    return dict(parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=_MOST_FIELDS))
 
 
 @attrs.frozen

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 import trio
-from quart_trio import QuartTrio
 
 from loadtest_trio.errors import ConfigurationError
+from loadtest_trio.web.app import bare_app
 from loadtest_trio.web.dashboard import Control, add_dashboard
 from loadtest_trio.web.dashboard.access import Access
 from loadtest_trio.web.dashboard.hub import Hub
@@ -29,7 +29,7 @@ class Board:
 
     def __init__(self, port: int, controls: Sequence[Control] = (), *, replayed: bool = False) -> None:
         self.hub = Hub(replayed=replayed)
-        app = QuartTrio("loadtest_trio", static_folder=None)
+        app = bare_app()
         add_dashboard(app, self.hub, Access(), controls=controls)
         try:
             self._server = HealthService(app, LOOPBACK, port, self.hub)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import attrs
+import orjson
 from quart import request
 from quart_trio import QuartTrio
 
@@ -69,7 +70,7 @@ def add_controls(app: QuartTrio, access: Access, controls: Sequence[Control]) ->
     async def use_control(name: str) -> Any:
         if not access.may_control(request):
             return {"error": "only this machine, or who brings the token, may use the controls"}, 403
-        body, control = await request.get_json(silent=True), known.get(name)
+        body, control = _json(await request.get_data()), known.get(name)
         if control is None:
             return {"error": f"there is no control {name}"}, 404
         if not isinstance(body, dict) or not isinstance(body.get("value"), str | int | float):
@@ -83,3 +84,11 @@ def add_controls(app: QuartTrio, access: Access, controls: Sequence[Control]) ->
         value = "" if control.kind == "action" else control.read()
         logs.event("control_used", control=name, value=value, before=before)
         return {"said": f"{control.label}: {value}" if value else f"{control.label}: done", "value": value}
+
+
+def _json(body: bytes | str) -> Any:
+    """Return a body as JSON, or None: Quart's own reader fails where it is no text, or too deep."""
+    try:
+        return orjson.loads(body)
+    except ValueError:
+        return None
