@@ -93,7 +93,7 @@ FIGURES = {"time": lambda run: over_time({"": run}), "latency": latency, "mix": 
 
 def _curve(run: Run, field: str) -> tuple[list[float], list[float | None]]:
     lines = _thinned(run.metrics)
-    return [line["_at"] - run.began for line in lines], [line.get(field) for line in lines]
+    return [run.elapsed(line) for line in lines], [line.get(field) for line in lines]
 
 
 def _uses(run: Run) -> Iterator[Figure]:
@@ -113,7 +113,7 @@ def _uses(run: Run) -> Iterator[Figure]:
 
 
 def _rates(run: Run) -> tuple[list[float], list[float | None]]:
-    found = _thinned(intervals(run.metrics, run.began))
+    found = _thinned(intervals(run.metrics))
     return [each.at for each in found], [round(each.rate, 3) for each in found]
 
 

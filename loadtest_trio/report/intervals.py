@@ -33,12 +33,11 @@ class Interval:
         return self.done / self.seconds
 
 
-def intervals(lines: Sequence[LogLine], began: float = 0.0) -> list[Interval]:
+def intervals(lines: Sequence[LogLine]) -> list[Interval]:
     """Return the intervals between metrics lines; where a counter or a stage began again there is none.
 
     Args:
         lines: Metrics lines of one run, by time.
-        began: What `Interval.at` counts from, in Unix seconds.
     """
     result = []
     for before, after in pairwise(lines):
@@ -51,5 +50,5 @@ def intervals(lines: Sequence[LogLine], began: float = 0.0) -> list[Interval]:
         percent = after.get("cpu_percent")
         cpu = seconds * float(percent) / 100 if isinstance(percent, int | float) else None
         speed = max(0.0, number(after, "host_speed")) or None
-        result.append(Interval(after["_at"] - began, seconds, int(done), cpu, speed))
+        result.append(Interval(number(after, "uptime_seconds"), seconds, int(done), cpu, speed))
     return result

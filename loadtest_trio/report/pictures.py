@@ -59,7 +59,7 @@ def _curve(run: Run, unit: float, field: str) -> tuple[list[float], list[float]]
         if before and before.get("stage") != line.get("stage"):
             at.append(nan)
             values.append(nan)
-        at.append((line["_at"] - run.began) / unit)
+        at.append(run.elapsed(line) / unit)
         values.append(number(line, field, nan))
     return at, values
 
@@ -69,7 +69,7 @@ def _rates(run: Run, unit: float) -> tuple[list[float], list[float]]:
     at: list[float] = []
     values: list[float] = []
     for _, lines in groupby(run.metrics, lambda line: line.get("stage")):
-        for each in intervals(list(lines), run.began):
+        for each in intervals(list(lines)):
             at.append((each.at - each.seconds / 2) / unit)
             values.append(each.rate)
         at.append(nan)
@@ -171,6 +171,6 @@ def _spans(run: Run, unit: float) -> list[tuple[str, float, float]]:
     staged = [line for line in run.metrics if "stage" in line]
     spans = []
     for kind, group in groupby(staged, lambda line: str(line.get("stage_kind") or "")):
-        at = [(line["_at"] - run.began) / unit for line in group]
+        at = [run.elapsed(line) / unit for line in group]
         spans.append((kind, at[0], at[-1]))
     return spans

@@ -10,6 +10,7 @@ from loadtest_trio.report.details import LogLine
 BEGINNINGS = frozenset({"service_started", "tune_started", "users_started"})
 """Events of the lines that carry a run's settings."""
 ENDINGS = frozenset({"service_stopped", "tune_stopped", "users_stopped"})
+_UNTIMED_SECONDS = 300.0  # that the last lines of a run, which tell no uptime, may come after one that does
 _COUNTERS = ("messages_created", "messages_processed", "messages_missed", "messages_failed", "errors")
 
 
@@ -57,9 +58,15 @@ class Run:
 
     @property
     def seconds(self) -> float:
-        """Its length in seconds, as far as is known."""
+        """Its length in seconds, as far as is known; by the process's own clock where the machine's was set."""
         last = max((line["_at"] for line in (*self.lines[-1:], *self.metrics[-1:])), default=self.began)
-        return max(number(self.final, "uptime_seconds"), last - self.began)
+        uptime = max(number(line, "uptime_seconds") for line in (*self.metrics[-1:], self.final, self.stopped))
+        span = last - self.began
+        return span if not uptime or uptime < span <= uptime + _UNTIMED_SECONDS else uptime
+
+    def elapsed(self, line: LogLine) -> float:
+        """Return when a line was written, in seconds since the run began; see `seconds`."""
+        return number(line, "uptime_seconds") or float(line["_at"]) - self.began
 
     @property
     def final(self) -> LogLine:

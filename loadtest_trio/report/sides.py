@@ -70,7 +70,7 @@ class Side:
     @cached_property
     def spans(self) -> list[list[Interval]]:
         """The intervals of each run's steady phase."""
-        return [intervals(run.steady, run.began) for run in self.runs]
+        return [intervals(run.steady) for run in self.runs]
 
     @property
     def seconds(self) -> float:

@@ -40,7 +40,7 @@ def test_a_run_without_its_beginning_is_one_run(make: Any) -> None:
 def test_a_lost_line_makes_a_longer_interval(make: Any) -> None:
     """Rates come from counters over uptime, so a lost line costs resolution and nothing else."""
     lines = _at([make.metrics(at, done) for at, done in ((0, 0), (1, 10), (4, 70))], make.start)
-    spans = intervals(lines, make.start)
+    spans = intervals(lines)
     assert [(each.at, each.seconds, each.done, each.rate) for each in spans] == [
         (1, 1, 10, 10),
         (4, 3, 60, 20),
@@ -70,3 +70,15 @@ def test_warnings_that_were_held_back_count(make: Any) -> None:
     flood = {"event": "failures_summarised", "level": "WARNING", "kind": "READ S3Error", "held_back": 7}
     (run,) = split([line | {"_at": 1.0} for line in (failed, failed, flood)])
     assert run.warnings == {"READ S3Error": 9}
+
+
+@pytest.mark.parametrize("step", [-1_600_000_000.0, -3600.0, 3600.0, 1_600_000_000.0])
+def test_a_clock_that_was_set_changes_neither_length_nor_moments(make: Any, step: float) -> None:
+    """A machine that boots in 1970 and then learns the time did not run for fifty years."""
+    lines = [line | {"run_id": "a"} for line in _at(make.run_lines([5] * 10), make.start)]
+    lines[-1] |= {"_at": make.start + 10}
+    lines = [line if place < 5 else line | {"_at": line["_at"] + step} for place, line in enumerate(lines)]
+    (run,) = split(sorted(lines, key=lambda line: line["_at"]))
+    assert run.seconds == pytest.approx(10, abs=1)
+    assert [run.elapsed(line) for line in run.metrics[1:]] == list(range(1, 11))
+    assert [each.at for each in intervals(run.metrics)] == list(range(1, 11))
