@@ -125,12 +125,12 @@ class Opener:
             ConfigurationError: AWS_CA_BUNDLE cannot be read, or HTTPS_PROXY cannot be used.
             CredentialsError: There are no AWS credentials.
         """
-        settings, bundle, watch = self.settings, self.environ.get("AWS_CA_BUNDLE"), DeadlineWatch()
+        settings, watch = self.settings, DeadlineWatch()
         location = _location(settings)
         transport = self.clients.transport(
             settings.s3_transport.value,
             max_connections=_most_workers(settings) + _SPARE_CONNECTIONS,
-            verify=_authorities(bundle) if bundle else None,
+            verify=_authorities(self.environ),
             max_body_bytes=max(settings.max_object_bytes, _LISTING_BYTES),
             watch=watch,
             proxy=_proxy(self.environ, locate(location).base),
@@ -205,12 +205,16 @@ def _home() -> Path:
         return Path("/")
 
 
-def _authorities(bundle: str) -> ssl.SSLContext:
+def _authorities(environ: Mapping[str, str]) -> ssl.SSLContext | None:
+    """Return the TLS context of the first variable that names certificates; None for httpx's authorities."""
+    name = next((each for each in ("AWS_CA_BUNDLE", "SSL_CERT_FILE") if environ.get(each)), None)
+    if name is None:
+        return None
     try:
-        return ssl.create_default_context(cafile=bundle)
+        return ssl.create_default_context(cafile=environ[name])
     except (OSError, ValueError) as error:
         allowed = f"a file of certificates ({getattr(error, 'strerror', None) or error})"
-        raise ConfigurationError([SettingFault("AWS_CA_BUNDLE", bundle, allowed, "environment")]) from error
+        raise ConfigurationError([SettingFault(name, environ[name], allowed, "environment")]) from error
 
 
 def note_backend(

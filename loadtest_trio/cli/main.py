@@ -5,7 +5,24 @@ import io
 import os
 import sys
 from collections.abc import Iterable, Sequence
-from errno import EACCES, EDQUOT, EEXIST, EFBIG, EISDIR, ENOENT, ENOSPC, ENOTDIR, EPERM, EROFS
+from errno import (
+    EACCES,
+    EDQUOT,
+    EEXIST,
+    EFBIG,
+    EIO,
+    EISDIR,
+    ELOOP,
+    EMFILE,
+    ENAMETOOLONG,
+    ENFILE,
+    ENOENT,
+    ENOSPC,
+    ENOTDIR,
+    EPERM,
+    EROFS,
+    ESTALE,
+)
 from importlib import import_module
 from pathlib import Path
 
@@ -13,7 +30,10 @@ from loadtest_trio import __version__
 from loadtest_trio.cli.exits import BAD_CONFIGURATION, FAILED, NO_BACKEND, OK, complain, discard_output
 
 _COMMANDS = ("run", "jobs", "users", "tune", "report", "compare", "check", "preflight", "dead", "config")
-_OF_FILES = (ENOENT, EEXIST, EACCES, EPERM, EISDIR, ENOTDIR, ENOSPC, EDQUOT, EFBIG, EROFS)
+_OF_FILES = (
+    *(ENOENT, EEXIST, EACCES, EPERM, EISDIR, ENOTDIR, ENOSPC, EDQUOT, EFBIG, EROFS),
+    *(ENAMETOOLONG, ELOOP, EMFILE, ENFILE, EIO, ESTALE),
+)
 _OWN_OPTIONS = ("-h", "--help", "--version")
 
 

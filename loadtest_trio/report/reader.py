@@ -3,6 +3,7 @@
 Nothing here raises because of what a file contains.
 """
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
@@ -61,7 +62,8 @@ def read(paths: Iterable[Path]) -> Reading:
         UnreadableRunError: A path does not exist, or no line was found at all.
     """
     reading, seen = Reading(), set[int]()
-    files = [_File(path, name, number) for number, (path, name) in enumerate(_files(paths))]
+    found = _files(paths, reading.skipped)
+    files = [_File(path, name, number) for number, (path, name) in enumerate(found)]
     for file in files:
         _read_file(file, reading, seen)
     for file in files:
@@ -78,11 +80,16 @@ def read(paths: Iterable[Path]) -> Reading:
     return reading
 
 
-def _files(paths: Iterable[Path]) -> Iterator[tuple[Path, str]]:
-    """Yield each file with its name for people: in a folder, exports have files of equal names."""
+def _files(paths: Iterable[Path], skipped: list[str]) -> Iterator[tuple[Path, str]]:
+    """Yield each file with its name for people: in a folder, exports have files of equal names.
+
+    Folders that cannot be listed are added to `skipped`.
+    """
     for path in paths:
         if path.is_dir():
-            found = (file for file in sorted(path.rglob("*")) if file.is_file())
+            walk = os.walk(path, onerror=lambda error: skipped.append(f"{error.filename}: {error.strerror}"))
+            inside = (Path(folder, name) for folder, _, names in walk for name in names)
+            found = sorted(file for file in inside if file.is_file())
             yield from ((file, str(file.relative_to(path))) for file in found)
         elif path.exists():
             yield path, path.name

@@ -111,3 +111,10 @@ async def test_user_without_a_home_needs_none(monkeypatch: pytest.MonkeyPatch) -
 
     monkeypatch.setattr(Path, "home", no_home)
     assert "proxy" in await opened({})
+
+
+@pytest.mark.parametrize("name", ["AWS_CA_BUNDLE", "SSL_CERT_FILE"])
+async def test_certificates_that_cannot_be_read_are_a_configuration_error(name: str) -> None:
+    """The variable is named at start, instead of every connection failing without it."""
+    with pytest.raises(ConfigurationError, match=f"{name}.*No such file"):
+        await opened({name: "/missing.pem"})

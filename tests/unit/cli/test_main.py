@@ -379,3 +379,13 @@ def test_search_without_a_length_or_goal_is_a_usage_error(
 def test_number_of_dead_letters_to_list_has_a_bound(command: Callable[..., Ended]) -> None:
     """A number beyond Redis's is a usage error and no fault of Redis."""
     assert "must be 1 or more" in command("dead", "list", "--limit", "9" * 30).err
+
+
+@pytest.mark.parametrize("name", ["report", "compare"])
+def test_path_that_no_file_can_have_is_one_line(
+    command: Callable[..., Ended], name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A path that is too long is an error of the files, like a missing one."""
+    monkeypatch.setattr("loadtest_trio.cli.main.discard_output", lambda: None)
+    ended = command(name, "x" * 5000, "y" * 5000)
+    assert (ended.code, len(ended.err.splitlines())) == (1, 1)

@@ -1,7 +1,9 @@
 """The reader finds the service's lines in anything, and counts what is damaged."""
 
+import errno
 import gzip
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -98,3 +100,21 @@ def test_line_nested_beyond_measure_is_damaged(write: Write, make: Any) -> None:
     lines[2] = lines[2].replace('"queue_length":7', f'"queue_length":{"[" * 300}{"]" * 300}')
     reading = read([write("\n".join(lines).encode())])
     assert (len(reading.lines), reading.damaged) == (4, 1)
+
+
+def test_folder_that_cannot_be_listed_is_named(
+    write: Write, make: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is passed over in silence."""
+    write(make.run_lines([5]), "logs/a.jsonl")
+    locked = write(make.run_lines([6]), "logs/locked/b.jsonl").parent
+    scan = os.scandir
+
+    def scandir(path: str) -> Any:
+        if str(path) == str(locked):
+            raise PermissionError(errno.EACCES, "Permission denied", path)
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    reading = read([tmp_path / "logs"])
+    assert (reading.files, reading.skipped) == (1, [f"{locked}: Permission denied"])
