@@ -110,55 +110,54 @@ def test_accepted_jobs_survive_an_outage_of_redis(
         assert len(service.accepted) == 70
 
 
+@contextmanager
+def replicated(tmp_path: Path, s3_server: S3Server) -> Iterator[tuple[Pair, ServiceProcess, Service]]:
+    """Run the job service with JOB_WAIT_REPLICAS=1 on a Redis with a replica in step."""
+    with open_pair(tmp_path) as pair:
+        pair.wait_for_replication()
+        environ = {"REDIS_ENDPOINT": pair.url, "S3_BUCKET": BUCKET, **s3_server.environment()}
+        more = {"API_PORT": "0", "JOB_WAIT_REPLICAS": "1"}
+        with ServiceProcess("jobs", environ={**SETTINGS, **environ, **more}) as process:
+            yield pair, process, Service(process.wait_for("service_started")["api"])
+
+
 @pytest.mark.parametrize("killed", [False, True], ids=["planned", "killed"])
 def test_jobs_accepted_by_replicas_survive_a_failover_under_load(
     tmp_path: Path, s3_server: S3Server, killed: bool
 ) -> None:
     """With JOB_WAIT_REPLICAS no job that was answered 202 is lost, although submissions never pause."""
-    with open_pair(tmp_path) as pair:
-        pair.wait_for_replication()
-        environ = {"REDIS_ENDPOINT": pair.url, "S3_BUCKET": BUCKET, **s3_server.environment()}
-        more = {"API_PORT": "0", "JOB_WAIT_REPLICAS": "1"}
-        with ServiceProcess("jobs", environ={**SETTINGS, **environ, **more}) as process:
-            service = Service(process.wait_for("service_started")["api"])
-            with service.submissions():
-                accept_more(service, 100)
-                _fail_over(pair, killed)
-                process.wait_for("backend_unavailable")
-                process.wait_for("backend_recovered")
-                accept_more(service, 100)
-            left = set(service.accepted)
+    with replicated(tmp_path, s3_server) as (pair, process, service):
+        with service.submissions():
+            accept_more(service, 100)
+            _fail_over(pair, killed)
+            process.wait_for("backend_unavailable")
+            process.wait_for("backend_recovered")
+            accept_more(service, 100)
+        left = set(service.accepted)
 
-            def ended() -> bool:
-                left.difference_update([each for each in left if service.status(each) == "COMPLETED"])
-                return not left
+        def ended() -> bool:
+            left.difference_update([each for each in left if service.status(each) == "COMPLETED"])
+            return not left
 
-            wait_until(
-                ended, 30, lambda: f"{len(left)} of {len(service.accepted)} jobs are lost or unfinished"
-            )
+        wait_until(ended, 30, lambda: f"{len(left)} of {len(service.accepted)} jobs are lost or unfinished")
 
 
 def test_absent_replica_refuses_submissions_and_nothing_else(tmp_path: Path, s3_server: S3Server) -> None:
     """With JOB_WAIT_REPLICAS and no replica: 503 with Retry-After; jobs are done, the task stays ready."""
-    with open_pair(tmp_path) as pair:
-        pair.wait_for_replication()
-        environ = {"REDIS_ENDPOINT": pair.url, "S3_BUCKET": BUCKET, **s3_server.environment()}
-        more = {"API_PORT": "0", "JOB_WAIT_REPLICAS": "1"}
-        with ServiceProcess("jobs", environ={**SETTINGS, **environ, **more}) as process:
-            service = Service(process.wait_for("service_started")["api"])
-            for _ in range(20):
-                assert service.submit(ms=500).status_code == 202
-            pair.b.kill()
-            for _ in range(2):
-                asked = time.monotonic()
-                refused = service.submit()
-                assert (refused.status_code, "Retry-After" in refused.headers) == (503, True)
-                assert time.monotonic() - asked < WAIT_SECONDS
-                assert service.ready()
-            wait_until(lambda: service.statuses() == {"COMPLETED"}, 30, lambda: f"{service.statuses()}")
-            pair.b.restart()
-            wait_until(lambda: service.submit().status_code == 202, 20, lambda: "submissions are refused")
-            wait_until(lambda: service.statuses() == {"COMPLETED"}, 30, lambda: f"{service.statuses()}")
+    with replicated(tmp_path, s3_server) as (pair, _, service):
+        for _ in range(20):
+            assert service.submit(ms=500).status_code == 202
+        pair.b.kill()
+        for _ in range(2):
+            asked = time.monotonic()
+            refused = service.submit()
+            assert (refused.status_code, "Retry-After" in refused.headers) == (503, True)
+            assert time.monotonic() - asked < WAIT_SECONDS
+            assert service.ready()
+        wait_until(lambda: service.statuses() == {"COMPLETED"}, 30, lambda: f"{service.statuses()}")
+        pair.b.restart()
+        wait_until(lambda: service.submit().status_code == 202, 20, lambda: "submissions are refused")
+        wait_until(lambda: service.statuses() == {"COMPLETED"}, 30, lambda: f"{service.statuses()}")
 
 
 def _fail_over(pair: Pair, killed: bool) -> None:
