@@ -41,7 +41,7 @@ def verdict(lines: list[dict[str, object]]) -> str:
 def test_one_worker_is_named_as_the_workers(tmp_path: Path) -> None:
     """One worker does 20 jobs of 50 ms a second; the CPU idles, the answers are fast."""
     with JobService.start({**PLAIN, "WORKER_CONCURRENCY": "1"}) as service:
-        said = verdict(steps(service, tmp_path, "--step", "4/6s", "-u", "40", "-P", "ordered=0"))
+        said = verdict(steps(service, tmp_path, "--step", "10/6s", "-u", "40", "-P", "ordered=0"))
     assert "What gave in: its workers" in said
 
 
