@@ -72,7 +72,8 @@ class BackendCpuMeter:
         try:
             spent = await trio.to_thread.run_sync(self._spent, limiter=self._limiter) if self._servers else {}
             return self._fields(spent)
-        except (OSError, psutil.Error):  # such as no descriptor left, which must not end the process
+        # Such as no descriptor or (RuntimeError) no thread left, which must not end the process.
+        except (OSError, psutil.Error, RuntimeError):
             unknown = {name: {"unknown": _NOT_READABLE} for name in self._names}
             return {"machine_cpus": self._cpus, "machine_cpu_percent": None, "backend_cpu": unknown}
 

@@ -255,7 +255,7 @@ class WorkerService:
 
     async def _handle(self, claimed: Claimed) -> None:
         message = claimed.message
-        started = self._unix_clock()
+        started, began = self._unix_clock(), self._runner.clock()
         if logs.debug_enabled():
             logs.event(
                 "operation_started", "DEBUG", operation=message.operation, key=message.key, id=message.id
@@ -265,8 +265,9 @@ class WorkerService:
         completion = await self._runner.run(claimed)
         self._health_state.beat("worker")
         self._completed += 1
-        self._busy_seconds += completion.at - started
-        self._metrics.handled(message, started=started, ended=completion.at)
+        seconds = self._runner.clock() - began  # the Unix clock may have been set meanwhile
+        self._busy_seconds += seconds
+        self._metrics.handled(message, started=started, ended=started + seconds)
         self._acknowledger.put(completion)
 
     def _defer(self, late: list[Claimed]) -> None:

@@ -47,3 +47,5 @@ async def test_a_set_clock_changes_neither_pace_nor_order(
     assert all(line["ledger"]["difference"] == 0 for line in lines)
     assert lines[-1]["settlements_stale"] == 0
     assert all(line["end_to_end_p99_ms"] < 2000 for line in lines[6:]), "the interval of the step is odd"
+    spent = [each["service_ms"]["max"] or 0 for line in lines for each in line["by_operation"].values()]
+    assert max(spent) < 2000, "the time of an operation follows a clock that nobody sets"

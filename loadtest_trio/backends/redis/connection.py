@@ -231,7 +231,8 @@ class Connections:
             # A plain command that is denied after scripts have worked does not end a running service either.
             plain = command[0] != b"EVALSHA" and b"EVALSHA" in self._worked
             has_worked = plain or _name(command) in self._worked
-        return translate(error, self._endpoint.where, self._endpoint.password, has_worked=has_worked)
+        where, password = self._endpoint.where, self._endpoint.password
+        return translate(error, where, password, has_worked=has_worked, has_connected=bool(self._worked))
 
 
 def _has_news(connection: Any) -> bool:

@@ -120,6 +120,8 @@ class RedisService:
             raise RedisRejectedError(
                 f"Redis {info.version} is too old: {OLDEST_VERSION}.0 or newer is needed"
             )
+        if info.mode == "sentinel":
+            raise RedisRejectedError("this is a Sentinel: set REDIS_ENDPOINT to the primary that it watches")
         self._losses.saw((await self._channel.script_once("snapshot"))[0])
         return info
 

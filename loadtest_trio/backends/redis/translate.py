@@ -63,7 +63,14 @@ def is_of_cluster(error: Exception) -> bool:
     return _code(error) in OF_CLUSTERS
 
 
-def translate(error: Exception, where: str, password: str | None, *, has_worked: bool = False) -> RedisError:
+def translate(
+    error: Exception,
+    where: str,
+    password: str | None,
+    *,
+    has_worked: bool = False,
+    has_connected: bool = False,
+) -> RedisError:
     """Return our error for a foreign one.
 
     Args:
@@ -71,6 +78,7 @@ def translate(error: Exception, where: str, password: str | None, *, has_worked:
         where: Host and port, for the message.
         password: Never shown, should the foreign message contain it.
         has_worked: Whether what is refused now has worked before with the same address and login.
+        has_connected: Whether any command has worked before.
 
     Returns:
         `RedisRejectedError` when the answer will be no again, else `RedisUnavailableError`.
@@ -79,7 +87,9 @@ def translate(error: Exception, where: str, password: str | None, *, has_worked:
     if password:
         detail = detail.replace(password, "***")
     if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in _causes(error)):
-        return RedisRejectedError(f"Redis at {where}: its certificate cannot be trusted: {detail}")
+        # One that has expired since is renewed; one that was never trusted needs another setting.
+        kind = RedisUnavailableError if has_connected else RedisRejectedError
+        return kind(f"Redis at {where}: its certificate cannot be trusted: {detail}")
     hint = next((hint for start, hint in HINTS.items() if detail.removeprefix("ERR ").startswith(start)), "")
     said = f"Redis at {where}: {detail}" + (f" ({hint})" if hint else "")
     # What has worked is refused while a person changes a password or permissions: that passes. What never

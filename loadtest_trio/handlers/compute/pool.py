@@ -128,6 +128,8 @@ class ComputePool:
             code = getattr(error.args[-1], "exitcode", None)
             fault = WorkerNotStartedError if code in _EXITS_AT_START else WorkerProcessError
             raise fault(f"a worker process died: {_fate(code)}") from error
+        except OSError as error:  # the system gives no process or descriptor now; computations use neither
+            raise WorkerNotStartedError(f"a worker process cannot be started: {error}") from error
         return result
 
     async def _open_workers(self) -> "trio_parallel.WorkerContext":

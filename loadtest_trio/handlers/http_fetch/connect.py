@@ -84,6 +84,8 @@ async def _resolved(host: str, port: int, resolve: Resolve) -> Sequence[str]:
         raise fault(f"cannot resolve {host}: {error.strerror}") from error
     except UnicodeError as error:
         raise FetchRefusedError(f"{host} is not a host name: {error}") from error
+    except (OSError, RuntimeError) as error:  # no descriptor or thread is left
+        raise FetchUnreachableError(f"cannot resolve {host}: {error}") from error
     if not addresses:
         raise FetchUnreachableError(f"cannot resolve {host}: no addresses")
     return addresses

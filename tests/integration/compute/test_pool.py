@@ -213,3 +213,17 @@ async def test_signal_to_a_process_that_is_starting_costs_no_attempt(number: sig
         if survivor not in hit:
             return
     pytest.fail("every process was set up before the signal came")
+
+
+async def test_process_that_cannot_be_started_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The system gives no process now: the job is not at fault, and the next attempt finds one."""
+    async with pool() as opened:
+
+        async def none_left(*_: object, **__: object) -> bytes:
+            raise BlockingIOError(11, "Resource temporarily unavailable")
+
+        workers = await opened._open_workers()
+        monkeypatch.setattr(type(workers), "run_sync", none_left)
+        with pytest.raises(WorkerProcessError, match="Resource temporarily unavailable") as caught:
+            await opened.run(LONG, kernels.pid)
+        assert caught.value.retryable

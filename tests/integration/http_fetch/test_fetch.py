@@ -352,3 +352,14 @@ async def test_ten_thousand_fetches_of_which_half_break_leave_no_descriptor(odd_
             nursery.start_soon(worker)
     assert outcomes == {"fetched": 5000, "failed": 5000}
     assert descriptors() == before
+
+
+@pytest.mark.parametrize("lack", [RuntimeError("can't start new thread"), OSError(24, "Too many open files")])
+async def test_lack_of_threads_or_descriptors_is_tried_again(lack: Exception) -> None:
+    """The job is not at fault: another attempt may succeed."""
+
+    async def resolve(host: str, port: int) -> Sequence[str]:
+        raise lack
+
+    with pytest.raises(FetchUnreachableError, match="cannot resolve nowhere"):
+        await fetch("http://nowhere.test/", resolve=resolve)

@@ -128,6 +128,17 @@ def test_addresses_come_from_the_settings() -> None:
     assert default["s3"].host.endswith("amazonaws.com")
 
 
+async def test_meter_survives_a_process_without_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The CPU of the backends is unknown for one line."""
+
+    async def no_thread(*_: object, **__: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    meter = BackendCpuMeter({"redis": ServerAddress("127.0.0.1", 1)})
+    monkeypatch.setattr(trio.to_thread, "run_sync", no_thread)
+    assert "unknown" in (await meter.read())["backend_cpu"]["redis"]
+
+
 async def test_meters_survive_a_process_without_descriptors(monkeypatch: pytest.MonkeyPatch) -> None:
     """What cannot be read is unknown, and the process goes on."""
 

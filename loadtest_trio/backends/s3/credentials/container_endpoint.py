@@ -87,8 +87,9 @@ class ContainerEndpoint:
         if self.token_file:
             try:
                 raw = await trio.to_thread.run_sync(Path(self.token_file).read_bytes, limiter=_file_limiter)
-            except OSError as error:
-                raise CredentialsError(f"{TOKEN_FILE}={self.token_file}: {error.strerror}") from error
+            except (OSError, RuntimeError) as error:  # RuntimeError: the system gives no thread now
+                reason = getattr(error, "strerror", None) or error
+                raise CredentialsError(f"{TOKEN_FILE}={self.token_file}: {reason}") from error
             token = raw.decode("latin-1").strip()
         if token and not (token.isascii() and token.isprintable()):
             raise CredentialsError("the container authorization token is not printable ASCII on one line")

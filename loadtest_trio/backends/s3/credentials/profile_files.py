@@ -45,8 +45,8 @@ def from_profile(environ: Mapping[str, str], home: Path) -> Credentials | None:
     """
     asked = environ.get("AWS_PROFILE") or environ.get("AWS_DEFAULT_PROFILE")
     name = asked or "default"
-    shared = _read(_path(environ, "AWS_SHARED_CREDENTIALS_FILE", home / ".aws" / "credentials", home))
-    config = _profiles(_read(_path(environ, "AWS_CONFIG_FILE", home / ".aws" / "config", home)))
+    shared = _section_file(environ, "AWS_SHARED_CREDENTIALS_FILE", home, "credentials")
+    config = _profiles(_section_file(environ, "AWS_CONFIG_FILE", home, "config"))
     if asked and name not in shared and name not in config:
         raise CredentialsError(f"AWS_PROFILE={name}: no such profile in the AWS credentials and config files")
     first, second = shared.get(name, {}), config.get(name, {})
@@ -72,6 +72,21 @@ def _check_supported(name: str, shared: Profile, config: Profile) -> None:
                 f"AWS profile {name!r} takes its keys from {meaning} ({setting}), which is not supported: "
                 "use a profile with static keys, or export the keys into the environment"
             )
+
+
+def _section_file(environ: Mapping[str, str], variable: str, home: Path, name: str) -> dict[str, Profile]:
+    """Read the file that a variable names, or the one in the home directory.
+
+    A home directory that this user may not enter has no file, as in botocore: a container may say HOME=/root
+    and run as another user, with keys from elsewhere.
+    """
+    asked = any(environ.get(each) for each in (variable, "AWS_PROFILE", "AWS_DEFAULT_PROFILE"))
+    try:
+        return _read(_path(environ, variable, home / ".aws" / name, home))
+    except CredentialsError as error:
+        if asked or not isinstance(error.__cause__, PermissionError):
+            raise
+        return {}
 
 
 def _path(environ: Mapping[str, str], variable: str, default: Path, home: Path) -> Path:

@@ -45,7 +45,10 @@ class ProfileFiles:
         Raises:
             CredentialsError: As `from_profile`.
         """
-        return await trio.to_thread.run_sync(from_profile, self.environ, self.home, limiter=_file_limiter)
+        try:
+            return await trio.to_thread.run_sync(from_profile, self.environ, self.home, limiter=_file_limiter)
+        except RuntimeError as error:  # the system gives no thread now
+            raise CredentialsError(f"the AWS profile files cannot be read: {error}") from error
 
     async def fetch(self) -> Credentials:
         """Read the files again.

@@ -109,6 +109,13 @@ def test_untrusted_certificate_is_rejected() -> None:
     assert isinstance(translate(error, "h:1", None), RedisRejectedError)
 
 
+def test_certificate_that_expired_in_mid_run_is_an_outage() -> None:
+    """It is renewed while the service waits."""
+    error = redis.ConnectionError("certificate verify failed")
+    error.__context__ = ssl.SSLCertVerificationError("certificate has expired")
+    assert isinstance(translate(error, "h:1", None, has_connected=True), RedisUnavailableError)
+
+
 def test_password_is_masked() -> None:
     """Should a server repeat the password, we do not."""
     error = translate(redis.ConnectionError("AUTH hunter2 refused"), "h:1", "hunter2")

@@ -165,6 +165,36 @@ async def test_unreadable_file_is_an_error(tmp_path: Path) -> None:
         await found({}, tmp_path)
 
 
+async def test_home_that_may_not_be_entered_has_no_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """HOME=/root and another user, in a container with keys from its endpoint; a named file is an error."""
+
+    def forbidden(path: Path, **_: object) -> str:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "read_text", forbidden)
+    environ = {"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI": "/v2/x"}
+    source = await find_credentials(environ, home=tmp_path, unix_clock=lambda: 0.0)
+    assert isinstance(source, RenewingCredentials)
+    for named in ({"AWS_PROFILE": "p"}, {"AWS_SHARED_CREDENTIALS_FILE": "/etc/keys"}):
+        with pytest.raises(CredentialsError, match="Permission denied"):
+            await find_credentials(environ | named, home=tmp_path, unix_clock=lambda: 0.0)
+
+
+async def test_profile_that_no_thread_can_read_is_a_credentials_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The system gives no thread now; the keys are asked for again."""
+
+    async def no_thread(*_: object, **__: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(trio.to_thread, "run_sync", no_thread)
+    with pytest.raises(CredentialsError, match="can't start new thread"):
+        await find_credentials({}, home=tmp_path, unix_clock=lambda: 0.0)
+
+
 async def test_container_endpoint_comes_last(tmp_path: Path) -> None:
     """Without keys elsewhere the container variables give a source that renews itself, not asked yet."""
     write(tmp_path, "config", "[default]\nregion = eu-west-1\n")
