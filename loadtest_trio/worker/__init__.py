@@ -4,9 +4,10 @@
 """
 
 from loadtest_trio.worker.limiter import ConcurrencyLimiter
+from loadtest_trio.worker.queue import Queue
 from loadtest_trio.worker.recorder import log_failure
 from loadtest_trio.worker.runner import Runner
-from loadtest_trio.worker.service import Listeners, Queue, WorkerOptions, WorkerService
+from loadtest_trio.worker.service import Listeners, WorkerOptions, WorkerService
 
 __all__ = [
     "ConcurrencyLimiter",

@@ -10,16 +10,14 @@ Invariant: a claimed message stays in this consumer's in-flight record until a s
 retirement removes it. If this process dies in between, the reaper of another consumer finds it there.
 """
 
-from collections.abc import Callable, Sequence
-from typing import Protocol
+from collections.abc import Callable
 
 import attrs
 import trio
 
-from loadtest_trio.backends.redis import ReapResult
 from loadtest_trio.errors import LoadtestError, MalformedMessageError
 from loadtest_trio.handlers.registry import Registry
-from loadtest_trio.jobs.delivery import Delivery, Outcome, Settlement
+from loadtest_trio.jobs.delivery import Delivery, Outcome
 from loadtest_trio.jobs.message import Message
 from loadtest_trio.metrics import logs
 from loadtest_trio.metrics.counters import Metrics
@@ -29,46 +27,15 @@ from loadtest_trio.worker.claimer import Claimer, GiveBack
 from loadtest_trio.worker.completion import Completion
 from loadtest_trio.worker.key_order import KeyOrder
 from loadtest_trio.worker.limiter import ConcurrencyLimiter, Window
+from loadtest_trio.worker.membership import Membership
 from loadtest_trio.worker.pool import WorkerPool
+from loadtest_trio.worker.queue import Queue
 from loadtest_trio.worker.recorder import CompletionRecorder
 from loadtest_trio.worker.runner import Claimed, Runner
 
 _CLEANUP_SECONDS = 5.0
 _DEFERRED_SECONDS = 5.0
 _WINDOW_SECONDS = 1.0  # between two adjustments of the number of workers
-_REVOCATION_SECONDS = 0.5
-
-
-class Queue(Protocol):
-    """The worker's view of Redis; implemented by `loadtest_trio.backends.redis.RedisService`."""
-
-    async def claim(self, limit: int) -> list[Delivery]:
-        """Move up to `limit` messages into this consumer's in-flight record."""
-        ...
-
-    async def settle(self, settlements: Sequence[Settlement]) -> list[bool]:
-        """End deliveries; returns False for those that another consumer has taken over."""
-        ...
-
-    async def release(self, tokens: Sequence[str]) -> int:
-        """Put back claimed messages that were not started."""
-        ...
-
-    async def retire(self) -> None:
-        """Put back all claimed messages and remove this consumer."""
-        ...
-
-    async def heartbeat(self) -> None:
-        """Show that this consumer is alive."""
-        ...
-
-    async def reap(self) -> ReapResult:
-        """Put back the messages that dead consumers had claimed."""
-        ...
-
-    async def revoked(self) -> set[str]:
-        """Return the tokens of claimed messages that were cancelled or reaped."""
-        ...
 
 
 @attrs.frozen
@@ -125,13 +92,11 @@ class WorkerService:
     ) -> None:
         self._queue = queue
         self._runner = runner
-        self._on_buried = listeners.buried
         self._metrics = metrics
         self._health_state = health_state
         self._pool: WorkerPool[Claimed] = WorkerPool(self._work_off, options.concurrency)
         self._limiter = options.limiter
         self._completed, self._busy_seconds = 0, 0.0
-        self._ttl = options.ttl
         self._unix_clock = runner.unix_clock
         self._key_order: KeyOrder[Claimed] = KeyOrder(trio.current_time)
         recorder = CompletionRecorder(metrics, runner.unix_clock, listeners.completed)
@@ -148,6 +113,7 @@ class WorkerService:
         self._claimer_scope = trio.CancelScope()
         self._workers_scope = trio.CancelScope()
         self._jobs: dict[str, trio.CancelScope] = {}  # token -> the scope that a running job is in
+        self._membership = Membership(queue, options.ttl, self._jobs, listeners.buried)
 
     @property
     def concurrency(self) -> int:
@@ -203,9 +169,7 @@ class WorkerService:
     async def _run_with_heartbeat(self, task_status: trio.TaskStatus[None]) -> None:
         # Heartbeats stop before the consumer retires: a late one would register it again.
         async with trio.open_nursery() as membership:
-            membership.start_soon(self._beat, name="heartbeat")
-            membership.start_soon(self._reap, name="reaper")
-            membership.start_soon(self._cancel_revoked, name="revocation")
+            self._membership.start(membership)
             membership.start_soon(self._adapt, name="concurrency")
             with self._workers_scope:
                 await self._work(task_status)
@@ -292,18 +256,6 @@ class WorkerService:
         logs.failure("message_malformed", "malformed", error=str(error), size=len(delivery.element))
         self._acknowledger.put(Completion(delivery, None, Outcome.DEAD, self._unix_clock(), error=error))
 
-    async def _cancel_revoked(self) -> None:
-        while True:
-            await trio.sleep(_REVOCATION_SECONDS)
-            for token in await self._queue.revoked() if self._jobs else ():
-                if token in self._jobs:
-                    self._jobs[token].cancel()
-
-    async def _beat(self) -> None:
-        while True:
-            await self._queue.heartbeat()
-            await trio.sleep(self._ttl / 3)
-
     async def _adapt(self) -> None:
         completed, busy, throttled = 0, 0.0, 0
         while True:
@@ -317,21 +269,6 @@ class WorkerService:
             if self._limiter:
                 ended, spent, refused = completed - before[0], busy - before[1], throttled - before[2]
                 self._set_concurrency(self._limiter.observe(Window(_WINDOW_SECONDS, ended, spent, refused)))
-
-    async def _reap(self) -> None:
-        while True:
-            await trio.sleep(self._ttl / 2)
-            result = await self._queue.reap()
-            for job in result.dead_jobs:
-                self._on_buried(job)
-            if result.consumers:
-                logs.event(
-                    "consumers_reaped",
-                    "WARNING",
-                    consumers=result.consumers,
-                    requeued=result.requeued,
-                    dead=result.dead,
-                )
 
 
 def _is_crash(error: BaseException) -> bool:
