@@ -168,7 +168,10 @@ class Connections:
         """
         if self._delay and (seconds := self._delay()):
             time.sleep(seconds)
-        generation, connection = self._take()
+        try:
+            generation, connection = self._take()
+        except OSError as error:  # redis-py reads files to make one, and there may be no descriptor left
+            raise self._translated(error, command) from error
         try:
             connection.send_command(*command)
             reply = connection.read_response()

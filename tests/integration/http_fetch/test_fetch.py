@@ -164,7 +164,7 @@ async def test_redirect_shows_no_password(odd_port: int, target: str) -> None:
         FetchRefusedError, match=r"redirects to '(\w+:)?//…@h.*user name or a password"
     ) as caught:
         await fetch(f"http://127.0.0.1:{odd_port}/redirect?{target}")
-    assert "ter2" not in str(caught.value)
+    assert "ter2" not in str(caught.value).partition(" redirects to ")[2]
 
 
 @pytest.mark.parametrize(

@@ -269,3 +269,15 @@ def test_plain_command_that_was_never_permitted_waits_once_scripts_work(
     assert connections.execute(b"EVALSHA", b"a") == b"1"
     with pytest.raises(RedisUnavailableError, match="needs more permissions"):
         connections.execute(b"HKEYS", b"k")
+
+
+def test_connection_that_cannot_be_made_is_an_outage(monkeypatch: pytest.MonkeyPatch) -> None:
+    """redis-py reads its own version from a file for each new one: without a descriptor that fails, too."""
+
+    def exhausted(*_: object) -> None:
+        raise OSError(24, "Too many open files", "METADATA")
+
+    connections = connections_of(monkeypatch, StubConnection())
+    monkeypatch.setattr(Endpoint, "connection", exhausted)
+    with pytest.raises(RedisUnavailableError, match="Too many open files"):
+        connections.execute("A")
