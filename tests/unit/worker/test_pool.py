@@ -1,5 +1,8 @@
 """The pool: its size changes while it runs, without interrupting or losing work."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 import trio
 from trio.testing import MockClock
 
@@ -26,15 +29,23 @@ class Desk:
         self.done.append(number)
 
 
+@asynccontextmanager
+async def at_work(pool: WorkerPool[int], pieces: int) -> AsyncIterator[None]:
+    """Let a pool work on numbered pieces; leaving the block waits until all are done."""
+    send, receive = trio.open_memory_channel[int](pieces)
+    async with trio.open_nursery() as nursery:
+        pool.open(nursery, receive)
+        with send, receive:
+            for number in range(pieces):
+                send.send_nowait(number)
+            yield
+
+
 async def test_pool_resizes_under_load_without_loss(autojump_clock: MockClock) -> None:
     """New workers start at once; surplus ones end after their current work; nothing is lost."""
     desk = Desk()
     pool = WorkerPool(desk.handle, 2)
-    send, receive = trio.open_memory_channel[int](1000)
-    for number in range(100):
-        send.send_nowait(number)
-    async with trio.open_nursery() as nursery:
-        pool.open(nursery, receive)
+    async with at_work(pool, 100):
         await trio.sleep(2.5)
         assert (desk.under_way, len(desk.done)) == (2, 4)
         pool.resize(10)
@@ -45,8 +56,6 @@ async def test_pool_resizes_under_load_without_loss(autojump_clock: MockClock) -
         desk.most = 0
         await trio.sleep(2)
         assert desk.most == 3
-        send.close()
-        receive.close()
     assert sorted(desk.done) == list(range(100))
 
 
@@ -55,17 +64,11 @@ async def test_resize_before_open_and_after_close(autojump_clock: MockClock) -> 
     desk = Desk()
     pool = WorkerPool(desk.handle, 1)
     pool.resize(4)
-    send, receive = trio.open_memory_channel[int](10)
-    async with trio.open_nursery() as nursery:
-        pool.open(nursery, receive)
-        for number in range(8):
-            send.send_nowait(number)
+    async with at_work(pool, 8):
         await trio.sleep(0.5)
         assert desk.under_way == 4
         pool.close()
         pool.resize(9)
-        send.close()
-        receive.close()
     assert (desk.most, len(desk.done)) == (4, 8)
 
 
@@ -73,17 +76,11 @@ async def test_cancelled_piece_does_not_end_its_worker(autojump_clock: MockClock
     """Cancelling a worker's scope ends the piece of work in hand; the same worker takes the next one."""
     desk = Desk()
     pool = WorkerPool(desk.handle, 1)
-    send, receive = trio.open_memory_channel[int](10)
-    async with trio.open_nursery() as nursery:
-        pool.open(nursery, receive)
-        for number in range(4):
-            send.send_nowait(number)
+    async with at_work(pool, 4):
         await trio.sleep(1.5)
         desk.scopes[1].cancel()
         await trio.sleep(0.2)
         assert desk.under_way == 1
-        send.close()
-        receive.close()
     assert desk.done == [0, 2, 3]
 
 
@@ -98,11 +95,6 @@ async def test_cancellation_of_a_piece_that_ends_by_itself_spares_the_next(autoj
         done.append(number)
 
     pool = WorkerPool(handle, 1)
-    send, receive = trio.open_memory_channel[int](10)
-    async with trio.open_nursery() as nursery:
-        pool.open(nursery, receive)
-        for number in range(3):
-            send.send_nowait(number)
-        send.close()
-        receive.close()
+    async with at_work(pool, 3):
+        pass
     assert done == [0, 1, 2]
