@@ -3,7 +3,8 @@
 Brief 004's 200 users drive two tasks to 86 % of their CPU, and its 500 users three to 99 %. This service
 needs a fraction of that CPU, and one machine has no four free cores; so the vCPU of a task is played by the
 share of a core that makes the first step come out as in the brief, and the second follows from it.
-CloudWatch's minutes and the cooldowns run faster than real time; processes start in real time.
+For the same reason fewer users stand for the brief's. CloudWatch's minutes, the cooldowns and the target
+group's times run faster than real time; processes start in real time.
 """
 
 from contextlib import ExitStack
