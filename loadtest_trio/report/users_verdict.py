@@ -10,6 +10,7 @@ from loadtest_trio.report.users_conditions import (
     Breach,
 )
 from loadtest_trio.report.users_findings import Findings
+from loadtest_trio.report.users_moments import DURATION, QUEUED
 from loadtest_trio.report.users_steps import Step
 
 CPU, REDIS, WORKERS = "the target's CPU", "its Redis", "its workers"
@@ -17,6 +18,7 @@ GENERATOR, UNKNOWN = "the generator", "not clear from what could be read"
 _BUSY, _IDLE = 85.0, 70.0  # % of a core
 _HELD = 25.0  # % of the time in which it was ready to run and others had the core
 _SLOW_REDIS_MS = 20.0
+_LONG_WAIT_MS = 2000.0  # users who poll every second know no better
 
 
 def sentences(found: Findings, unit: str = "users") -> list[str]:
@@ -58,8 +60,24 @@ def _never_gave_in(found: Findings, unit: str) -> str:
         return "Nothing can be said about the service: the generator was the limit throughout."
     if not found.knee.total("requests"):
         return f"Nothing can be said about the service: no request ended {_at(found.knee, unit)}."
-    figures = _figures(found.knee)
-    return f"The service kept up with all {_level(found.knee)} {unit}: {figures}. Its limit is higher."
+    kept_up = f"The service kept up with all {_level(found.knee)} {unit}: {_figures(found.knee)}."
+    return f"{kept_up} {_waiting(found.knee) or 'Its limit is higher.'}"
+
+
+def _waiting(step: Step) -> str:
+    """Return what is to be said of jobs that waited long; "" where they did not.
+
+    A queue can be long and level, as where each user waits for its jobs: nothing grows or fails then.
+    """
+    queued, whole = step.distribution(QUEUED), step.distribution(DURATION)
+    waited, lasted = queued.percentile_ms(50), whole.percentile_ms(50)
+    if not waited or not lasted or waited < _LONG_WAIT_MS or waited < lasted / 2:
+        return ""
+    return (
+        f"But its jobs waited: half of them {waited / 1000:.3g} s or longer in the queue, where half took "
+        f"{lasted / 1000:.3g} s or longer in all. More workers would help, unless jobs of one client wait "
+        "for each other."
+    )
 
 
 def _gave_in(breaches: Sequence[Breach], step: Step, unit: str) -> Iterator[str]:

@@ -3,29 +3,41 @@
 import gc
 import signal
 import socket
+from base64 import b64encode
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import attrs
+import psutil
 import trio
 
 from loadtest_trio.errors import BackendUnavailableError
 from loadtest_trio.metrics import logs, machine
 from loadtest_trio.users.clock import Sleepers
+from loadtest_trio.users.durations import bad_flag
 from loadtest_trio.users.generator import ports_warning, raise_descriptor_limit
 from loadtest_trio.users.session import Outcome, Run, Session, View, tell
 from loadtest_trio.users.steering import Steering
 from loadtest_trio.users.tally import Recorder
 from loadtest_trio.users.target import Both, LocalProcess, Scraped, Target, listening_process
 from loadtest_trio.users.user import Surroundings
-from loadtest_trio.users.wire import HttpWire, Origin, SocketWatch, Wire, parse_url, resolve
+from loadtest_trio.users.wire import (
+    HttpWire,
+    Origin,
+    SocketWatch,
+    Wire,
+    parse_url,
+    resolve,
+    split_credentials,
+)
 
 _PORT_RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
 _CONNECT_SECONDS = 5.0
 _COLLECTOR = (100_000, 20, 50)
-_AGENT = "User-Agent: loadtest_trio\r\nAccept: */*\r\n"
+_AGENT = {"User-Agent": "loadtest_trio", "Accept": "*/*"}
 
 
 @attrs.frozen(kw_only=True)
@@ -45,6 +57,31 @@ class Address:
     insecure: bool = False
     headers: Mapping[str, str] = attrs.field(factory=dict)
     pid: int | None = None
+
+    @classmethod
+    def given(cls, url: str, headers: Mapping[str, str] | None = None, **options: Any) -> "Address":
+        """Return the address that a URL on the command line means.
+
+        A user name and a password in it become a header, so that no line, table or report shows them.
+
+        Args:
+            url: The URL.
+            headers: Name -> value, on every request.
+            options: Other attributes.
+
+        Raises:
+            ConfigurationError: It is no HTTP URL, or it has a path, which no request would go to.
+        """
+        shown, credentials = split_credentials(url)
+        parse_url(shown)
+        parts = urlsplit(shown if "://" in shown else f"http://{shown}")
+        if parts.path.strip("/") or parts.query or parts.fragment:
+            raise bad_flag("--host", shown, "an address without a path: the scenario names its paths")
+        sent = dict(headers or {})
+        if credentials and "authorization" not in map(str.lower, sent):
+            pair = credentials if ":" in credentials else f"{credentials}:"
+            sent["Authorization"] = f"Basic {b64encode(pair.encode()).decode()}"
+        return cls(url=shown, headers=sent, **options)
 
     def require_listener(self) -> None:
         """Check that somebody listens there, before any user is started.
@@ -172,14 +209,21 @@ def _warnings(run: Run, origin: Origin) -> list[str]:
 def _headers(origin: Origin, more: Mapping[str, str]) -> bytes:
     plain = origin.port == (443 if origin.tls else 80)
     host = f"[{origin.host}]" if ":" in origin.host else origin.host
-    lines = f"Host: {host}{'' if plain else f':{origin.port}'}\r\n{_AGENT}"
-    return (lines + "".join(f"{name}: {value}\r\n" for name, value in more.items())).encode()
+    given = set(map(str.lower, more))
+    own = {"Host": f"{host}{'' if plain else f':{origin.port}'}", **_AGENT}
+    lines = {**{name: value for name, value in own.items() if name.lower() not in given}, **more}
+    return "".join(f"{name}: {value}\r\n" for name, value in lines.items()).encode()
 
 
 def _target(address: Address, origin: Origin, wire: HttpWire, headers: bytes) -> Target:
     pid = address.pid or listening_process(origin.host, origin.port)
     scraped = Scraped(wire, headers)
-    return Both(LocalProcess(pid), scraped) if pid else scraped
+    try:
+        return Both(LocalProcess(pid), scraped) if pid else scraped
+    except (psutil.Error, ValueError):
+        if address.pid:
+            raise bad_flag("--target-pid", str(pid), "the id of a process of this machine") from None
+        return scraped  # whoever listened has just left
 
 
 async def _watch_signals(

@@ -12,7 +12,7 @@ from collections.abc import Callable
 import attrs
 import trio
 
-from loadtest_trio.errors import cause_of, describe
+from loadtest_trio.errors import ConfigurationError, cause_of, describe
 from loadtest_trio.metrics import logs
 from loadtest_trio.users.profile import Profile, Share
 from loadtest_trio.users.scenario import Scenario
@@ -141,7 +141,14 @@ class Population:
             if len(self._active) < self._crowd.most:
                 self._start(nursery, due)
             else:
-                self._around.recorder.withheld += 1
+                self._withhold(now)
+                return
+
+    def _withhold(self, now: float) -> None:
+        """Count all that are due by now as withheld, at once: there may be a million of them a second."""
+        due = self._crowd.share.of(self._profile.arrivals(now - self._began) + 1)
+        self._around.recorder.withheld += max(1, due - self._arrived + 1)
+        self._arrived = max(self._arrived, due)
 
     def _start(self, nursery: trio.Nursery, due: float) -> None:
         number = self._crowd.share.number(self._numbers)
@@ -175,6 +182,8 @@ class Population:
         user.failed = False
         try:
             await story(user)
+        except ConfigurationError:
+            raise  # of an option: every story would fail
         except Exception as error:
             user.failed = True
             recorder.crashed += 1

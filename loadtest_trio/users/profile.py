@@ -21,6 +21,10 @@ import attrs
 
 from loadtest_trio.users.durations import bad_flag, seconds, short
 
+MOST_USERS = 1_000_000
+"""Users, or new users a second, of a profile: more are a slip of the hand, and none of them would run."""
+
+_MOST_STEPS = 1000
 # No level or share needs more digits, and longer ones overflow.
 _WHOLE, _DECIMAL = re.compile(r"\d{1,9}"), re.compile(r"\d{1,9}(\.\d{1,9})?")
 _SHARE = re.compile(rf"{_WHOLE.pattern}/{_WHOLE.pattern}")
@@ -202,6 +206,8 @@ def stages(texts: Iterable[str], *, rates: bool = False) -> Profile:
         if not found or not (_DECIMAL if rates else _WHOLE).fullmatch(count):
             raise bad_flag(flag, text, f"a duration and a number of {what} such as 30s:100")
         length, target = seconds(duration, flag), float(count)
+        if target > MOST_USERS:
+            raise bad_flag(flag, text, f"{MOST_USERS:,} {what} at most")
         if length > 0:
             step += 1
             segments.append(Segment(length, level, target, step))
@@ -229,7 +235,9 @@ def steps(text: str, most: float, spawn_rate: float | None = None) -> Profile:
     more, length = float(count), seconds(duration, "--step")
     if length <= 0:
         raise bad_flag("--step", text, "a step that lasts, such as 40/10m")
-    number = 1000 if most == inf else -int(-most // more)
+    number = _MOST_STEPS if most == inf else -int(-most // more)
+    if number > _MOST_STEPS:
+        raise bad_flag("--step", text, f"{_MOST_STEPS:,} steps at most, up to the number of users")
     levels = [min(more * place, most) for place in range(number + 1)]
     segments: list[Segment] = []
     for place, (before, level) in enumerate(pairwise(levels), 1):

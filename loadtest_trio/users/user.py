@@ -8,6 +8,7 @@ each timed from its own second (G. Tene, "How NOT to Measure Latency": coordinat
 
 import re
 from collections.abc import Collection, Coroutine, Mapping
+from math import inf
 from random import Random
 from typing import Any, TypeVar
 from urllib.parse import quote
@@ -17,6 +18,7 @@ import orjson
 import trio
 
 from loadtest_trio.users.clock import Sleepers
+from loadtest_trio.users.durations import bad_flag
 from loadtest_trio.users.jobs_seen import Job
 from loadtest_trio.users.tally import Recorder, Route
 from loadtest_trio.users.wire import ExchangeError, Reply, Wire
@@ -151,9 +153,22 @@ class User:
         return self._rng
 
     def option(self, name: str, default: T) -> T:
-        """Return an option of the scenario (``-P name=value``), of the default's type."""
+        """Return an option of the scenario (``-P name=value``), of the default's type.
+
+        Raises:
+            ConfigurationError: It is a number where the default is one, and cannot be read or is negative.
+        """
         text = self._around.options.get(name)
-        return default if text is None else type(default)(text)
+        if text is None:
+            return default
+        try:
+            value = type(default)(text)
+        except ValueError:
+            value = None
+        if value is None or (not isinstance(value, str) and not 0 <= value < inf):
+            kind = "a whole number" if isinstance(default, int) else "a number"
+            raise bad_flag("-P", f"{name}={text}", f"{name}={kind} of 0 or more")
+        return value
 
     @property
     def shared(self) -> dict[str, Any]:

@@ -16,6 +16,7 @@ Invariants:
 
 import errno
 import os
+import re
 import selectors
 import socket
 import ssl
@@ -23,7 +24,7 @@ from collections.abc import Callable
 from itertools import cycle
 from math import inf
 from typing import Any, Protocol
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import attrs
 import httpx
@@ -41,7 +42,9 @@ from loadtest_trio.users.durations import bad_flag
 _SAFE = frozenset(("GET", "HEAD", "PUT", "DELETE", "OPTIONS"))
 _RECEIVE_BYTES = 65536
 _MOST_BODY_BYTES = 64 * 1024 * 1024
+_MOST_FRAMING_BYTES = 256 * 1024
 _PERIOD_SECONDS = 0.5
+_CREDENTIALS = re.compile(r"((?:[A-Za-z][A-Za-z0-9+.-]*://)?)([^/?#]*)@(.*)", re.DOTALL)
 _EXPLAINED = {
     errno.EADDRNOTAVAIL: ("no ports", "no source port is free: see net.ipv4.ip_local_port_range"),
     errno.EMFILE: ("no descriptors", "too many open files: raise ulimit -n"),
@@ -75,6 +78,7 @@ class Origin:
         address: Returns address family and address of the next connection: each of the host's in turn.
         tls: For HTTPS; None: plain.
         timeout: Seconds that a request may take.
+        addresses: How many the host has.
     """
 
     host: str
@@ -82,6 +86,7 @@ class Origin:
     address: Callable[[], tuple[int, Any]]
     tls: ssl.SSLContext | None = None
     timeout: float = 60.0
+    addresses: int = 1
 
 
 class Reply:
@@ -188,7 +193,18 @@ class HttpWire:
         deadline: When the request under way has taken too long, in Trio's clock.
     """
 
-    __slots__ = ("_answered", "_error", "_fd", "_origin", "_parser", "_stream", "_task", "_watch", "deadline")
+    __slots__ = (
+        "_answered",
+        "_error",
+        "_fd",
+        "_idle",
+        "_origin",
+        "_parser",
+        "_stream",
+        "_task",
+        "_watch",
+        "deadline",
+    )
 
     def __init__(self, origin: Origin, watch: SocketWatch) -> None:
         self.deadline = inf
@@ -199,6 +215,7 @@ class HttpWire:
         self._parser: ResponseParser | None = None  # of the exchange under way
         self._task: trio.lowlevel.Task | None = None  # that waits for it
         self._answered = False  # a byte of its reply has arrived
+        self._idle = 0  # bytes of it since its body last grew
         self._error: ExchangeError | None = None  # that ended it
 
     async def exchange(self, method: str, target: bytes, headers: bytes, body: bytes) -> Reply:
@@ -245,9 +262,13 @@ class HttpWire:
         """Parse what was received, 0 for the end of the connection; return whether the reply is complete."""
         if count:
             self._answered = True
+            before = len(parser.body)
             parser.feed(self._watch.scratch[:count])
             if len(parser.body) > _MOST_BODY_BYTES:
                 raise httpx.RemoteProtocolError("the body is over 64 MiB")
+            self._idle = self._idle + count if len(parser.body) == before else 0
+            if self._idle > _MOST_FRAMING_BYTES:
+                raise httpx.RemoteProtocolError("over 256 KiB of heads or trailers, and no body")
         else:
             parser.feed_end()
         return parser.complete
@@ -266,7 +287,7 @@ class HttpWire:
 
     async def _use(self, stream: Stream, method: str, head: bytes, body: bytes) -> Reply:
         parser = self._parser = ResponseParser(bodiless=method == "HEAD")
-        self._answered = False
+        self._answered, self._idle = False, 0
         self.deadline = self._watch.now + self._origin.timeout
         try:
             await stream.send(head, body, self._watch.timer)
@@ -295,7 +316,7 @@ class HttpWire:
         origin = self._origin
         try:
             with trio.fail_after(origin.timeout):
-                sock = await _connected(*origin.address())
+                sock = await _reached(origin)
                 tls = origin.tls
                 stream = TcpStream(sock) if tls is None else await open_tls(sock, tls, origin.host)
         except trio.TooSlowError:
@@ -306,6 +327,27 @@ class HttpWire:
         self._stream, self._fd = stream, stream.fileno()
         self._watch.add(self._fd, self)
         return stream
+
+
+async def _reached(origin: Origin) -> socket.socket:
+    """Return a socket that is connected to the next of a host's addresses that answers.
+
+    ``localhost`` is often two addresses of which a service listens on one.
+
+    Raises:
+        OSError: None does; the last one's error.
+        trio.TooSlowError: The last one did not within the time that is left.
+    """
+    for left in range(origin.addresses, 0, -1):
+        # A fair share of the time, so that an address that swallows packets leaves some to the next.
+        share = (trio.current_effective_deadline() - trio.current_time()) / left
+        with trio.move_on_after(max(0.0, share)):
+            try:
+                return await _connected(*origin.address())
+            except OSError as error:
+                if left == 1 or error.errno in _EXPLAINED:
+                    raise
+    raise trio.TooSlowError
 
 
 async def _connected(family: int, address: tuple[Any, ...]) -> socket.socket:
@@ -336,14 +378,23 @@ def parse_url(url: str) -> tuple[str, str, int]:
     Raises:
         ConfigurationError: It is no HTTP URL.
     """
-    parts = urlsplit(url if "://" in url else f"http://{url}")
     try:
-        port = parts.port or {"http": 80, "https": 443}[parts.scheme]
-        if not parts.hostname:
+        parts = urlsplit(url if "://" in url else f"http://{url}")
+        usual = {"http": 80, "https": 443}[parts.scheme]
+        port = usual if parts.port is None else parts.port
+        if not (parts.hostname and port):
             raise KeyError(url)
+        parts.hostname.encode("idna")  # as the look-up does, which fails where a label is empty or too long
     except (KeyError, ValueError):
-        raise bad_flag("--host", url, "an address such as http://127.0.0.1:8000") from None
+        shown = split_credentials(url)[0]
+        raise bad_flag("--host", shown, "an address such as http://127.0.0.1:8000") from None
     return parts.scheme, parts.hostname, port
+
+
+def split_credentials(url: str) -> tuple[str, str]:
+    """Return a URL without the user name and the password in it, and those, unquoted."""
+    found = _CREDENTIALS.fullmatch(url)
+    return (found[1] + found[3], unquote(found[2])) if found else (url, "")
 
 
 async def resolve(url: str, *, timeout: float = 60.0, insecure: bool = False) -> Origin:
@@ -366,4 +417,5 @@ async def resolve(url: str, *, timeout: float = 60.0, insecure: bool = False) ->
     if scheme == "https":
         tls = httpx.create_ssl_context(verify=not insecure)
         tls.set_alpn_protocols(["http/1.1"])
-    return Origin(host, port, cycle([(each[0], each[4]) for each in found]).__next__, tls, timeout)
+    addresses = list(dict.fromkeys((each[0], each[4]) for each in found))
+    return Origin(host, port, cycle(addresses).__next__, tls, timeout, len(addresses))

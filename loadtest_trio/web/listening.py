@@ -24,6 +24,9 @@ def listening(names: str, host: str, port: int) -> Iterator[None]:
     """
     try:
         yield
+    except OverflowError as error:
+        allowed = "a port from 0 to 65535"
+        raise ConfigurationError([SettingFault(names, authority(host, port), allowed, "settings")]) from error
     except OSError as error:
         allowed = _HINTS.get(error.errno or 0, f"an address that can be listened on ({error.strerror})")
         raise ConfigurationError([SettingFault(names, authority(host, port), allowed, "settings")]) from error

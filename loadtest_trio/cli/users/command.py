@@ -12,13 +12,13 @@ from rich.console import Console
 
 from loadtest_trio.cli.consoles import console_beside_loop
 from loadtest_trio.cli.exits import OK, THRESHOLD_CROSSED
-from loadtest_trio.cli.users.options import make_run, pairs
+from loadtest_trio.cli.users.options import headers, make_run, pairs
 from loadtest_trio.cli.watched import watched
 from loadtest_trio.metrics import logs
 from loadtest_trio.report import write_report
 from loadtest_trio.report.extras import MissingExtraError
 from loadtest_trio.report.page import write_page
-from loadtest_trio.users.durations import lasting
+from loadtest_trio.users.durations import bad_flag, lasting
 from loadtest_trio.users.embedded import JobService
 from loadtest_trio.users.exports import write_csv, write_junit, write_summary
 from loadtest_trio.users.launch import Address, launch
@@ -42,6 +42,7 @@ def execute(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
 
 def _execute(options: argparse.Namespace, environ: Mapping[str, str], console: Console) -> int:
     run, parameters = make_run(options), pairs(options.param, "-P", "=")
+    _check_files(options)
     folder = None if options.output == "none" else Path(options.output)
     with _service(options, environ) as address, _log(folder, console, options.headless):
         live = console.is_terminal and not options.headless
@@ -81,11 +82,11 @@ def _service(options: argparse.Namespace, environ: Mapping[str, str]) -> Iterato
         if not url:
             service = started.enter_context(JobService.start(environ))
             url, pid = service.url, service.pid
-        address = Address(
-            url=url,
+        address = Address.given(
+            url,
+            headers(options.header),
             timeout=lasting(options.timeout, "--timeout"),
             insecure=options.insecure,
-            headers=pairs(options.header, "--header", ":"),
             pid=pid,
         )
         address.require_listener()
@@ -103,6 +104,19 @@ def _log(folder: Path | None, console: Console, headless: bool) -> Iterator[None
             descriptors.append(lines.fileno())
         with logs.writing(*descriptors, json=True):
             yield
+
+
+def _check_files(options: argparse.Namespace) -> None:
+    """Check that what is to be written has a folder, before a long run that would be lost.
+
+    Raises:
+        ConfigurationError: One has none.
+    """
+    names = ("summary_export", "junit", "csv", "html")
+    for name in names:
+        value = getattr(options, name)
+        if value and not Path(value).parent.is_dir():
+            raise bad_flag(f"--{name.replace('_', '-')}", str(value), "a file in a folder that exists")
 
 
 def _export(outcome: Outcome, options: argparse.Namespace) -> None:

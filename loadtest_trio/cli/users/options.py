@@ -1,6 +1,7 @@
 """The flags of ``users``: Locust's and k6's names where they have one; and what is made of them."""
 
 import argparse
+import re
 from math import inf
 from pathlib import Path
 
@@ -8,13 +9,15 @@ from loadtest_trio.report.users_conditions import NAMES, Limits
 from loadtest_trio.users.course import Rules
 from loadtest_trio.users.durations import bad_flag, lasting, seconds
 from loadtest_trio.users.population import Crowd
-from loadtest_trio.users.profile import Profile, Share, arriving, constant, stages, steps
+from loadtest_trio.users.profile import MOST_USERS, Profile, Share, arriving, constant, stages, steps
 from loadtest_trio.users.scenarios import find
 from loadtest_trio.users.session import Run
 from loadtest_trio.users.thresholds import Threshold
 
 _LINES_A_STEP = 20
 _INTERVALS = (1.0, 10.0)  # seconds, least and most
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_FRAMING = ("content-length", "transfer-encoding", "connection", "upgrade", "trailer", "expect")
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -134,8 +137,8 @@ def _profile(options: argparse.Namespace) -> Profile:
     length = lasting(options.run_time, "--run-time") if options.run_time else inf
     for flag in ("users", "spawn_rate", "rate"):
         value = getattr(options, flag)
-        if value is not None and value <= 0:
-            raise bad_flag(f"--{flag.replace('_', '-')}", str(value), "more than 0")
+        if value is not None and not 0 < value <= MOST_USERS:
+            raise bad_flag(f"--{flag.replace('_', '-')}", str(value), f"more than 0, {MOST_USERS:,} at most")
     if options.stage:
         return stages(options.stage)
     if options.rate_stage:
@@ -173,6 +176,21 @@ def _conditions(text: str | None, profile: Profile) -> frozenset[str]:
     if names - set(NAMES):
         raise bad_flag("--stop-on", text, f"some of {','.join(NAMES)}; all; none")
     return names
+
+
+def headers(texts: list[str] | None) -> dict[str, str]:
+    """Return ``NAME:VALUE`` flags as headers.
+
+    Raises:
+        ConfigurationError: One of them cannot be sent, or would change where a request ends.
+    """
+    found = pairs(texts, "--header", ":")
+    for name, value in found.items():
+        if not _HEADER_NAME.fullmatch(name) or any(each < " " and each != "\t" for each in value):
+            raise bad_flag("--header", f"{name}:{value}", "NAME:VALUE without control characters")
+        if name.lower() in _FRAMING:
+            raise bad_flag("--header", f"{name}:{value}", f"none of {', '.join(_FRAMING)}: users set them")
+    return found
 
 
 def pairs(texts: list[str] | None, flag: str, separator: str) -> dict[str, str]:

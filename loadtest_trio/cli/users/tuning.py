@@ -63,7 +63,7 @@ def tune_users(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
             if not url:
                 service = opened.enter_context(JobService.start(environ))
                 url, pid = service.url, service.pid
-            address = Address(url=url, pid=pid)
+            address = Address.given(url, pid=pid)
             address.require_listener()
             file = opened.enter_context(lines.open("wb"))
             descriptors = [file.fileno()] if console.is_terminal else [file.fileno(), sys.stdout.fileno()]

@@ -5,10 +5,13 @@ Options: ``iterations`` (of sha512, 10), ``data`` (Hello), ``top`` (how many to 
 """
 
 from typing import Any
+from urllib.parse import urlencode
+
+import trio
 
 from loadtest_trio.users.jobs_seen import SUCCEEDED
 from loadtest_trio.users.scenario import scenario
-from loadtest_trio.users.scenarios.polling import refused
+from loadtest_trio.users.scenarios.polling import job_id, refused
 from loadtest_trio.users.user import Response, User
 
 
@@ -17,19 +20,18 @@ async def enqueue_and_pull(user: User) -> None:
     """Put one piece of work, then pull once a second until it is done."""
     response = await user.put(
         "/enqueue?iterations={iterations}",
-        data=f"data={user.option('data', 'Hello')}",
+        data=urlencode({"data": user.option("data", "Hello")}),
         iterations=user.option("iterations", 10),
     )
-    body = response.json()
-    if not (response.ok and isinstance(body, dict) and "id" in body):
+    found = job_id(user, response)
+    if not found:
         await refused(user, response)
         return
-    job = user.submitted(response, body["id"])
+    job = user.submitted(response, found)
     user.shared[job.id] = (user, job)
-    waited, patience, interval = 0.0, user.option("patience", 300.0), user.option("poll", 1.0)
-    while not job.ended and waited < patience:
+    until, interval = trio.current_time() + user.option("patience", 300.0), user.option("poll", 1.0)
+    while not job.ended and trio.current_time() < until:
         await user.wait(interval)
-        waited += interval
         pulled = await user.post("/pullCompleted?top={top}", top=user.option("top", 10))
         hand_out(user.shared, pulled)
     user.shared.pop(job.id, None)
@@ -38,8 +40,13 @@ async def enqueue_and_pull(user: User) -> None:
 
 def hand_out(shared: dict[str, Any], pulled: Response) -> None:
     """Tell the users who put it of the work that was pulled."""
-    results = pulled.json() if pulled.ok else None
-    for each in results if isinstance(results, list) else []:
+    if not pulled.ok:
+        return
+    results = pulled.json()
+    if not (isinstance(results, list) and all(isinstance(each, dict) for each in results)):
+        pulled.fail("no list of jobs in the answer")
+        return
+    for each in results:
         owner, job = shared.pop(str(each.get("id")), (None, None))
         if owner is not None:
             owner.saw(job, SUCCEEDED, pulled)

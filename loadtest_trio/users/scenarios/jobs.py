@@ -5,13 +5,15 @@ jobs of a client may overlap), ``clients`` (client ids that the users share; 0: 
 ``patience``.
 """
 
+from math import isfinite
 from typing import Any
 
 import orjson
 
+from loadtest_trio.users.durations import bad_flag
 from loadtest_trio.users.jobs_seen import Job
 from loadtest_trio.users.scenario import scenario
-from loadtest_trio.users.scenarios.polling import refused, until_done
+from loadtest_trio.users.scenarios.polling import job_id, refused, until_done
 from loadtest_trio.users.user import Response, User
 
 _TOO_MANY = 429  # the client's own fault: no failure of the service
@@ -23,27 +25,31 @@ async def create_and_poll(user: User) -> None:
     """Create the jobs, then poll them."""
     clients = user.option("clients", 0)
     client = f"customer-{user.rng.randrange(clients)}" if clients else user.id
-    request = {
-        "type": user.option("type", "sleep"),
-        "payload": orjson.loads(user.option("payload", '{"ms": 50}')),
-    }
+    request = {"type": user.option("type", "sleep"), "payload": _payload(user)}
     if not user.option("ordered", 1):
         request["ordered"] = False
     for _ in range(user.option("jobs", 3)):
         response = await user.post(
             "/api/jobs", json=request, headers={"X-Client-Id": client}, expect=_EXPECTED
         )
-        job = response.json()
-        if response.status != _TOO_MANY and response.ok and isinstance(job, dict) and "id" in job:
-            user.submitted(response, job["id"])
-        elif response.status in (_TOO_MANY, 503):
+        if response.status in (_TOO_MANY, 503):
             await refused(user, response)
+        elif found := job_id(user, response):
+            user.submitted(response, found)
 
     async def poll(job: Job) -> tuple[Response, str, float | None]:
         response = await user.get("/api/jobs/{id}", id=job.id)
         return response, *told(response)
 
     await until_done(user, poll)
+
+
+def _payload(user: User) -> Any:
+    text = user.option("payload", '{"ms": 50}')
+    try:
+        return orjson.loads(text)
+    except ValueError:
+        raise bad_flag("-P", f"payload={text}", 'JSON such as payload={"ms": 50}') from None
 
 
 def told(response: Response) -> tuple[str, float | None]:
@@ -55,4 +61,5 @@ def told(response: Response) -> tuple[str, float | None]:
     queued = None
     if isinstance(submitted, int | float) and isinstance(started, int | float):
         queued = max(0.0, started - submitted)
+        queued = queued if isfinite(queued) else None
     return str(body.get("status", "")), queued

@@ -2,6 +2,8 @@
 
 from collections.abc import Awaitable, Callable
 
+import trio
+
 from loadtest_trio.users.jobs_seen import Job
 from loadtest_trio.users.user import Response, User
 
@@ -21,16 +23,32 @@ async def until_done(user: User, poll: Poll) -> list[tuple[Job, Response]]:
     """
     interval, patience = user.option("poll", 1.0), user.option("patience", 300.0)
     ended: list[tuple[Job, Response]] = []
-    waited = 0.0
-    while user.jobs and waited < patience:
+    until = trio.current_time() + patience
+    while user.jobs and trio.current_time() < until:
         await user.wait(interval)
-        waited += interval
         for job in list(user.jobs):
             response, word, queued = await poll(job)
             if word and user.saw(job, word, response, queued):
                 ended.append((job, response))
+            elif not word and response.ok:
+                response.fail("no status of a job in the answer")
     user.give_up()
     return ended
+
+
+def job_id(user: User, response: Response) -> str:
+    """Return the id in the answer to a submission; "" when it is a refusal, or a failure for want of an id.
+
+    A page that answers 200 to everything would otherwise look like a service that keeps up.
+    """
+    body = response.json() if response.ok else None
+    found = body.get("id") if isinstance(body, dict) else None
+    if isinstance(found, str | int) and found != "":
+        return str(found)
+    if response.ok:
+        response.fail("no id of a job in the answer")
+        user.failed = True
+    return ""
 
 
 async def refused(user: User, response: Response) -> None:

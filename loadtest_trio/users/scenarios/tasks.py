@@ -10,7 +10,7 @@ from typing import Any
 from loadtest_trio.users.jobs_seen import SUCCEEDED, Job
 from loadtest_trio.users.scenario import scenario
 from loadtest_trio.users.scenarios.jobs import told
-from loadtest_trio.users.scenarios.polling import refused, until_done
+from loadtest_trio.users.scenarios.polling import job_id, refused, until_done
 from loadtest_trio.users.user import Response, User
 
 
@@ -30,9 +30,8 @@ async def factorial(user: User) -> None:
 async def submit_and_wait(user: User, task: dict[str, Any]) -> None:
     """Submit a task, ask for its status every second until it is final, then for its result."""
     response = await user.post("/tasks/submissions", json=task)
-    body = response.json()
-    if response.ok and isinstance(body, dict) and "id" in body:
-        user.submitted(response, body["id"])
+    if found := job_id(user, response):
+        user.submitted(response, found)
     elif response.status in (429, 503):
         await refused(user, response)
         return

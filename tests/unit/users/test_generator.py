@@ -1,11 +1,46 @@
 """The generator's own limits are told, and never called the service's."""
 
+import json
 import resource
+from math import isfinite
 
+import orjson
 import pytest
+import trio
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from loadtest_trio.users.generator import limits_reached, ports_warning, raise_descriptor_limit
-from loadtest_trio.users.target import process_metrics, stats_of
+from loadtest_trio.users.target import Scraped, process_metrics, stats_of
+from loadtest_trio.users.wire import HttpWire, resolve
+from tests.support.users_world import raw_server, socket_watch
+
+ODD_TEXT = (
+    "# TYPE process_x counter\n",
+    "# HELP process_x y\n",
+    "# UNIT x{ y\n",
+    'process_x{a="b",',
+    '\t="c"}',
+    "process_x ",
+    "process_open_fds 1e300",
+    " 1.5",
+    " NaN",
+    "9" * 400,
+    "²",
+    "\n",
+    "\\",
+    "{",
+    "}",
+    '"',
+)
+JSON = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), st.text(max_size=5)),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3), st.dictionaries(st.text(max_size=5), inner, max_size=3)
+    ),
+    max_leaves=6,
+)
+OURS = b'{"byStatus": {}, "byType": {}, "lanes": 0, "cache": {}}'
 
 
 @pytest.mark.parametrize(
@@ -56,3 +91,34 @@ def test_stats_keep_numbers_only() -> None:
     body = b'{"queued": 3, "by_status": {"running": 2, "note": "x"}, "name": "q", "list": [1]}'
     assert stats_of(body) == {"queued": 3, "by_status": {"running": 2}}
     assert stats_of(b"no json") == {}
+
+
+@settings(max_examples=300)
+@given(st.lists(st.one_of(st.sampled_from(ODD_TEXT), st.text(max_size=5)), max_size=12).map("".join))
+def test_any_page_is_read_or_left_out(text: str) -> None:
+    """The parser of such pages raises whatever it likes; a target must not end the run with one."""
+    assert all(isfinite(value) for value in process_metrics(text).values())
+
+
+@settings(max_examples=200)
+@given(st.one_of(st.binary(max_size=40), JSON.map(lambda value: json.dumps(value).encode())))
+def test_any_statistics_are_read_or_left_out(body: bytes) -> None:
+    """So for ``/api/jobs/stats``: what is kept can be written to the log."""
+    orjson.dumps(stats_of(body))
+
+
+async def test_redis_is_only_suspected_where_the_statistics_are_ours() -> None:
+    """Another service that answers at the path may have no Redis that could be slow."""
+    for stats, known in ((b'{"queued": 3}', False), (b"<html>", False), (OURS, True)):
+
+        async def serve(stream: trio.SocketStream, stats: bytes = stats) -> None:
+            while await stream.receive_some(65536):
+                await stream.send_all(
+                    b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(stats), stats)
+                )
+
+        async with raw_server(serve) as url, socket_watch() as watch:
+            wire = HttpWire(await resolve(url), watch)
+            read = await Scraped(wire, b"Host: a\r\n").read()
+            wire.close()
+        assert ("stats_ms" in read) is known

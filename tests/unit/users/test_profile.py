@@ -68,7 +68,16 @@ def test_a_bad_step_is_refused(bad: str) -> None:
         steps(bad, inf)
 
 
-@pytest.mark.parametrize("bad", [["30s"], ["30s:many"], ["0s:10"], [":10"], ["30s:" + "9" * 400]])
+def test_steps_without_end_are_refused() -> None:
+    """A million steps would be a million segments to look through at every look."""
+    assert len(steps("1/10s", 1000).levels()) == 1000
+    with pytest.raises(ConfigurationError, match="1,000 steps at most"):
+        steps("1/10s", 1_000_000)
+
+
+@pytest.mark.parametrize(
+    "bad", [["30s"], ["30s:many"], ["0s:10"], [":10"], ["30s:" + "9" * 400], ["30s:1000001"]]
+)
 def test_a_bad_stage_is_refused(bad: list[str]) -> None:
     with pytest.raises(ConfigurationError, match="--stage"):
         stages(bad)

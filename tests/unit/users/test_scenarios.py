@@ -134,3 +134,104 @@ def test_a_broken_scenario_file_says_what_is_wrong(tmp_path: Path, text: str, sa
 def test_an_unknown_scenario_names_those_that_exist() -> None:
     with pytest.raises(ConfigurationError, match="jobs, tasks, enqueue"):
         find("nonsense")
+
+
+@pytest.mark.parametrize("content", [None, [], "html", {}, {"id": None}, {"id": {}}, {"id": ""}, {"id": [1]}])
+@pytest.mark.parametrize("name", BUILT_IN)
+async def test_an_answer_without_a_job_is_a_failure(
+    name: str, content: object, autojump_clock: MockClock
+) -> None:
+    """A page that answers 200 to everything is no service that keeps up."""
+
+    async def answer(*_: object) -> tuple[int, object]:
+        return 202, content
+
+    async with surroundings(jobs="1", patience="3") as around:
+        someone = user(around, answer)
+        await find(name).stories[0](someone)
+        counts = around.recorder.collect()
+    assert counts.total.failures == counts.total.requests == 1
+    assert "no id of a job in the answer" in next(iter(counts.errors))
+    assert someone.failed
+
+
+@pytest.mark.parametrize("content", [[], {"status": ""}, {"id": 1}, 7])
+async def test_an_answer_without_a_status_is_a_failure(content: object, autojump_clock: MockClock) -> None:
+    """So is a poll that says nothing; the user gives up when its patience ends."""
+
+    async def answer(method: str, *_: object) -> tuple[int, object]:
+        return (202, {"id": 1}) if method == "POST" else (200, content)
+
+    async with surroundings(jobs="1", patience="3") as around:
+        await find("jobs").stories[0](user(around, answer))
+        counts = around.recorder.collect()
+    assert (counts.routes["GET /api/jobs/{id}"].failures, counts.jobs.abandoned) == (3, 1)
+
+
+@pytest.mark.parametrize("pulled", [None, {}, [1], [None], ["id"]])
+async def test_pulled_work_of_another_shape_is_a_failure(pulled: object, autojump_clock: MockClock) -> None:
+    async def answer(method: str, *_: object) -> tuple[int, object]:
+        return 200, {"id": 1} if method == "PUT" else pulled
+
+    async with surroundings(patience="2") as around:
+        await find("enqueue").stories[0](user(around, answer))
+        counts = around.recorder.collect()
+    assert counts.routes["POST /pullCompleted?top={top}"].failures == 2
+    assert counts.crashed == 0
+
+
+async def test_odd_times_of_a_job_are_left_out(autojump_clock: MockClock) -> None:
+    """Their difference may be no number that can be counted."""
+
+    async def answer(method: str, *_: object) -> tuple[int, object]:
+        times = {"submittedAt": -1e308, "startedAt": 1e308}
+        return (202, {"id": 1}) if method == "POST" else (200, {"status": "COMPLETED", **times})
+
+    async with surroundings(jobs="1") as around:
+        await find("jobs").stories[0](user(around, answer))
+        counts = around.recorder.collect()
+    assert counts.jobs.finished == 1
+
+
+@pytest.mark.parametrize("poll", ["0", "0.001"])
+async def test_patience_is_a_time(poll: str, autojump_clock: MockClock) -> None:
+    """It ends also where polls come without a pause."""
+    service = JobService(seconds=1000)
+    async with surroundings(jobs="1", patience="1", poll=poll) as around, trio.open_nursery() as nursery:
+        nursery.start_soon(service.run)
+        await find("jobs").stories[0](user(around, service.answer))
+        nursery.cancel_scope.cancel()
+    assert trio.current_time() < 1.1
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"jobs": "many"},
+        {"jobs": "-1"},
+        {"poll": "nan"},
+        {"patience": "inf"},
+        {"clients": "²"},
+        {"jobs": "9" * 5000},
+        {"payload": "{"},
+    ],
+)
+async def test_a_bad_option_names_itself(options: dict[str, str]) -> None:
+    """It is a fault of the command line and ends the run, instead of failing every story."""
+    async with surroundings(**options) as around:
+        with pytest.raises(ConfigurationError, match=f"-P.*{next(iter(options))}=") as caught:
+            await find("jobs").stories[0](user(around, JobService().answer))
+    assert len(str(caught.value)) < 10_000
+
+
+async def test_the_data_of_enqueue_is_a_form(autojump_clock: MockClock) -> None:
+    """Signs of the form in it stand for themselves."""
+    bodies: list[bytes] = []
+
+    async def answer(method: str, target: str, body: bytes) -> tuple[int, object]:
+        bodies.append(body)
+        return 503, None
+
+    async with surroundings(data="a&b=100%") as around:
+        await find("enqueue").stories[0](user(around, answer))
+    assert bodies == [b"data=a%26b%3D100%25"]

@@ -76,6 +76,31 @@ async def test_a_run_of_jobs_is_counted_to_the_last_one(
     assert outcome.verdict[0].startswith("The service kept up with all 20 users")
 
 
+async def test_a_queue_that_is_long_and_level_is_said(autojump_clock: MockClock, log_lines: LogLines) -> None:
+    """20 users keep 60 jobs waiting for one worker: nothing grows or fails, and it is the limit."""
+    outcome = await with_service(constant(20, 20, 120), JobService(seconds=0.5, workers=1))
+    assert outcome.verdict[0].startswith("The service kept up with all 20 users")
+    assert "But its jobs waited: half of them" in outcome.verdict[0]
+    assert "Its limit is higher" not in outcome.verdict[0]
+
+
+async def test_a_rate_beyond_all_bounds_is_withheld_at_once(
+    autojump_clock: MockClock, log_lines: LogLines
+) -> None:
+    """A million new users a second cost no time each: those beyond the most are counted together."""
+    crowd = Crowd(find("jobs"), grace=1.0, most=10)
+    around = Surroundings(Recorder(), Sleepers(), b"Host: test\r\n")
+    service = JobService()
+    run = Run(arriving(1_000_000, 3.0), crowd, Rules(), interval=1.0)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(service.run)
+        wire = lambda: MemoryWire(service.answer)  # noqa: E731
+        outcome = await Session(run, around, wire, Nothing(), health=Idle()).run()
+        nursery.cancel_scope.cancel()
+    assert 2_900_000 < outcome.counts.withheld <= 3_000_001
+    assert outcome.counts.sequences + outcome.counts.withheld <= 3_000_001
+
+
 async def test_the_report_reads_from_the_lines_what_was_seen_live(
     autojump_clock: MockClock, log_lines: LogLines
 ) -> None:

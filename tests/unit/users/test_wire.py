@@ -1,17 +1,29 @@
 """The users' HTTP client against servers that behave and servers that do not."""
 
+import socket
 import ssl
+from contextlib import suppress
+from itertools import cycle
 
 import pytest
 import trio
 import trustme
 
 from loadtest_trio.errors import ConfigurationError
-from loadtest_trio.users.wire import ExchangeError, HttpWire, Origin, Reply, resolve
+from loadtest_trio.users.wire import (
+    ExchangeError,
+    HttpWire,
+    Origin,
+    Reply,
+    parse_url,
+    resolve,
+    split_credentials,
+)
 from tests.support.users_world import raw_server, socket_watch
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nETag: x\r\n\r\nok"
 HOST = b"Host: test\r\n"
+CHUNKED_END = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX: "
 
 
 async def get(wire: HttpWire, target: bytes = b"/") -> Reply:
@@ -227,3 +239,79 @@ async def test_https_is_checked() -> None:
 async def test_a_bad_address_names_the_flag(url: str) -> None:
     with pytest.raises(ConfigurationError, match="--host"):
         await resolve(url)
+
+
+def two_addresses(first: int, second: int) -> Origin:
+    """A host with two addresses on loopback, told apart by their ports."""
+    addresses = cycle([(socket.AF_INET, ("127.0.0.1", port)) for port in (first, second)])
+    return Origin("host.test", 80, addresses.__next__, addresses=2)
+
+
+async def test_an_address_that_refuses_is_passed_over() -> None:
+    """``localhost`` is often two addresses: a service that listens on one of them is not half down."""
+
+    async def serve(stream: trio.SocketStream) -> None:
+        await answers(stream, OK)
+
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))  # and nobody listens
+        async with raw_server(serve) as url, socket_watch() as watch:
+            origin = two_addresses(closed.getsockname()[1], int(url.rpartition(":")[2]))
+            for _ in range(4):
+                wire = HttpWire(origin, watch)
+                assert (await get(wire)).status == 200
+                wire.close()
+            gone = two_addresses(closed.getsockname()[1], closed.getsockname()[1])
+            with pytest.raises(ExchangeError, match="connect: Connection refused"):
+                await get(HttpWire(gone, watch))
+
+
+@pytest.mark.parametrize(
+    "part",
+    [b"X: y\r\n" * 10_000, b"HTTP/1.1 103 Early\r\n\r\n" * 2000, b"y" * 60_000],
+    ids=["headers", "interim replies", "one header"],
+)
+@pytest.mark.parametrize("head", [b"HTTP/1.1 200 OK\r\nX: ", CHUNKED_END], ids=["head", "trailers"])
+async def test_an_endless_head_is_cut_off(head: bytes, part: bytes) -> None:
+    """A target that never comes to the body must not fill the memory of the generator."""
+    sent = 0
+
+    async def serve(stream: trio.SocketStream) -> None:
+        nonlocal sent
+        await stream.receive_some(65536)
+        with suppress(trio.BrokenResourceError):  # cut off
+            await stream.send_all(head if not part.startswith(b"HTTP") else b"")
+            while True:
+                await stream.send_all(part)
+                sent += len(part)
+
+    async with raw_server(serve) as url, socket_watch() as watch:
+        wire = HttpWire(await resolve(url), watch)
+        with pytest.raises(ExchangeError) as caught, trio.fail_after(20):
+            await get(wire)
+        assert caught.value.kind == "protocol"
+    assert sent < 20_000_000  # what the system's buffers take, and not more
+
+
+@pytest.mark.parametrize(
+    "url", ["http://a..b", f"http://{'a' * 64}", "http://h:0", "http://[::1", "http://h:99999"]
+)
+def test_an_address_that_cannot_be_looked_up_names_the_flag(url: str) -> None:
+    """The look-up would end in an error of the codec."""
+    with pytest.raises(ConfigurationError, match="--host"):
+        parse_url(url)
+
+
+@pytest.mark.parametrize(
+    ("url", "shown", "credentials"),
+    [
+        ("http://u:p%40ss@h:1", "http://h:1", "u:p@ss"),
+        ("u:p@h", "h", "u:p"),
+        ("https://a@b@h/x", "https://h/x", "a@b"),
+        ("http://h/a@b", "http://h/a@b", ""),
+        ("http://h?a@b", "http://h?a@b", ""),
+    ],
+)
+def test_credentials_of_a_url_are_told_apart(url: str, shown: str, credentials: str) -> None:
+    """They go into a header, and into nothing that is shown."""
+    assert split_credentials(url) == (shown, credentials)

@@ -57,6 +57,13 @@ async def test_server_serves_until_stopped() -> None:
     again.close()
 
 
+@pytest.mark.parametrize("port", [65536, 10**12, -5])
+async def test_port_that_is_none_is_a_fault_of_the_settings(port: int) -> None:
+    """The socket's own error would be a traceback."""
+    with pytest.raises(ConfigurationError, match="HEALTH_PORT"):
+        HealthService(app(), LOOPBACK, port)
+
+
 async def test_request_in_progress_is_answered_after_stop() -> None:
     """A request that has begun when the server is stopped gets its answer."""
     asked, slow = trio.Event(), QuartTrio("slow")
