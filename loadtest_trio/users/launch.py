@@ -19,20 +19,14 @@ from loadtest_trio.metrics import logs, machine
 from loadtest_trio.users.clock import Sleepers
 from loadtest_trio.users.durations import bad_flag
 from loadtest_trio.users.generator import ports_warning, raise_descriptor_limit
+from loadtest_trio.users.http_wire import HttpWire, SocketWatch
+from loadtest_trio.users.origin import Origin, parse_url, resolve, split_credentials
 from loadtest_trio.users.session import Outcome, Run, Session, View, tell
 from loadtest_trio.users.steering import Steering
 from loadtest_trio.users.tally import Recorder
 from loadtest_trio.users.target import Both, LocalProcess, Scraped, Target, listening_process
 from loadtest_trio.users.user import Surroundings
-from loadtest_trio.users.wire import (
-    HttpWire,
-    Origin,
-    SocketWatch,
-    Wire,
-    parse_url,
-    resolve,
-    split_credentials,
-)
+from loadtest_trio.users.wire import Wire
 
 _PORT_RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
 _CONNECT_SECONDS = 5.0

@@ -21,7 +21,8 @@ import trio
 from prometheus_client.parser import text_string_to_metric_families
 
 from loadtest_trio.metrics.listeners import find_listener, is_local
-from loadtest_trio.users.wire import ExchangeError, HttpWire, Reply
+from loadtest_trio.users.http_wire import HttpWire
+from loadtest_trio.users.wire import ExchangeError, Reply
 
 _PROBE_SECONDS = 2.0
 _NOWHERE = b"/loadtest-trio-asks-for-nothing"

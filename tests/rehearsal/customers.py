@@ -16,7 +16,9 @@ import attrs
 import orjson
 import trio
 
-from loadtest_trio.users.wire import ExchangeError, HttpWire, Origin, Reply, SocketWatch, resolve
+from loadtest_trio.users.http_wire import HttpWire, SocketWatch
+from loadtest_trio.users.origin import Origin, resolve
+from loadtest_trio.users.wire import ExchangeError, Reply
 
 POLL_SECONDS = 0.25
 _RETRY_SECONDS = 0.3

@@ -9,9 +9,10 @@ import orjson
 import trio
 
 from loadtest_trio.users.clock import Sleepers
+from loadtest_trio.users.http_wire import SocketWatch
 from loadtest_trio.users.tally import Recorder
 from loadtest_trio.users.user import Surroundings, User
-from loadtest_trio.users.wire import ExchangeError, Reply, SocketWatch
+from loadtest_trio.users.wire import ExchangeError, Reply
 
 Answer = Callable[[str, str, bytes], Awaitable[tuple[int, Any]]]
 """Takes method, target and body; returns status and JSON."""

@@ -10,9 +10,10 @@ from urllib.parse import urlencode
 import trio
 
 from loadtest_trio.users.jobs_seen import SUCCEEDED
+from loadtest_trio.users.response import Response
 from loadtest_trio.users.scenario import scenario
 from loadtest_trio.users.scenarios.polling import job_id, refused
-from loadtest_trio.users.user import Response, User
+from loadtest_trio.users.user import User
 
 
 @scenario()

@@ -12,9 +12,10 @@ import orjson
 
 from loadtest_trio.users.durations import bad_flag
 from loadtest_trio.users.jobs_seen import Job
+from loadtest_trio.users.response import Response
 from loadtest_trio.users.scenario import scenario
 from loadtest_trio.users.scenarios.polling import job_id, refused, until_done
-from loadtest_trio.users.user import Response, User
+from loadtest_trio.users.user import User
 
 _TOO_MANY = 429  # the client's own fault: no failure of the service
 _EXPECTED = (200, 201, 202, _TOO_MANY)

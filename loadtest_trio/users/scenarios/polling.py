@@ -5,7 +5,8 @@ from collections.abc import Awaitable, Callable
 import trio
 
 from loadtest_trio.users.jobs_seen import Job
-from loadtest_trio.users.user import Response, User
+from loadtest_trio.users.response import Response
+from loadtest_trio.users.user import User
 
 Poll = Callable[[Job], Awaitable[tuple[Response, str, float | None]]]
 """Asks for one job; returns the reply, the state in the service's word ("" when the reply has none), and the

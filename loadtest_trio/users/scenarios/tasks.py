@@ -8,10 +8,11 @@ the service's own ``/api/jobs/health``), ``n`` (of factorial, 1000), ``poll``, `
 from typing import Any
 
 from loadtest_trio.users.jobs_seen import SUCCEEDED, Job
+from loadtest_trio.users.response import Response
 from loadtest_trio.users.scenario import scenario
 from loadtest_trio.users.scenarios.jobs import told
 from loadtest_trio.users.scenarios.polling import job_id, refused, until_done
-from loadtest_trio.users.user import Response, User
+from loadtest_trio.users.user import User
 
 
 @scenario(weight=5)

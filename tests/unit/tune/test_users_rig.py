@@ -13,12 +13,12 @@ from loadtest_trio.tune.plan.users import UsersGoal, tune_users
 from loadtest_trio.tune.rig.users import UsersRig
 from loadtest_trio.users.clock import Sleepers
 from loadtest_trio.users.launch import Site
+from loadtest_trio.users.origin import Origin
 from loadtest_trio.users.population import Crowd
 from loadtest_trio.users.scenarios import find
 from loadtest_trio.users.tally import Recorder
 from loadtest_trio.users.target import Target
 from loadtest_trio.users.user import Surroundings
-from loadtest_trio.users.wire import Origin
 from tests.support.job_services import JobService
 from tests.support.log_lines import LogLines
 from tests.support.users_world import MemoryWire

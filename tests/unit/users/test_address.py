@@ -6,7 +6,7 @@ import pytest
 
 from loadtest_trio.errors import ConfigurationError
 from loadtest_trio.users.launch import Address, _headers
-from loadtest_trio.users.wire import Origin
+from loadtest_trio.users.origin import Origin
 
 
 def test_credentials_are_sent_and_not_shown() -> None:

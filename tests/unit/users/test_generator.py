@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loadtest_trio.users.generator import limits_reached, ports_warning, raise_descriptor_limit
+from loadtest_trio.users.http_wire import HttpWire
+from loadtest_trio.users.origin import resolve
 from loadtest_trio.users.target import Scraped, process_metrics, stats_of
-from loadtest_trio.users.wire import HttpWire, resolve
 from tests.support.users_world import raw_server, socket_watch
 
 ODD_TEXT = (

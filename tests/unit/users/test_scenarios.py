@@ -7,8 +7,8 @@ import trio
 from trio.testing import MockClock
 
 from loadtest_trio.errors import ConfigurationError
+from loadtest_trio.users.response import Response
 from loadtest_trio.users.scenarios import BUILT_IN, find
-from loadtest_trio.users.user import Response
 from tests.support.job_services import JobService
 from tests.support.users_world import surroundings, user
 

@@ -10,15 +10,9 @@ import trio
 import trustme
 
 from loadtest_trio.errors import ConfigurationError
-from loadtest_trio.users.wire import (
-    ExchangeError,
-    HttpWire,
-    Origin,
-    Reply,
-    parse_url,
-    resolve,
-    split_credentials,
-)
+from loadtest_trio.users.http_wire import HttpWire
+from loadtest_trio.users.origin import Origin, parse_url, resolve, split_credentials
+from loadtest_trio.users.wire import ExchangeError, Reply
 from tests.support.users_world import raw_server, socket_watch
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nETag: x\r\n\r\nok"
