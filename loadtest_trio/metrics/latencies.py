@@ -107,8 +107,9 @@ def summary(counts: Mapping[int, int]) -> dict[str, float | None]:
     reached = list(accumulate(counts[value] for value in values))
     ranks = {name: max(1, int(percent * reached[-1] / 100 + 0.5)) for name, percent in _PERCENTILES.items()}
     found = {name: values[bisect_left(reached, rank)] for name, rank in ranks.items()}
-    return {name: _upper_end(value) / 1000 for name, value in found.items()}
+    return {name: upper_end(value) / 1000 for name, value in found.items()}
 
 
-def _upper_end(micros: int) -> int:
+def upper_end(micros: int) -> int:
+    """Return the largest value that is counted as this one, in microseconds."""
     return micros + (1 << max(0, micros.bit_length() - _KEPT_BITS)) - 1

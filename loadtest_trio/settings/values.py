@@ -207,7 +207,9 @@ def is_redis_url(_: object, __: object, value: str) -> None:
     """Check that RedisService accepts the URL (redis.io, "Redis URI"); an attrs validator."""
     parts = _address(value, "redis", "rediss")
     allowed = {"ssl_ca_certs"} if parts.scheme == "rediss" else set()
-    if not re.fullmatch(r"/?\d*", parts.path) or set(parse_qs(parts.query, keep_blank_values=True)) - allowed:
+    unknown = set(parse_qs(parts.query, keep_blank_values=True)) - allowed
+    # "#1" is no database: it would be passed over, and the queue would be in database 0.
+    if not re.fullmatch(r"/?[0-9]{0,9}", parts.path) or unknown or parts.fragment:
         raise ValueError("not such a URL")
 
 

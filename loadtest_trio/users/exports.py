@@ -108,7 +108,7 @@ def _locust_row(name: str, counts: RouteCounts, seconds: float) -> dict[str, obj
         "Median Response Time": percentile(counts.due, 50),
         "Average Response Time": total / counts.requests / 1000 if counts.requests else 0,
         "Min Response Time": values[0] / 1000 if values else 0,
-        "Max Response Time": values[-1] / 1000 if values else 0,
+        "Max Response Time": percentile(counts.due, 100) or 0,
         "Requests/s": counts.requests / seconds if seconds else 0,
         "Failures/s": counts.failures / seconds if seconds else 0,
         **{f"{percent:g}%": percentile(counts.due, percent) for percent in _PERCENTS},

@@ -12,7 +12,7 @@ from itertools import accumulate
 
 import attrs
 
-from loadtest_trio.metrics.latencies import Latencies, summary
+from loadtest_trio.metrics.latencies import Latencies, summary, upper_end
 from loadtest_trio.metrics.text_lines import on_one_line
 
 _MOST_ROUTES = 60
@@ -240,11 +240,12 @@ def percentiles(counts: Mapping[int, int]) -> dict[str, float | None]:
 def percentile(counts: Mapping[int, int], percent: float) -> float | None:
     """Return one percentile of counted microseconds in milliseconds; None when nothing was counted.
 
-    The rank is that of `summary`, so a threshold is judged by the value that the table shows.
+    The rank, and the end of the bucket, are those of `summary`: a threshold is judged by the value that the
+    table shows.
     """
     if not counts:
         return None
     values = sorted(counts)
     reached = list(accumulate(counts[value] for value in values))
     rank = max(1, int(percent * reached[-1] / 100 + 0.5))
-    return values[bisect_left(reached, rank)] / 1000
+    return upper_end(values[bisect_left(reached, rank)]) / 1000

@@ -144,7 +144,7 @@ def _statistic(what: str, times: Mapping[int, int]) -> float | None:
         case "min":
             return values[0] / 1000
         case "max":
-            return values[-1] / 1000
+            return percentile(times, 100.0)
         case "avg":
             return sum(value * count for value, count in times.items()) / sum(times.values()) / 1000
     return percentile(times, 50.0 if what == "med" else float(what[2:-1]))

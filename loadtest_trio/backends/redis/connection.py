@@ -16,7 +16,7 @@ import attrs
 import redis
 from redis.connection import DefaultParser
 
-from loadtest_trio.backends.redis.translate import is_elsewhere, is_of_cluster, translate
+from loadtest_trio.backends.redis.translate import is_elsewhere, is_of_the_server, translate
 from loadtest_trio.errors import ConfigurationError, RedisError, RedisRejectedError, SettingFault
 from loadtest_trio.http.address import authority
 
@@ -75,6 +75,7 @@ class Endpoint:
         tls = parts.scheme == "rediss"
         if (
             not host
+            or parts.fragment
             or parts.scheme not in ("redis", "rediss")
             or set(query) - ({"ssl_ca_certs"} if tls else set())
         ):
@@ -228,8 +229,8 @@ class Connections:
     def _translated(self, error: Exception, command: tuple[object, ...]) -> RedisError:
         if isinstance(error, redis.AuthenticationError):
             has_worked = bool(self._worked)  # a login that was good for one command is good for all
-        elif is_of_cluster(error):
-            has_worked = b"EVALSHA" in self._worked  # all scripts need the same slot, INFO needs none
+        elif is_of_the_server(error):
+            has_worked = b"EVALSHA" in self._worked  # where one script has run, all can; INFO needs less
         else:
             # A plain command that is denied after scripts have worked does not end a running service either.
             plain = command[0] != b"EVALSHA" and b"EVALSHA" in self._worked

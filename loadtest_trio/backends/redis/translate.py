@@ -25,6 +25,11 @@ _OF_PROXIES = re.compile(
 )
 """How Envoy, twemproxy and Predixy say, without a code, that they have no server at the moment."""
 
+_OF_THE_CALL = re.compile(
+    r".*(user_script|unning script)|(ERR )?(WRONGTYPE|value is|invalid|syntax error|wrong number)", re.DOTALL
+)
+"""How replies begin that come of this call or of the queue's keys, and not of the server's state."""
+
 _OF_CONNECTING = re.compile(r"Error .*connecting to \S+\. (.+?)\.?$")
 """How redis-py says that it cannot connect; the reason is in the group."""
 
@@ -58,9 +63,10 @@ def is_elsewhere(error: Exception) -> bool:
     return _code(error) in ELSEWHERE
 
 
-def is_of_cluster(error: Exception) -> bool:
-    """Whether a reply leads to another node of a cluster."""
-    return _code(error) in OF_CLUSTERS
+def is_of_the_server(error: Exception) -> bool:
+    """Whether a reply refuses the call as such: another node of a cluster, a proxy, a provider's limit."""
+    known = isinstance(error, redis.AuthenticationError) or _OF_PERMISSIONS.match(_detail(error))
+    return _is_reply(error) and not known and not _OF_THE_CALL.match(_detail(error))
 
 
 def translate(
@@ -92,11 +98,11 @@ def translate(
         return kind(f"Redis at {where}: its certificate cannot be trusted: {detail}")
     hint = next((hint for start, hint in HINTS.items() if detail.removeprefix("ERR ").startswith(start)), "")
     said = f"Redis at {where}: {detail}" + (f" ({hint})" if hint else "")
-    # What has worked is refused while a person changes a password or permissions: that passes. What never
-    # worked needs another endpoint or another user.
+    # What has worked is refused while a person changes a password or permissions, or while a provider limits
+    # requests in words of its own: that passes. What never worked needs another endpoint or another user.
     withdrawn = isinstance(error, redis.AuthenticationError) or _OF_PERMISSIONS.match(_detail(error))
-    later = _code(error) in LATER or _OF_PROXIES.match(_detail(error))
-    passes = has_worked if withdrawn or is_of_cluster(error) else later
+    later = _code(error) in LATER - OF_CLUSTERS or _OF_PROXIES.match(_detail(error))
+    passes = later or (has_worked and (withdrawn or is_of_the_server(error)))
     if passes or not _is_reply(error):
         return RedisUnavailableError(said)
     return RedisRejectedError(said)

@@ -294,15 +294,19 @@ async def test_calls_are_observed(make_service: Any) -> None:
     ]  # fmt: skip
 
 
-async def test_key_of_another_type_is_rejected(make_service: Any, bare: Any) -> None:
+@pytest.mark.parametrize(
+    "name", ["queue", "retry", "dead", "ledger", "consumers", "deliveries", "types", "completed"]
+)
+async def test_key_of_another_type_is_rejected(make_service: Any, bare: Any, name: str) -> None:
     """A key that holds something else is named as the user's to solve, at connect and at work."""
-    bare.client.set("{q}:queue", "mine")
+    bare.client.set(f"{{q}}:{name}", "mine")
     service = make_service()
     with pytest.raises(RedisRejectedError, match="choose another QUEUE_NAME"):
         await service.connect()
-    with pytest.raises(RedisRejectedError, match="WRONGTYPE"):
-        await service.enqueue([b"1"])
-    assert bare.client.get("{q}:queue") == b"mine"
+    if name == "queue":
+        with pytest.raises(RedisRejectedError, match="WRONGTYPE"):
+            await service.enqueue([b"1"])
+    assert bare.client.get(f"{{q}}:{name}") == b"mine"
 
 
 async def test_name_used_by_two_processes_is_noticed(make_service: Any) -> None:

@@ -348,6 +348,10 @@ def test_secrets_are_masked(url: str) -> None:
     [
         {"REDIS_ENDPOINT": "redis://h/abc"},
         {"REDIS_ENDPOINT": "redis://h/0/x"},
+        {"REDIS_ENDPOINT": "redis://h#1"},
+        {"REDIS_ENDPOINT": "redis://h/1#2"},
+        {"REDIS_ENDPOINT": "redis://h/\u0663"},
+        {"REDIS_ENDPOINT": f"redis://h/{'1' * 5000}"},
         {"REDIS_ENDPOINT": "redis://h?ssl_ca_certs=f"},
         {"REDIS_ENDPOINT": "rediss://h?timeout=1"},
         {"S3_ENDPOINT_URL": "http://a:pw@h"},

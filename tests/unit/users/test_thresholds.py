@@ -27,7 +27,7 @@ def counts() -> Counts:
     [
         ("http_req_duration{GET /a}: p(95)<200", 95, True),
         ("http_req_duration{GET /a}: p(95)<90", 95, False),
-        ("http_req_duration{GET /a}: med<=50", 50, True),
+        ("http_req_duration{GET /a}: med<=51", 50, True),
         ("http_req_duration{GET /a}: avg<50", 50.5, False),
         ("http_req_duration: max<500", 998, False),
         ("http_req_sent{GET /a}: p(95)<50", 47.5, True),

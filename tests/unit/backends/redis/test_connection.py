@@ -84,6 +84,7 @@ def test_an_unusable_authority_file_is_bad_configuration(
         "redis://",
         "redis://:secret@h:port",
         "redis://:secret@h/name",
+        "redis://:secret@h#1",
         "redis://:secret@h?ssl_cert_reqs=none",
         "rediss://:secret@h?ssl_cert_reqs=none",
         "redis://:secret@h?x",

@@ -75,6 +75,36 @@ def test_replies_that_say_no(text: str, hint: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        "TOO_MANY_REQUESTS slow down",
+        "ERR max requests limit exceeded. Limit: 10000, Usage: 10000",
+        "ERR unknown error",
+        "ERR unknown command 'EVALSHA'",
+        "MOVED 3999 127.0.0.1:6381",
+    ],
+)
+def test_unknown_reply_to_what_has_worked_says_later(text: str) -> None:
+    """A provider's limit in words of its own passes; a server that never answered otherwise is rejected."""
+    assert isinstance(translate(reply(text), "h:1", None, has_worked=True), RedisUnavailableError)
+    assert isinstance(translate(reply(text), "h:1", None), RedisRejectedError)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "WRONGTYPE Operation against a key holding the wrong kind of value",
+        "ERR value is not an integer or out of range",
+        "ERR outdated call script: 0e5c, on @user_script:71.",
+        "ERR Error running script (call to f_d5e8): @user_script:1: attempt to index a nil value",
+    ],
+)
+def test_reply_about_the_call_itself_says_no(text: str) -> None:
+    """The same call would get it again, whatever has worked."""
+    assert isinstance(translate(reply(text), "h:1", None, has_worked=True), RedisRejectedError)
+
+
+@pytest.mark.parametrize(
     "error",
     [
         theirs.ConnectionError("Connection refused"),
