@@ -15,6 +15,9 @@ import attrs
 from loadtest_trio.report.histograms import MergedLatencies
 from loadtest_trio.report.users_moments import DUE, DURATION, QUEUED, SENT, Line, Moment, number, together
 
+LEAVING = "leaving"
+"""The phase of a line that tells what users did while they left, after the last step."""
+
 _LIMITED_SHARE = 0.25  # of a step's moments: more, and the generator limited the step
 
 
@@ -162,7 +165,7 @@ def read_steps(lines: Iterable[Line]) -> Steps:
             interval are put together by step and by their time in it.
     """
     found = Steps()
-    numbered = sorted(lines, key=lambda line: line.get("step") or 0)
+    numbered = sorted((line for line in lines if line.get("phase") != LEAVING), key=lambda line: line.get("step") or 0)
     for _, of_step in groupby(numbered, key=lambda line: line.get("step")):
         for bucket in _instants(list(of_step)):
             found.add(bucket)

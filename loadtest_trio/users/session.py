@@ -17,7 +17,7 @@ import trio
 from loadtest_trio.metrics import logs
 from loadtest_trio.report.users_conditions import Breach, judge_all
 from loadtest_trio.report.users_findings import Findings, find
-from loadtest_trio.report.users_steps import Steps
+from loadtest_trio.report.users_steps import LEAVING, Steps
 from loadtest_trio.report.users_verdict import sentences
 from loadtest_trio.users.course import Course, Phase, Rules
 from loadtest_trio.users.generator import GeneratorHealth, limits_reached
@@ -180,6 +180,7 @@ class Session:
                 await crowd.start(self._population.run)
                 await self._observe()
                 self._population.stop()
+            await self._farewell()
             keepers.cancel_scope.cancel()
         return self._outcome()
 
@@ -203,11 +204,7 @@ class Session:
         line = await self._line(counts, elapsed, seconds)
         profile = course.profile
         moment = course.steps.add([line])
-        logs.event("users", **line)
-        if routes := route_line(counts):
-            shown = {name: line[name] for name in ("uptime_seconds", "seconds", "step", "share")}
-            logs.event("users_routes", **shown, **routes)
-        logs.summarise_floods()
+        self._log(counts, line)
         self._view.show(line, self._counts)
         for breach in course.decide(moment, elapsed, self._counts):
             logs.event("users_stop_condition", "WARNING", **attrs.asdict(breach))
@@ -218,6 +215,23 @@ class Session:
             level = course.profile.segments[-1].end
             logs.event("users_recovery_started", step=moment.step + 1, wanted_level=level)
             self._view.say(f"does it recover with {level:,.0f}?")
+
+    async def _farewell(self) -> None:
+        """Log what the users did while they left: it belongs to no step, and to the totals."""
+        now = trio.current_time()
+        counts = self._around.recorder.collect()
+        self._counts.add(counts)
+        if counts.routes or counts.errors:
+            seconds = max(now - self._last, _LEAST_SECONDS)
+            line = await self._line(counts, now - self._began, seconds)
+            self._log(counts, line | {"phase": LEAVING, "settling": True})
+
+    def _log(self, counts: Counts, line: dict[str, Any]) -> None:
+        logs.event("users", **line)
+        if routes := route_line(counts):
+            shown = {name: line[name] for name in ("uptime_seconds", "seconds", "step", "share")}
+            logs.event("users_routes", **shown, **routes)
+        logs.summarise_floods()
 
     async def _line(self, counts: Counts, elapsed: float, seconds: float) -> dict[str, Any]:
         course, people, recorder = self._course, self._population, self._around.recorder
@@ -264,7 +278,7 @@ class Session:
             breaches=breaches,
             findings=findings,
             verdict=sentences(findings, unit),
-            judged=course.judge(self._counts, self._last - self._began),
+            judged=course.judge(self._counts, seconds),
             counts=self._counts,
             seconds=seconds,
         )

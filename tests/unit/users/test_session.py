@@ -70,8 +70,7 @@ async def test_a_run_of_jobs_is_counted_to_the_last_one(
     assert (jobs.failed, jobs.abandoned, service.open) == (0, 0, 0)
     assert set(outcome.counts.routes) == {"POST /api/jobs", "GET /api/jobs/{id}"}
     lines = log_lines.of("users")
-    # The step's lines and those of the users that ended their stories are all of it.
-    assert sum(line["requests"] for line in lines) <= outcome.counts.total.requests
+    assert sum(line["requests"] for line in lines) == outcome.counts.total.requests
     assert {line["users"] for line in lines if not line["settling"]} == {20}
     assert outcome.verdict[0].startswith("The service kept up with all 20 users")
 
@@ -129,6 +128,27 @@ async def test_leaving_users_end_their_stories(autojump_clock: MockClock) -> Non
 
     await play(constant(10, 100, 4), answer, Scenario("own", [story], [1.0]))
     assert sorted(ended) == sorted([*range(10), *range(10)]), "the second story ends after the run does"
+
+
+async def test_requests_of_leaving_users_are_in_the_lines(
+    autojump_clock: MockClock, log_lines: LogLines
+) -> None:
+    """All fail, and are answered after the last step: the report reads of them, and no step is charged."""
+
+    async def story(user: User) -> None:
+        await user.get("/slow")
+
+    async def answer(*_: object) -> tuple[int, object]:
+        await trio.sleep(6)
+        return 500, None
+
+    rate = Threshold.parse("http_reqs: rate>1.8")
+    outcome = await play(constant(10, 1000, 4), answer, Scenario("own", [story], [1.0]), thresholds=(rate,))
+    (line,) = [line for line in log_lines.of("users") if line["requests"]]
+    assert (line["phase"], line["requests"], line["failures"]) == ("leaving", 10, 10)
+    assert [line["routes"]["GET /slow"]["requests"] for line in log_lines.of("users_routes")] == [10]
+    assert read_steps(log_lines.of("users")).steps[-1].total("requests") == 0
+    assert not outcome.held, "ten requests in six seconds, not in four"
 
 
 async def test_a_story_that_does_not_end_is_cut_after_its_grace(autojump_clock: MockClock) -> None:
