@@ -165,7 +165,8 @@ def read_steps(lines: Iterable[Line]) -> Steps:
             interval are put together by step and by their time in it.
     """
     found = Steps()
-    numbered = sorted((line for line in lines if line.get("phase") != LEAVING), key=lambda line: line.get("step") or 0)
+    of_steps = [line for line in lines if line.get("phase") != LEAVING]
+    numbered = sorted(of_steps, key=lambda line: line.get("step") or 0)
     for _, of_step in groupby(numbered, key=lambda line: line.get("step")):
         for bucket in _instants(list(of_step)):
             found.add(bucket)

@@ -162,6 +162,8 @@ class HttpWire:
         except BlockingIOError:
             return None
         except OSError as error:
+            if parser is None:  # the reply before was complete: its user may not have run yet
+                return self.close()
             return self._end(ExchangeError("closed", error.strerror or str(error)))
         except httpx.TransportError as error:
             return self._end(ExchangeError("protocol" if count else "closed", str(error)))

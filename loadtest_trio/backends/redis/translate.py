@@ -26,7 +26,8 @@ _OF_PROXIES = re.compile(
 """How Envoy, twemproxy and Predixy say, without a code, that they have no server at the moment."""
 
 _OF_THE_CALL = re.compile(
-    r".*(user_script|[Rr]unning script)|(ERR )?(WRONGTYPE|value is|invalid|syntax error|wrong number)", re.DOTALL
+    r".*(user_script|running script)|(ERR )?(WRONGTYPE|value is|invalid|syntax error|wrong number)",
+    re.DOTALL | re.IGNORECASE,
 )
 """How replies begin that come of this call or of the queue's keys, and not of the server's state."""
 

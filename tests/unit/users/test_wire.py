@@ -12,8 +12,9 @@ import trustme
 from loadtest_trio.errors import ConfigurationError
 from loadtest_trio.users.http_wire import HttpWire
 from loadtest_trio.users.origin import Origin, parse_url, resolve, split_credentials
+from loadtest_trio.users.user import User
 from loadtest_trio.users.wire import ExchangeError, Reply
-from tests.support.users_world import raw_server, socket_watch
+from tests.support.users_world import raw_server, socket_watch, surroundings
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nETag: x\r\n\r\nok"
 HOST = b"Host: test\r\n"
@@ -24,7 +25,7 @@ async def get(wire: HttpWire, target: bytes = b"/") -> Reply:
     return await wire.exchange("GET", target, HOST, b"")
 
 
-async def answers(stream: trio.SocketStream, *replies: bytes) -> None:
+async def answers(stream: trio.abc.Stream, *replies: bytes) -> None:
     """Answer one request after the other, then hang up."""
     for reply in replies:
         if not await stream.receive_some(65536):
@@ -198,6 +199,48 @@ async def test_nobody_listening_is_said() -> None:
         with pytest.raises(ExchangeError, match="refused") as caught:
             await get(wire)
         assert caught.value.kind == "connect"
+
+
+async def test_time_to_connect_is_in_the_response_time() -> None:
+    """The server begins TLS late: the request was due, and sent, before."""
+    authority = trustme.CA()
+    server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("localhost").configure_cert(server)
+
+    async def serve(stream: trio.SocketStream) -> None:
+        await trio.sleep(0.2)
+        await answers(trio.SSLStream(stream, server, server_side=True, https_compatible=True), OK, OK)
+
+    trusting = ssl.create_default_context()
+    authority.configure_trust(trusting)
+    async with raw_server(serve) as url, socket_watch() as watch, surroundings() as around:
+        plain = await resolve(url)
+        wire = HttpWire(Origin("localhost", plain.port, plain.address, trusting), watch)
+        someone = User(0, wire, around, trio.current_time(), 0)
+        assert (await someone.get("/")).ok
+        counts = around.recorder.collect().total
+        assert min(counts.due) >= 199_000
+        assert min(counts.sent) >= 199_000
+        someone.close()
+
+
+async def test_a_connection_that_breaks_behind_a_reply_leaves_it_whole() -> None:
+    """The server ends TLS without close_notify as soon as it has answered."""
+    authority = trustme.CA()
+    server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("localhost").configure_cert(server)
+
+    async def serve(stream: trio.SocketStream) -> None:
+        await answers(trio.SSLStream(stream, server, server_side=True, https_compatible=True), OK)
+
+    trusting = ssl.create_default_context()
+    authority.configure_trust(trusting)
+    async with raw_server(serve) as url, socket_watch() as watch:
+        plain = await resolve(url)
+        for _ in range(30):
+            wire = HttpWire(Origin("localhost", plain.port, plain.address, trusting), watch)
+            assert bytes((await get(wire)).body) == b"ok"
+            wire.close()
 
 
 async def test_https_is_checked() -> None:
