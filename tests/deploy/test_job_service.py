@@ -19,6 +19,7 @@ from loadtest_trio.cli.preflight.cost import CostInputs, predict
 from loadtest_trio.cli.preflight.prices import load_prices
 from loadtest_trio.metrics.emf import UNITS
 from loadtest_trio.settings import SETTINGS, load
+from tests.rehearsal.snapshot import load_snapshot
 from tests.support.embedded_metrics import extract
 from tests.support.in_memory import build_in_memory, settings
 from tests.support.log_lines import caught_log
@@ -53,6 +54,25 @@ def test_every_setting_is_given_and_secrets_by_reference(job_resources: Resource
     assert secrets | set(variables) == {info.name for info in SETTINGS}
     loaded = load(variables | {"REDIS_ENDPOINT": "rediss://:x@redis:6379/0", "API_TOKEN": "x" * 64}).settings
     assert str(loaded.metrics_format) == "emf"
+
+
+def test_rehearsal_plays_the_variables_and_the_target_group(job_resources: Resources) -> None:
+    """Its snapshot is as applied; test_job_lifecycle.py compares all of it, but takes minutes."""
+    snapshot = load_snapshot()
+    assert snapshot.workers is not None
+    for task, kept in (("api", snapshot.api.task), ("workers", snapshot.workers.task)):
+        container = container_of(job_resources, task)
+        variables = {entry["name"]: entry["value"] for entry in container["environment"]}
+        assert variables == dict(kept.environment), "scripts/rehearse --update-snapshot"
+        assert container["stopTimeout"] == kept.stop_seconds
+    group, kept_group = job_resources["aws_lb_target_group.api[0]"], snapshot.api.target_group
+    assert kept_group is not None
+    (check,) = group["health_check"]
+    assert (check["path"], check["interval"], check["unhealthy_threshold"]) == (
+        kept_group.path, kept_group.interval, kept_group.unhealthy_threshold,
+    )  # fmt: skip
+    assert float(group["deregistration_delay"]) == kept_group.deregistration_delay
+    assert group["load_balancing_algorithm_type"] == kept_group.algorithm
 
 
 def test_only_the_load_balancer_reaches_a_task(job_resources: Resources) -> None:

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -77,10 +78,14 @@ def _write(folder: Path, deployment: Deployment, form: Form, outcomes: list[Outc
     folder.mkdir(parents=True, exist_ok=True)
     described = machine.describe()
     when = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+    load = os.getloadavg()[2]
+    pace = "real ones" if form.speed == 1 else f"compressed {form.speed:g} times"
     conditions = [
-        f"{when}, {described['cpus']} CPUs ({described['cpu_model']}), by `scripts/rehearse{form.flag}`.",
-        f"The deployment is {deployment.source}. Seconds of AWS (health checks, deregistration delay) pass "
-        f"{form.speed:g} times as fast as real ones, CloudWatch's minutes {form.scaling_speed:g} times.",
+        f"{when}, {described['cpus']} CPUs ({described['cpu_model']}), load average {load:.0f}, "
+        f"by `scripts/rehearse{form.flag}`.",
+        f"The deployment is {deployment.source}. Seconds of AWS (health checks, deregistration delay) are "
+        f"{pace}; in the scaling scene they are compressed {form.scaling_balancer_speed:g} times, "
+        f"and CloudWatch's minutes {form.scaling_speed:g} times.",
         "",
         *table(deployment),
     ]

@@ -5,10 +5,8 @@ clients to do. Every request has an id that the balancer logs, so a failure can 
 """
 
 import itertools
-import math
 import time
 from collections import Counter
-from collections.abc import Iterator
 from contextlib import suppress
 from random import Random
 
@@ -81,10 +79,6 @@ class Record:
     def ends(self) -> Counter[str]:
         """Return how many jobs have which status."""
         return Counter(self.statuses.values())
-
-    def failed_since(self, at: float) -> list[Failure]:
-        """Return the failures since a Unix time."""
-        return [each for each in self.failures if each.at >= at]
 
 
 class Customers:
@@ -207,9 +201,3 @@ def _wait(reply: Reply | None) -> float:
     """Return the seconds to wait before a repetition: as told, and not long otherwise."""
     told = _header(reply, b"retry-after") if reply else ""
     return min(float(told), _RETRY_SECONDS * 4) if told.isdigit() else _RETRY_SECONDS
-
-
-def percentile(values: Iterator[float] | list[float], share: float) -> float:
-    """Return the nearest-rank percentile; 0 of nothing."""
-    ordered = sorted(values)
-    return ordered[max(0, math.ceil(share * len(ordered)) - 1)] if ordered else 0.0

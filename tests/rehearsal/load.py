@@ -79,6 +79,7 @@ class Load:
         record: Of the customers.
         began: Unix time.
         summary: Of the users; empty without any.
+        requests: That ended meanwhile, as the balancer logged them.
     """
 
     record: Record
@@ -101,8 +102,13 @@ class Load:
         """Requests of the users that failed in their eyes."""
         return int(self.summary["http_reqs"]["failures"]) if self.summary else 0
 
-    def tell(self, outcome: Outcome) -> None:
-        """Add the load's figures, and what is claimed of every scene: no job lost, none doubled."""
+    def tell(self, outcome: Outcome, whose: str = "") -> None:
+        """Add the load's figures, and what is claimed of every scene: no job lost, none doubled.
+
+        Args:
+            outcome: Of the scene.
+            whose: Which jobs, in a scene with several kinds.
+        """
         record, duration = self.record, self.ended - self.began
         seconds = sorted(each.seconds for each in self.requests) or [0.0]
         outcome.figures |= {
@@ -118,13 +124,15 @@ class Load:
             "failed, over the time": picture((each.at for each in self.failed), self.began, self.ended),
             "customers' jobs": ", ".join(f"{count:,} {status}" for status, count in record.ends().items()),
         }
-        ends = record.ends()
+        ends, which = record.ends(), f" ({whose})" if whose else ""
         outcome.claim(
-            "every accepted job ended, and succeeded",
+            f"every accepted job ended, and succeeded{which}",
             set(ends) == {"COMPLETED"} and not record.unfinished,
             f"{ends['COMPLETED']:,} of {len(record.statuses):,}",
         )
-        outcome.claim("no idempotency key made two jobs", not record.twice, f"{len(record.accepted):,} keys")
+        outcome.claim(
+            f"no idempotency key made two jobs{which}", not record.twice, f"{len(record.accepted):,} keys"
+        )
 
     def no_failure(self, outcome: Outcome) -> None:
         """Add the claim that no request failed, in the eyes of anybody."""

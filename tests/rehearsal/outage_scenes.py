@@ -106,8 +106,8 @@ async def without_s3(stage: Stage, size: Size) -> Outcome:
     outcome.claim("jobs that need S3 wait", large_meanwhile == 0, f"{large_meanwhile} ended meanwhile")
     outcome.claim("the others go on", meanwhile > size.cut, f"{meanwhile} ended meanwhile")
     load.no_failure(outcome)
-    waiting.tell(outcome)
-    load.tell(outcome)
+    waiting.tell(outcome, "those that need S3")
+    load.tell(outcome, "the others")
     return outcome
 
 
