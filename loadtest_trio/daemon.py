@@ -24,7 +24,7 @@ from loadtest_trio.backends.readiness import wait_until_ready
 from loadtest_trio.build import Service, open_service
 from loadtest_trio.errors import describe
 from loadtest_trio.lifetimes import Load, Task, run_until_ended
-from loadtest_trio.metrics import calibration, logs, machine
+from loadtest_trio.metrics import calibration, logs, machine, signals
 from loadtest_trio.settings import SETTINGS, Loaded, Settings
 from loadtest_trio.surroundings import Surroundings
 from loadtest_trio.web.dashboard import is_loopback_host
@@ -158,9 +158,11 @@ class Daemon:
             self.stop(f"the {name} crashed")
 
     async def _watch_signals(self, *, task_status: trio.TaskStatus[None]) -> None:
-        with self._watching, trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        with self._watching, trio.open_signal_receiver(*signals.that_end()) as received:
             task_status.started()
-            async for number in signals:
+            async for number in received:
+                if number == signal.SIGHUP and self._stopping.is_set():
+                    continue  # the system and the shell both send it when a terminal is closed
                 self.stop(f"received {signal.Signals(number).name}")
 
     def _log_started(self, settings: Settings) -> None:

@@ -15,7 +15,7 @@ import psutil
 import trio
 
 from loadtest_trio.errors import BackendUnavailableError
-from loadtest_trio.metrics import logs, machine
+from loadtest_trio.metrics import logs, machine, signals
 from loadtest_trio.users.clock import Sleepers
 from loadtest_trio.users.durations import bad_flag
 from loadtest_trio.users.generator import ports_warning, raise_descriptor_limit
@@ -226,10 +226,12 @@ async def _watch_signals(
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """The first signal lets the users end their stories; the second does not."""
-    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+    with trio.open_signal_receiver(*signals.that_end()) as received:
         task_status.started()
         first = True
-        async for number in signals:
+        async for number in received:
+            if number == signal.SIGHUP and not first:
+                continue  # the system and the shell both send it when a terminal is closed
             if not first:
                 raise KeyboardInterrupt
             first = False

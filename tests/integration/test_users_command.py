@@ -76,7 +76,8 @@ def test_a_crossed_threshold_is_exit_code_99(tmp_path: Path) -> None:
     assert not (tmp_path / "users-report").exists()
 
 
-def test_a_signal_lets_the_users_end_their_stories(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_lets_the_users_end_their_stories(tmp_path: Path, number: signal.Signals) -> None:
     with serve(JobApi()) as api:
         command = [sys.executable, "-m", "loadtest_trio", "users", "-H", api.url, "-u", "5", "-r", "50"]
         process = subprocess.Popen(
@@ -85,11 +86,11 @@ def test_a_signal_lets_the_users_end_their_stories(tmp_path: Path) -> None:
         deadline = time.monotonic() + 20
         while len(api.submissions) < 15 and time.monotonic() < deadline:
             time.sleep(0.05)
-        process.send_signal(signal.SIGTERM)
+        process.send_signal(number)
         output, _ = process.communicate(timeout=30)
     assert process.returncode == 0
     stopped = [line for line in map(json.loads, output.splitlines()) if line["event"] == "users_stopped"]
-    assert stopped[0]["reason"] == "signal SIGTERM"
+    assert stopped[0]["reason"] == f"signal {number.name}"
     assert stopped[0]["jobs_submitted"] == stopped[0]["jobs_finished"]
 
 

@@ -12,6 +12,7 @@ from trio.testing import MockClock
 
 from loadtest_trio.daemon import Daemon, serve
 from loadtest_trio.errors import BackendUnavailableError, RedisRejectedError
+from loadtest_trio.metrics import signals
 from tests.support.in_memory import InMemory, build_in_memory, in_memory, loaded
 from tests.support.log_lines import LogLines
 from tests.support.memory_bucket import Fault, MemoryBucket
@@ -122,11 +123,11 @@ async def stop_by_signal(number: signal.Signals, after: float) -> None:
     signal.raise_signal(number)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 async def test_signal_ends_daemon(
     autojump_clock: MockClock, log_lines: LogLines, number: signal.Signals
 ) -> None:
-    """SIGTERM and SIGINT end it in order, with exit code 0 and the signal's name as the reason."""
+    """SIGTERM, SIGINT and SIGHUP end it in order, with exit code 0 and the signal's name as the reason."""
     run = await prepared()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(stop_by_signal, number, 30)
@@ -160,6 +161,27 @@ async def test_second_signal_skips_grace_period(autojump_clock: MockClock) -> No
         assert await run.daemon.run() == 0
     assert 50 <= trio.current_time() < 51
     assert run.books().keys() == {"queued"}
+
+
+async def test_closed_terminal_does_not_skip_grace_period(autojump_clock: MockClock) -> None:
+    """The system and the shell both send SIGHUP then: the second one is no request to hurry."""
+    run = await prepared(bucket=MemoryBucket(latency=3600), SHUTDOWN_GRACE_SECONDS=7)
+    run.service.bucket.objects = {f"loadtest/{i}": b"00" for i in range(200)}
+    run.service.bucket.latency_of = {"LIST": 0.0}
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(stop_by_signal, signal.SIGHUP, 30)
+        nursery.start_soon(stop_by_signal, signal.SIGHUP, 31)
+        await run.daemon.run()
+    assert 37 <= trio.current_time() < 38
+
+
+def test_hangup_is_not_heeded_under_nohup() -> None:
+    """``nohup`` has it ignored, which a receiver would undo."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        assert signals.that_end() == (signal.SIGTERM, signal.SIGINT)
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 async def test_grace_period_bounds_shutdown(autojump_clock: MockClock) -> None:

@@ -1,6 +1,5 @@
 """Runs a whole saturation search: log, calibration, rig and plan; results survive an interruption."""
 
-import signal
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -10,7 +9,7 @@ import trio
 from rich.console import Console
 
 from loadtest_trio.errors import cause_of, describe
-from loadtest_trio.metrics import logs, machine
+from loadtest_trio.metrics import logs, machine, signals
 from loadtest_trio.report.extras import need
 from loadtest_trio.settings import SETTINGS, Loaded
 from loadtest_trio.tune.plan.criteria import Limits
@@ -82,10 +81,10 @@ async def _measure(
 async def watch_signals(
     scope: trio.CancelScope, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
 ) -> None:
-    """Cancel a scope at SIGTERM or SIGINT, until cancelled."""
-    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+    """Cancel a scope at a signal that ends, until cancelled."""
+    with trio.open_signal_receiver(*signals.that_end()) as received:
         task_status.started()
-        async for _ in signals:
+        async for _ in received:
             scope.cancel()
 
 

@@ -13,6 +13,9 @@ Poll = Callable[[Job], Awaitable[tuple[Response, str, float | None]]]
 seconds that it was queued where the service tells."""
 
 
+_LONGEST_WAIT_SECONDS = 60.0
+
+
 async def until_done(user: User, poll: Poll) -> list[tuple[Job, Response]]:
     """Poll every open job of a user once a `poll` interval, until all have ended or patience is over.
 
@@ -52,7 +55,13 @@ def job_id(user: User, response: Response) -> str:
     return ""
 
 
-async def refused(user: User, response: Response) -> None:
-    """Wait as long as a service asks for that has refused a submission (429, 503), a minute at most."""
+async def refused(user: User, response: Response) -> bool:
+    """Wait as long as a service asks for that has refused a submission (429, 503), a minute at most.
+
+    Returns:
+        Whether that was as long as it asked for.
+    """
     text = response.header("Retry-After")
-    await user.think(min(60.0, float(text)) if text.replace(".", "", 1).isdecimal() else 1.0)
+    seconds = float(text) if text.replace(".", "", 1).isdecimal() else 1.0
+    await user.think(min(_LONGEST_WAIT_SECONDS, seconds))
+    return seconds <= _LONGEST_WAIT_SECONDS

@@ -235,3 +235,18 @@ async def test_the_data_of_enqueue_is_a_form(autojump_clock: MockClock) -> None:
     async with surroundings(data="a&b=100%") as around:
         await find("enqueue").stories[0](user(around, answer))
     assert bodies == [b"data=a%26b%3D100%25"]
+
+
+@pytest.mark.parametrize(("clients", "failures"), [("0", 2), ("1", 0)])
+async def test_a_service_that_refuses_everything_fails(
+    clients: str, failures: int, autojump_clock: MockClock
+) -> None:
+    """One 429 is the client's own doing; after the wait that it asked for, another is the service's."""
+
+    async def answer(*_: object) -> tuple[int, object]:
+        return 429, None
+
+    async with surroundings(clients=clients) as around:
+        await find("jobs").stories[0](user(around, answer))
+        counts = around.recorder.collect()
+    assert (counts.total.requests, counts.total.failures) == (3, failures)
