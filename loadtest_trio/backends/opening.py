@@ -126,11 +126,17 @@ class Opener:
             CredentialsError: There are no AWS credentials.
         """
         settings, watch = self.settings, DeadlineWatch()
-        location = _location(settings)
+        location, authorities = _location(settings), _authorities(self.environ)
+        credentials = await find_credentials(
+            self.environ,
+            home=_home(),
+            unix_clock=time.time,
+            transport=lambda: httpx.AsyncHTTPTransport(verify=authorities or True),
+        )
         transport = self.clients.transport(
             settings.s3_transport.value,
             max_connections=_most_workers(settings) + _SPARE_CONNECTIONS,
-            verify=_authorities(self.environ),
+            verify=authorities,
             max_body_bytes=max(settings.max_object_bytes, _LISTING_BYTES),
             watch=watch,
             proxy=_proxy(self.environ, locate(location).base),
@@ -140,7 +146,7 @@ class Opener:
                 transport, self.metrics.observe_first_byte, lambda: self.delays.s3
             ),
             location=location,
-            signing=Signing(await find_credentials(self.environ, home=_home(), unix_clock=time.time)),
+            signing=Signing(credentials),
             observe=self._observe_s3,
             on_outage=self._note_s3,
             deadline_watch=watch,

@@ -9,6 +9,7 @@ import codecs
 import gzip
 import io
 import lzma
+import re
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +24,8 @@ _REFUSED = {
 }
 _TAR_AT, _TAR = 257, b"ustar"
 _LINE_ENDS = b"\r\n\x00"
+_HOLE = re.compile(rb"\x00{2,}")  # file space that was never written, anywhere in a file
+_NO_TEXT = re.compile(rb"[\x00-\x07\x0e-\x1a\x1c-\x1f]")
 _MARKS = {
     codecs.BOM_UTF32_LE: "utf-32",
     codecs.BOM_UTF32_BE: "utf-32",
@@ -42,6 +45,8 @@ class NotALogFileError(Exception):
 def lines_of(path: Path) -> Iterator[bytes]:
     """Yield the lines of a text file as UTF-8, decompressed, without line breaks.
 
+    A hole ends a line: what stands behind it was written later, for example after the power failed.
+
     Raises:
         NotALogFileError: It is no text, or compressed in a way that cannot be read here.
         OSError: It cannot be read.
@@ -49,7 +54,9 @@ def lines_of(path: Path) -> Iterator[bytes]:
         zlib.error, lzma.LZMAError, UnicodeError: The data are damaged.
     """
     with path.open("rb") as raw, _decompressed(raw) as file:
-        yield from (line.strip(_LINE_ENDS) for line in _text(file))
+        for line in _text(file):
+            parts = _HOLE.split(line) if b"\x00" in line else (line,)
+            yield from (part.strip(_LINE_ENDS) for part in parts)
 
 
 DAMAGE = (OSError, EOFError, zlib.error, lzma.LZMAError, UnicodeError)
@@ -83,6 +90,6 @@ def _text(file: IO[bytes]) -> Iterator[bytes]:
     head = head.lstrip(b"\x00")
     if head[_TAR_AT:].startswith(_TAR):
         raise NotALogFileError("a tar archive: unpack it")
-    if b"\x00" in head:
+    if b"\x00" in head and _NO_TEXT.search(_HOLE.sub(b"", head)):
         raise NotALogFileError("binary")
     return iter(file)

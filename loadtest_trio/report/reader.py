@@ -69,6 +69,7 @@ def read(paths: Iterable[Path]) -> Reading:
     for file in files:
         _join_across(file, files, reading, seen)
     for file in files:
+        _finish(file, reading, seen)
         _sum_up(file, reading)
     if not reading.lines:
         named = "; ".join(reading.skipped[:_NAMED_AT_MOST]) or "no file"
@@ -120,15 +121,21 @@ def _read_file(file: _File, reading: Reading, seen: set[int]) -> None:
 
 def _join_across(file: _File, files: Sequence[_File], reading: Reading, seen: set[int]) -> None:
     """Find the rest of lines that were split at the end of a file, where it was rotated, in another file."""
-    for other in files if file.finder.is_unfinished else ():
-        for line in file.finder.find_across(other.finder) if other is not file else ():
+    if file.finder.is_unfinished:
+        for line in file.finder.find_across([other.finder for other in files if other is not file]):
             file.count += 1
             _add(line, file, reading, seen)
 
 
+def _finish(file: _File, reading: Reading, seen: set[int]) -> None:
+    """Find the lines that were waiting for a rest in vain."""
+    for line in file.finder.finish():
+        file.count += 1
+        _add(line, file, reading, seen)
+
+
 def _sum_up(file: _File, reading: Reading) -> None:
     """Add what was wrong with a file, and where its lines are missing."""
-    file.finder.finish()
     reading.damaged += file.finder.damaged
     if file.finder.withheld:
         advice = "long messages are missing: use journalctl --all --output=json"

@@ -14,7 +14,7 @@ prefix. Docker and CRI split long lines; the beginning of a line is kept until i
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import attrs
@@ -78,16 +78,29 @@ class LineFinder:
         """Whether a line has begun whose rest is missing."""
         return bool(self._begun or self._parts)
 
-    def find_across(self, other: "LineFinder") -> list[LogLine]:
-        """Return the lines that begin at the end of this file and whose rest is at the head of another."""
-        trial = LineFinder()
-        trial._begun, trial._parts = dict(self._begun), dict(self._parts)
-        for number, (raw, _) in enumerate(other._head, 1):
-            found = trial.find(raw)
-            if found:
+    def find_across(self, others: "Sequence[LineFinder]") -> list[LogLine]:
+        """Return the lines that begin at the end of this file and whose rest is at the head of another.
+
+        Where several files begin with that rest they are copies, and it counts for none of them.
+        """
+        begun, parts, found = dict(self._begun), dict(self._parts), list[LogLine]()
+        for other in others:
+            trial = LineFinder()
+            trial._begun, trial._parts = dict(begun), dict(parts)
+            lines = trial._find_at_head(other)
+            if lines:
+                found = found or lines
                 self._begun, self._parts = trial._begun, trial._parts
-                for rest, was_counted in other._head[:number]:
-                    other._count(rest.decode(errors="replace"), -was_counted)
+        return found
+
+    def _find_at_head(self, other: "LineFinder") -> list[LogLine]:
+        """Return the lines whose rest is at the head of another file, where it no longer counts."""
+        for number, (raw, _) in enumerate(other._head, 1):
+            found = self.find(raw)
+            if found:
+                for place, (rest, is_counted) in enumerate(other._head[:number]):
+                    other._count(rest.decode(errors="replace"), -is_counted)
+                    other._head[place] = (rest, False)
                 return found
         return []
 
@@ -101,11 +114,22 @@ class LineFinder:
         values = json_in_text.values_in(document.decode(errors="replace"))
         return None if values is None else [line for value in values for line in self._in_value(value)]
 
-    def finish(self) -> None:
-        """Count the lines whose rest never came."""
-        self.damaged += len(self._begun) + len(self._parts)
+    def finish(self) -> list[LogLine]:
+        """Return lines that were marked as parts although they are whole; count the others without a rest.
+
+        A runtime marks a last line so if the process ended before its line break.
+        """
+        parts, self._parts = self._parts, {}
+        found = list[LogLine]()
+        for stream, text in parts.items():
+            self._accounted = False
+            lines = list(self._in_text(text, ("cri", stream)))
+            if not lines and not self._accounted:
+                self._count(text, 1)
+            found += lines
+        self.damaged += len(self._begun)
         self._begun.clear()
-        self._parts.clear()
+        return found
 
     def _in_line(self, text: str) -> Iterator[LogLine]:
         cri = _CRI.fullmatch(text)

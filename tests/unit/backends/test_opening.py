@@ -1,5 +1,6 @@
 """Opening the clients: what of the environment is honoured, and what is refused."""
 
+import ssl
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +10,12 @@ import pytest
 import trio
 
 from loadtest_trio.backends.opening import Clients, Opener
-from loadtest_trio.errors import ConfigurationError
+from loadtest_trio.errors import ConfigurationError, S3Error
 from loadtest_trio.metrics.counters import Metrics
 from loadtest_trio.metrics.health_state import HealthState
 from tests.support.in_memory import settings
 from tests.support.log_lines import LogLines
+from tests.support.tls import certificates
 
 KEYS = {"AWS_ACCESS_KEY_ID": "AK", "AWS_SECRET_ACCESS_KEY": "s"}
 
@@ -118,3 +120,36 @@ async def test_certificates_that_cannot_be_read_are_a_configuration_error(name: 
     """The variable is named at start, instead of every connection failing without it."""
     with pytest.raises(ConfigurationError, match=f"{name}.*No such file"):
         await opened({name: "/missing.pem"})
+
+
+async def test_named_authorities_also_sign_for_the_source_of_the_keys(tmp_path: Path) -> None:
+    """AWS_CA_BUNDLE holds for the container endpoint too, where that is HTTPS."""
+    _, bundle = certificates(tmp_path)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(tmp_path / "cert.pem", tmp_path / "key.pem")
+    body = b'{"AccessKeyId": "ASIAEXAMPLE", "SecretAccessKey": "s"}'
+
+    async def answer(stream: trio.SSLStream[trio.SocketStream]) -> None:
+        while not (await stream.receive_some()).endswith(b"\r\n\r\n"):
+            pass
+        await stream.send_all(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
+
+    sent = list[httpx.Request]()
+
+    def refuse(request: httpx.Request) -> httpx.Response:
+        sent.append(request)
+        return httpx.Response(500)
+
+    clients = Clients(transport=lambda kind, **options: httpx.MockTransport(refuse))
+    async with trio.open_nursery() as nursery:
+        [listener] = await trio.open_tcp_listeners(0, host="127.0.0.1")
+        port = listener.socket.getsockname()[1]
+        nursery.start_soon(trio.serve_listeners, answer, [trio.SSLListener(listener, context)])
+        uri = f"https://localhost:{port}/keys"
+        environ = {"AWS_CONTAINER_CREDENTIALS_FULL_URI": uri, "AWS_CA_BUNDLE": str(bundle)}
+        state = HealthState(trio.current_time, 60)
+        service = await Opener(settings(), environ, Metrics(), state, clients).s3()
+        with pytest.raises(S3Error):
+            await service.check_bucket()
+        nursery.cancel_scope.cancel()
+    assert "Credential=ASIAEXAMPLE/" in sent[0].headers["authorization"]

@@ -213,6 +213,43 @@ def test_a_line_split_where_the_file_was_rotated_is_joined(
     assert (reading.damaged, reading.foreign) == (0, 0)
 
 
+@pytest.mark.parametrize("wrap", SPLITTING)
+@pytest.mark.parametrize("copied", [("a.log",), ("b.log.1",), ("a.log", "b.log.1")])
+def test_copies_of_rotated_files_count_as_repeated_lines(
+    write: Write, lines: list[str], tmp_path: Path, wrap: Callable[..., list[str]], copied: tuple[str, ...]
+) -> None:
+    """A split line is joined across files of which logrotate's compressed copies are there too."""
+    pieces = [piece for line in lines for piece in wrap(line)]
+    inside = len(wrap(lines[0])) + 1  # in the middle of the second line
+    parts = {"a.log": pieces[inside:], "b.log.1": pieces[:inside]}
+    for name, part in parts.items():
+        content = "\n".join(part).encode()
+        write(content, f"logs/{name}")
+        if name in copied:
+            write(gzip.compress(content), f"logs/{name}.gz")
+    reading = read([tmp_path / "logs"])
+    assert found(reading) == [json.loads(line) for line in lines]
+    assert (reading.damaged, reading.foreign) == (0, 0)
+    repeated = {"a.log": len(lines) - 2, "b.log.1": 2}
+    assert reading.duplicates == sum(repeated[name] for name in copied)
+
+
+@pytest.mark.parametrize("end", ["", "\n"])
+def test_a_last_line_that_is_marked_as_a_part_is_read(write: Write, lines: list[str], end: str) -> None:
+    """Containerd marks it so if the process ended before its line break."""
+    rows = [f"{STAMP} stdout {'P' if line is lines[-1] else 'F'} {line}" for line in lines]
+    reading = read([write(("\n".join(rows) + end).encode())])
+    assert found(reading) == [json.loads(line) for line in lines]
+    assert (reading.damaged, reading.foreign) == (0, 0)
+
+
+def test_parts_at_the_end_are_damaged_or_foreign(write: Write, lines: list[str]) -> None:
+    """What was cut is damaged if it looks like a line of the service, and foreign if not."""
+    rows = [f"{STAMP} stdout F {lines[0]}", f"{STAMP} stdout P {lines[-1][:-1]}", f"{STAMP} stderr P Hello"]
+    reading = read([write("\n".join(rows).encode())])
+    assert (len(reading.lines), reading.damaged, reading.foreign) == (1, 1, 1)
+
+
 def test_pieces_that_end_with_a_line_break_are_joined(write: Write, lines: list[str]) -> None:
     """Some drivers end each piece of a split line with a line break of its own."""
     rows = [
@@ -281,6 +318,21 @@ def test_the_hole_that_copytruncate_leaves_is_passed_over(write: Write, lines: l
     content = bytes(3_000_000) + "\n".join(lines).encode()
     reading = read([write(content)])
     assert (len(reading.lines), reading.damaged, reading.foreign) == (len(lines), 0, 0)
+
+
+@pytest.mark.parametrize("size", [2, 5000, 200_000])
+@pytest.mark.parametrize("wrap", [docker, cri, lambda line: [line]])
+def test_a_hole_anywhere_costs_what_was_in_it(
+    write: Write, lines: list[str], wrap: Callable[[str], list[str]], size: int
+) -> None:
+    """A machine stopped before all was on the disk: zeros between two lines, and in the middle of one."""
+    rows = [("\n".join(wrap(line)) + "\n").encode() for line in lines]
+    between = rows[0] + bytes(size) + b"".join(rows[1:])
+    assert read([write(between, "between")]).lines == read([write(b"".join(rows), "whole")]).lines
+    inside = rows[0][: len(rows[0]) // 2] + bytes(size) + b"".join(rows[1:])
+    reading = read([write(inside, "inside")])
+    assert found(reading) == [json.loads(line) for line in lines[1:]]
+    assert (reading.damaged, reading.foreign) == (1, 0)
 
 
 def _tar() -> bytes:

@@ -74,7 +74,9 @@ class ContainerEndpoint:
                 async with httpx.AsyncClient(transport=self.transport(), trust_env=False) as client:
                     response = await client.get(self.url, headers=headers)
         except (httpx.HTTPError, trio.TooSlowError, RuntimeError) as error:  # RuntimeError: no thread for DNS
-            raise CredentialsError(f"{self._name()}: {type(error).__name__}") from error
+            # Only the text of a connection's failure: others may show the path.
+            reason = f": {error}" if isinstance(error, httpx.ConnectError) else ""
+            raise CredentialsError(f"{self._name()}: {type(error).__name__}{reason}") from error
         if response.status_code != httpx.codes.OK:
             raise CredentialsError(f"{self._name()}: HTTP status {response.status_code}")
         return response.content
@@ -112,13 +114,19 @@ def parse_answer(body: bytes, now: float) -> Credentials:
             access_key=_text(answer["AccessKeyId"]),
             secret_key=_text(answer["SecretAccessKey"]),
             session_token=_text(answer["Token"]) if answer.get("Token") else None,
-            expires_at=_unix_seconds(answer.get("Expiration")),
         )
     except (ValueError, TypeError, KeyError, AttributeError):
         # The answer may hold keys, so neither it nor the parser's message is shown.
         raise CredentialsError("the container endpoint's answer holds no AWS credentials") from None
+    try:
+        keys = attrs.evolve(keys, expires_at=_unix_seconds(answer.get("Expiration")))
+    except (ValueError, TypeError):
+        raise CredentialsError("the container endpoint's answer has an Expiration that is no time") from None
     if keys.expires_at is not None and keys.expires_at <= now:
-        raise CredentialsError("the container endpoint returned credentials that have already expired")
+        raise CredentialsError(
+            f"the container endpoint returned credentials that expired {now - keys.expires_at:.0f} s ago by "
+            "this machine's clock: check the clock"
+        )
     return keys
 
 

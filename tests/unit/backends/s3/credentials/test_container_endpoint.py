@@ -125,6 +125,17 @@ async def test_fetch_fails_after_three_attempts(autojump_clock: MockClock) -> No
     assert "hidden" not in str(caught.value)
 
 
+async def test_failed_connection_says_why(autojump_clock: MockClock) -> None:
+    """Such as a certificate that nobody known has signed; the secret path is not shown."""
+
+    def respond(_request: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("certificate verify failed")
+
+    with pytest.raises(CredentialsError, match=r"ConnectError: certificate verify failed") as caught:
+        await mock_endpoint(respond).fetch()
+    assert "hidden" not in str(caught.value)
+
+
 async def test_silent_endpoint_times_out(autojump_clock: MockClock) -> None:
     """An endpoint that never answers costs at most three attempts of two seconds and the pauses."""
 
@@ -198,8 +209,24 @@ def test_endpoint_is_none_without_variables() -> None:
 @pytest.mark.parametrize("expiration", ["2030-01-02T03:04:05", "soon", 1893553445, ""])
 def test_unreadable_expiration_is_an_error(expiration: object) -> None:
     """An end without a zone, or in another form, is not guessed: renewing too late would fail requests."""
-    with pytest.raises(CredentialsError, match="holds no AWS credentials"):
+    with pytest.raises(CredentialsError, match="Expiration that is no time"):
         parse_answer(orjson.dumps({**ANSWER, "Expiration": expiration}), now=0.0)
+
+
+@pytest.mark.parametrize(
+    "expiration",
+    [
+        "2030-01-02T03:04:05+00:00",
+        "2030-01-02T04:04:05+01:00",
+        "2030-01-01T22:04:05-05:00",
+        "2030-01-02T03:04:05.000Z",
+        "2030-01-02T03:04:05.000000000Z",
+        "20300102T030405Z",
+    ],
+)
+def test_expiration_may_be_in_any_zone(expiration: str) -> None:
+    """Some sources write an offset or a fraction of a second."""
+    assert parse_answer(orjson.dumps({**ANSWER, "Expiration": expiration}), now=0.0) == KEYS
 
 
 @pytest.mark.parametrize("name", ["AccessKeyId", "SecretAccessKey"])
@@ -216,9 +243,9 @@ def test_keys_may_have_no_expiration() -> None:
 
 
 def test_already_expired_keys_are_rejected() -> None:
-    """Keys that ended before they arrived are an error here, not a denial later."""
-    with pytest.raises(CredentialsError, match="already expired"):
-        parse_answer(orjson.dumps(ANSWER), now=1893553445.0)
+    """Keys that ended before they arrived are an error here, not a denial later; the clock may be ahead."""
+    with pytest.raises(CredentialsError, match="expired 7200 s ago by this machine's clock"):
+        parse_answer(orjson.dumps(ANSWER), now=1893553445.0 + 7200)
 
 
 @given(
