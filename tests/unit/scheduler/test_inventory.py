@@ -306,3 +306,13 @@ def test_choice_is_constant_time() -> None:
         assert counting.steps <= 3
     assert inventory.objects == 1_000_000
     assert inventory.planned == 999_000
+
+
+def test_listing_may_repeat_a_key() -> None:
+    """Some stores list a key twice, on one page or at the border of two."""
+    inventory = Inventory(Random(1), lambda: 0.0)
+    reconciliation = inventory.reconcile()
+    assert reconciliation.add_page(["a", "b", "a"]) == 2
+    assert reconciliation.add_page(["b", "c"]) == 1
+    assert reconciliation.finish() == 0
+    assert inventory.objects == 3
