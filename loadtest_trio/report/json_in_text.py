@@ -14,7 +14,7 @@ import orjson
 from loadtest_trio.report.details import LogLine
 
 _BEGINNING = re.compile(r'\{\s*"timestamp"')  # of a line of the service
-_MAX_INTEGER_DIGITS = 18
+_MOST_DIGITS = 20  # of a 64-bit integer, or of a negative one with its sign
 _JSON_TEXT = re.compile(r'"(?:[^"\\]|\\.)*"')
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
@@ -25,7 +25,8 @@ def _number_or_none(text: str) -> float | None:
 
 
 def _integer_or_none(text: str) -> float | None:
-    return int(text) if len(text) <= _MAX_INTEGER_DIGITS else _number_or_none(text)
+    number = int(text) if len(text) <= _MOST_DIGITS else None
+    return _number_or_none(text) if number is None or not -(2**63) <= number < 2**64 else number
 
 
 # As orjson has it: Python's own decoder also accepts NaN, numbers beyond all floats and huge integers.

@@ -90,12 +90,20 @@ def _files(paths: Iterable[Path], skipped: list[str]) -> Iterator[tuple[Path, st
         if path.is_dir():
             walk = os.walk(path, onerror=lambda error: skipped.append(f"{error.filename}: {error.strerror}"))
             inside = (Path(folder, name) for folder, _, names in walk for name in names)
-            found = sorted(file for file in inside if file.is_file())
+            found = sorted(file for file in inside if _is_file(file, skipped))
             yield from ((file, str(file.relative_to(path))) for file in found)
         elif path.exists():
             yield path, path.name
         else:
             raise UnreadableRunError(f"{path} does not exist")
+
+
+def _is_file(path: Path, skipped: list[str]) -> bool:
+    try:
+        return path.is_file()
+    except OSError as error:  # a folder that may be listed and not entered
+        skipped.append(f"{path}: {error.strerror}")
+        return False
 
 
 @attrs.define

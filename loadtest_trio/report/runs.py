@@ -59,10 +59,10 @@ class Run:
     @property
     def seconds(self) -> float:
         """Its length in seconds, as far as is known; where the clock was set, by the process's own."""
+        if ended := number(self.stopped, "uptime_seconds"):
+            return ended
         last = max((line["_at"] for line in (*self.lines[-1:], *self.metrics[-1:])), default=self.began)
-        uptime = max(
-            number(line, "uptime_seconds") for line in (*self.metrics[-1:], self.final, self.stopped)
-        )
+        uptime = max(number(line, "uptime_seconds") for line in (*self.metrics[-1:], self.final))
         span = last - self.began
         return span if not uptime or uptime < span <= uptime + _UNTIMED_SECONDS else uptime
 

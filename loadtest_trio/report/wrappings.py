@@ -89,8 +89,9 @@ class LineFinder:
             trial._begun, trial._parts = dict(begun), dict(parts)
             lines = trial._find_at_head(other)
             if lines:
-                found = found or lines
-                self._begun, self._parts = trial._begun, trial._parts
+                found += [line for line in lines if line not in found]
+                self._begun = {key: rest for key, rest in self._begun.items() if key in trial._begun}
+                self._parts = {key: rest for key, rest in self._parts.items() if key in trial._parts}
         return found
 
     def _find_at_head(self, other: "LineFinder") -> list[LogLine]:

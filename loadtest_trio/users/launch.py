@@ -20,7 +20,7 @@ from loadtest_trio.users.clock import Sleepers
 from loadtest_trio.users.durations import bad_flag
 from loadtest_trio.users.generator import ports_warning, raise_descriptor_limit
 from loadtest_trio.users.http_wire import HttpWire, SocketWatch
-from loadtest_trio.users.origin import Origin, parse_url, resolve, split_credentials
+from loadtest_trio.users.origin import Origin, for_people, parse_url, resolve, split_credentials
 from loadtest_trio.users.session import Outcome, Run, Session, View, tell
 from loadtest_trio.users.steering import Steering
 from loadtest_trio.users.tally import Recorder
@@ -70,7 +70,9 @@ class Address:
         parse_url(shown)
         parts = urlsplit(shown if "://" in shown else f"http://{shown}")
         if parts.path.strip("/") or parts.query or parts.fragment:
-            raise bad_flag("--host", shown, "an address without a path: the scenario names its paths")
+            raise bad_flag(
+                "--host", for_people(shown), "an address without a path: the scenario names its paths"
+            )
         sent = dict(headers or {})
         if credentials and "authorization" not in map(str.lower, sent):
             pair = credentials if ":" in credentials else f"{credentials}:"

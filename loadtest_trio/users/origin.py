@@ -5,7 +5,7 @@ import os
 import re
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import cycle
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -34,18 +34,17 @@ class Origin:
     Attributes:
         host: Name or address.
         port: TCP port.
-        address: Returns address family and address of the next connection: each of the host's in turn.
+        addresses: Returns the host's addresses (family, address) in the order in which the next connection
+            tries them: each begins with another one.
         tls: For HTTPS; None: plain.
         timeout: Seconds that a request may take.
-        addresses: How many the host has.
     """
 
     host: str
     port: int
-    address: Callable[[], tuple[int, Any]]
+    addresses: Callable[[], Sequence[tuple[int, Any]]]
     tls: ssl.SSLContext | None = None
     timeout: float = 60.0
-    addresses: int = 1
 
 
 async def connect(origin: Origin) -> Stream:
@@ -75,12 +74,13 @@ async def _reached(origin: Origin) -> socket.socket:
         OSError: None does; the last one's error.
         trio.TooSlowError: The last one did not within the time that is left.
     """
-    for left in range(origin.addresses, 0, -1):
+    addresses = origin.addresses()  # all at once: others draw while this task waits
+    for left, address in zip(range(len(addresses), 0, -1), addresses, strict=True):
         # A fair share of the time, so that an address that swallows packets leaves some to the next.
         share = (trio.current_effective_deadline() - trio.current_time()) / left
         with trio.move_on_after(max(0.0, share)):
             try:
-                return await _connected(*origin.address())
+                return await _connected(*address)
             except OSError as error:
                 if left == 1 or error.errno in _EXPLAINED:
                     raise
@@ -123,9 +123,13 @@ def parse_url(url: str) -> tuple[str, str, int]:
             raise KeyError(url)
         parts.hostname.encode("idna")  # as the look-up does, which fails where a label is empty or too long
     except (KeyError, ValueError):
-        shown = split_credentials(url)[0]
-        raise bad_flag("--host", shown, "an address such as http://127.0.0.1:8000") from None
+        raise bad_flag("--host", for_people(url), "an address such as http://127.0.0.1:8000") from None
     return parts.scheme, parts.hostname, port
+
+
+def for_people(url: str) -> str:
+    """Return a URL without all that could be meant as a password, such as one with a raw slash."""
+    return re.sub(r"^((?:[A-Za-z][A-Za-z0-9+.-]*://)?).*@", r"\1", url, flags=re.DOTALL)
 
 
 def split_credentials(url: str) -> tuple[str, str]:
@@ -149,10 +153,16 @@ async def resolve(url: str, *, timeout: float = 60.0, insecure: bool = False) ->
     try:
         found = await trio.socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except OSError as error:
-        raise bad_flag("--host", url, f"a host that is known: {error.strerror}") from None
+        raise bad_flag("--host", for_people(url), f"a host that is known: {error.strerror}") from None
     tls = None
     if scheme == "https":
         tls = httpx.create_ssl_context(verify=not insecure)
         tls.set_alpn_protocols(["http/1.1"])
     addresses = list(dict.fromkeys((each[0], each[4]) for each in found))
-    return Origin(host, port, cycle(addresses).__next__, tls, timeout, len(addresses))
+    return Origin(host, port, in_turn(addresses), tls, timeout)
+
+
+def in_turn(addresses: Sequence[tuple[int, Any]]) -> Callable[[], Sequence[tuple[int, Any]]]:
+    """Return a function that returns all addresses, at each call beginning with the next."""
+    orders = cycle([*addresses[first:], *addresses[:first]] for first in range(len(addresses)))
+    return orders.__next__

@@ -143,7 +143,7 @@ class Session:
         self._population = Population(run.crowd, around, open_wire, run.profile)
         self._health = health or GeneratorHealth()
         self._counts = Counts()
-        self._began = self._last = 0.0
+        self._began = self._last = self._ended = 0.0
         self._stopping = trio.Event()
         self._steps_told = 0
 
@@ -218,7 +218,7 @@ class Session:
 
     async def _farewell(self) -> None:
         """Log what the users did while they left: it belongs to no step, and to the totals."""
-        now = trio.current_time()
+        self._ended = now = trio.current_time()  # before the target is read, which may take its time
         counts = self._around.recorder.collect()
         self._counts.add(counts)
         if counts.routes or counts.errors:
@@ -267,7 +267,7 @@ class Session:
         self._counts.add(self._around.recorder.collect())
         course.steps.end()
         self._tell_steps()
-        seconds = trio.current_time() - self._began
+        seconds = self._ended - self._began
         steps, limits = course.steps.steps, course.rules.limits
         breaches = judge_all(steps, limits, open_profile=self._run.profile.open) | course.breaches
         findings = find(steps, breaches, limits)

@@ -122,7 +122,9 @@ class Scraped:
         """See `Target.read`."""
         read: dict[str, Any] = {}
         if (reply := await self._get(b"/metrics")) is not None:
-            page = bytes(reply.body[:_MOST_PAGE_BYTES])
+            page = bytes(reply.body)
+            if len(page) > _MOST_PAGE_BYTES:
+                page = page[:_MOST_PAGE_BYTES].rpartition(b"\n")[0]  # half a line would spoil the others
             read |= self._from_metrics(page.decode(errors="replace"))
         began = trio.current_time()
         if (reply := await self._get(b"/api/jobs/stats")) is not None:

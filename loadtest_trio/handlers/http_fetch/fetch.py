@@ -61,24 +61,29 @@ def fetch_handler(fetcher: "Fetcher", retry: RetryPolicy) -> Handler:
     )
 
 
+class _UnfitError(ValueError):
+    """A URL that may not be fetched; the text quotes nothing of it."""
+
+
 def parse_url(text: str) -> httpx.URL:
     """Read a URL that may be fetched, as far as its text can tell.
 
     Raises:
-        ValueError: It is not http:// or https:// with a host, or carries a user name or a password.
+        ValueError: It is not http:// or https:// with a host, or carries a user name or a password (then the
+            text does not quote it).
     """
     if len(text) > _LONGEST_URL:
-        raise ValueError(f"longer than {_LONGEST_URL} characters")
+        raise _UnfitError(f"longer than {_LONGEST_URL} characters")
     try:
         url = httpx.URL(text)
     except (httpx.InvalidURL, UnicodeError) as error:
         raise ValueError(str(error)) from error
     if url.scheme not in _DEFAULT_PORTS or not url.host:
-        raise ValueError("it must begin with http:// or https:// and a host")
+        raise _UnfitError("it must begin with http:// or https:// and a host")
     if url.userinfo:
-        raise ValueError("it must not carry a user name or a password")
+        raise _UnfitError("it must not carry a user name or a password")
     if url.port is not None and not 1 <= url.port <= _LARGEST_PORT:
-        raise ValueError(f"port {url.port} is no port")
+        raise _UnfitError(f"port {url.port} is no port")
     return url
 
 
@@ -160,6 +165,7 @@ def _join(url: httpx.URL, location: str) -> httpx.URL:
     try:
         return parse_url(str(url.join(location)))
     except (httpx.InvalidURL, UnicodeError, ValueError) as error:
-        shown, secrets = _USERINFO.subn(r"\1…@", location[:_SHOWN])
-        why = "it must not carry a user name or a password" if secrets else str(error)
-        raise FetchRefusedError(f"{url} redirects to {shown!r}: {why}") from None
+        shown, secrets = _USERINFO.subn(r"\1…@", location)
+        # What httpx says of a URL may quote it.
+        why = "it is no URL" if secrets and not isinstance(error, _UnfitError) else str(error)
+        raise FetchRefusedError(f"{url} redirects to {shown[:_SHOWN]!r}: {why}") from None

@@ -29,17 +29,17 @@ async def create_and_poll(user: User) -> None:
     request = {"type": user.option("type", "sleep"), "payload": _payload(user)}
     if not user.option("ordered", 1):
         request["ordered"] = False
-    waited = False
+    wrong = ""
     for _ in range(user.option("jobs", 3)):
         response = await user.post(
             "/api/jobs", json=request, headers={"X-Client-Id": client}, expect=_EXPECTED
         )
         if response.status in (_TOO_MANY, 503):
-            if waited and not clients:  # with a client id of its own, it has done what it was asked to
-                response.fail("refused again after the wait that was asked for")
-            waited = await refused(user, response)
+            if wrong and not clients:  # with a client id of its own, it has done what it was asked to
+                response.fail(wrong)
+            wrong = await refused(user, response)
             continue
-        waited = False
+        wrong = ""
         if found := job_id(user, response):
             user.submitted(response, found)
 

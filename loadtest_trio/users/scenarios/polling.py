@@ -1,6 +1,8 @@
 """Polling jobs until they end: what the built-in scenarios have in common."""
 
 from collections.abc import Awaitable, Callable
+from email.utils import parsedate_to_datetime
+from time import time
 
 import trio
 
@@ -55,13 +57,24 @@ def job_id(user: User, response: Response) -> str:
     return ""
 
 
-async def refused(user: User, response: Response) -> bool:
+async def refused(user: User, response: Response) -> str:
     """Wait as long as a service asks for that has refused a submission (429, 503), a minute at most.
 
     Returns:
-        Whether that was as long as it asked for.
+        What is wrong if it refuses once more; "" where it has asked for more than a minute.
     """
-    text = response.header("Retry-After")
-    seconds = float(text) if text.replace(".", "", 1).isdecimal() else 1.0
-    await user.think(min(_LONGEST_WAIT_SECONDS, seconds))
-    return seconds <= _LONGEST_WAIT_SECONDS
+    seconds = _asked_for(response.header("Retry-After"))
+    await user.think(min(_LONGEST_WAIT_SECONDS, 1.0 if seconds is None else seconds))
+    if seconds is None:
+        return "refused again, and no Retry-After says for how long"
+    return "refused again after the wait that was asked for" if seconds <= _LONGEST_WAIT_SECONDS else ""
+
+
+def _asked_for(retry_after: str) -> float | None:
+    """Return the seconds that a Retry-After asks for (RFC 9110, 10.2.3: a number or a date), None without."""
+    if retry_after.replace(".", "", 1).isdecimal():
+        return float(retry_after)
+    try:
+        return max(0.0, parsedate_to_datetime(retry_after).timestamp() - time())
+    except (ValueError, OverflowError):
+        return None

@@ -94,6 +94,14 @@ def test_values_that_no_json_has_become_null_or_text(write: Write, make: Any, od
     assert len(reading.lines) + reading.damaged == 5
 
 
+@pytest.mark.parametrize("number", [2**53 + 1, 2**64 - 1, -(2**63)])
+def test_large_integers_are_the_same_behind_a_prefix(write: Write, make: Any, number: int) -> None:
+    """Otherwise a line that was collected twice, with and without the prefix, counts twice."""
+    line = make.encode([make.run_lines([5])[0] | {"large": number}]).decode().strip()
+    reading = read([write(f"{line}\nmain/1 {line}\n".encode())])
+    assert [each["large"] for each in reading.lines] == [number]
+
+
 def test_line_nested_beyond_measure_is_damaged(write: Write, make: Any) -> None:
     """Such a line is counted, and the others are read."""
     lines = make.encode(make.run_lines([5, 6])).decode().splitlines()
@@ -116,5 +124,23 @@ def test_folder_that_cannot_be_listed_is_named(
         return scan(path)
 
     monkeypatch.setattr(os, "scandir", scandir)
+    reading = read([tmp_path / "logs"])
+    assert (reading.files, reading.skipped) == (1, [f"{locked}: Permission denied"])
+
+
+def test_folder_that_cannot_be_entered_is_named(
+    write: Write, make: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its names are there, but not its files; the others are read."""
+    write(make.run_lines([5]), "logs/a.jsonl")
+    locked = write(make.run_lines([6]), "logs/locked/b.jsonl")
+    is_file = Path.is_file
+
+    def entered(path: Path) -> bool:
+        if path == locked:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return is_file(path)
+
+    monkeypatch.setattr(Path, "is_file", entered)
     reading = read([tmp_path / "logs"])
     assert (reading.files, reading.skipped) == (1, [f"{locked}: Permission denied"])

@@ -213,6 +213,19 @@ def test_a_line_split_where_the_file_was_rotated_is_joined(
     assert (reading.damaged, reading.foreign) == (0, 0)
 
 
+def test_rests_in_two_files_are_both_joined(write: Write, lines: list[str], tmp_path: Path) -> None:
+    """A file ends with parts of two streams, and each goes on in a file of its own."""
+    first, second = lines[0], lines[1]
+    stamp = "2026-01-01T00:00:00.000000000Z"
+    ends = f"{stamp} stdout P {first[:80]}\n{stamp} stderr P {second[:80]}\n"
+    write(ends.encode(), "logs/a.log")
+    write(f"{stamp} stdout F {first[80:]}\n".encode(), "logs/b.log")
+    write(f"{stamp} stderr F {second[80:]}\n".encode(), "logs/c.log")
+    reading = read([tmp_path / "logs"])
+    assert found(reading) == [json.loads(first), json.loads(second)]
+    assert (reading.damaged, reading.foreign) == (0, 0)
+
+
 @pytest.mark.parametrize("wrap", SPLITTING)
 @pytest.mark.parametrize("copied", [("a.log",), ("b.log.1",), ("a.log", "b.log.1")])
 def test_copies_of_rotated_files_count_as_repeated_lines(

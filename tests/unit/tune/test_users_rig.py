@@ -46,7 +46,7 @@ class SilentProgress:
 
 def site(service: JobService, target: Target) -> Site:
     around = Surroundings(Recorder(), Sleepers(), b"Host: test\r\n", {"jobs": "1"})
-    origin = Origin("test", 80, itertools.repeat((0, None)).__next__)
+    origin = Origin("test", 80, itertools.repeat([(0, None)]).__next__)
     return Site(origin, around, lambda: MemoryWire(service.answer), target)
 
 

@@ -19,7 +19,9 @@ def test_credentials_are_sent_and_not_shown() -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["ftp://someone:hunter2@h", "http://someone:hunter2@h:x", "http://s:hunter2@h/api"]
+    "url",
+    ["ftp://someone:hunter2@h", "http://someone:hunter2@h:x", "http://s:hunter2@h/api"]
+    + [f"http://s:1{sign}hunter2@h:80" for sign in "/?#"],
 )
 def test_an_error_shows_no_password(url: str) -> None:
     """It is one line that people paste."""

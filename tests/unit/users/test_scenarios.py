@@ -86,7 +86,21 @@ async def test_enqueue_tells_the_user_whose_work_was_pulled_by_another(autojump_
     assert trio.current_time() < 2.5
 
 
-async def test_a_refused_submission_is_waited_for_as_long_as_asked(autojump_clock: MockClock) -> None:
+@pytest.mark.parametrize(
+    ("asked", "seconds", "wrong"),
+    [
+        ("7", 7, "after the wait"),
+        ("", 1, "no Retry-After"),
+        ("soon", 1, "no Retry-After"),
+        ("Sun, 06 Nov 1994 08:49:37 GMT", 0, "after the wait"),
+        ("Fri, 06 Nov 2999 08:49:37 GMT", 60, ""),
+        ("900", 60, ""),
+    ],
+)
+async def test_a_refused_submission_is_waited_for_as_long_as_asked(
+    asked: str, seconds: float, wrong: str, autojump_clock: MockClock
+) -> None:
+    """Retry-After is a number of seconds or a date."""
     from loadtest_trio.users.scenarios.polling import refused
     from loadtest_trio.users.tally import Recorder, Route
     from loadtest_trio.users.wire import Reply
@@ -95,9 +109,11 @@ async def test_a_refused_submission_is_waited_for_as_long_as_asked(autojump_cloc
         return 200, None
 
     async with surroundings() as around:
-        response = Response(Reply(429, [(b"retry-after", b"7")], b""), "POST /", Recorder(), Route())
-        await refused(user(around, answer), response)
-        assert trio.current_time() == 7
+        reply = Reply(429, [(b"retry-after", asked.encode())] if asked else [], b"")
+        said = await refused(user(around, answer), Response(reply, "POST /", Recorder(), Route()))
+        assert trio.current_time() == seconds
+    assert wrong in said
+    assert bool(wrong) == bool(said)
 
 
 def test_every_built_in_scenario_has_a_story() -> None:

@@ -3,7 +3,6 @@
 import socket
 import ssl
 from contextlib import suppress
-from itertools import cycle
 
 import pytest
 import trio
@@ -11,7 +10,7 @@ import trustme
 
 from loadtest_trio.errors import ConfigurationError
 from loadtest_trio.users.http_wire import HttpWire
-from loadtest_trio.users.origin import Origin, parse_url, resolve, split_credentials
+from loadtest_trio.users.origin import Origin, in_turn, parse_url, resolve, split_credentials
 from loadtest_trio.users.user import User
 from loadtest_trio.users.wire import ExchangeError, Reply
 from tests.support.users_world import raw_server, socket_watch, surroundings
@@ -215,7 +214,7 @@ async def test_time_to_connect_is_in_the_response_time() -> None:
     authority.configure_trust(trusting)
     async with raw_server(serve) as url, socket_watch() as watch, surroundings() as around:
         plain = await resolve(url)
-        wire = HttpWire(Origin("localhost", plain.port, plain.address, trusting), watch)
+        wire = HttpWire(Origin("localhost", plain.port, plain.addresses, trusting), watch)
         someone = User(0, wire, around, trio.current_time(), 0)
         assert (await someone.get("/")).ok
         counts = around.recorder.collect().total
@@ -238,7 +237,7 @@ async def test_a_connection_that_breaks_behind_a_reply_leaves_it_whole() -> None
     async with raw_server(serve) as url, socket_watch() as watch:
         plain = await resolve(url)
         for _ in range(30):
-            wire = HttpWire(Origin("localhost", plain.port, plain.address, trusting), watch)
+            wire = HttpWire(Origin("localhost", plain.port, plain.addresses, trusting), watch)
             assert bytes((await get(wire)).body) == b"ok"
             wire.close()
 
@@ -262,11 +261,11 @@ async def test_https_is_checked() -> None:
         plain = await resolve(url)
         trusting = ssl.create_default_context()
         authority.configure_trust(trusting)
-        wire = HttpWire(Origin("localhost", plain.port, plain.address, trusting), watch)
+        wire = HttpWire(Origin("localhost", plain.port, plain.addresses, trusting), watch)
         assert len((await get(wire)).body) == 300_000
         wire.close()
         stranger = HttpWire(
-            Origin("localhost", plain.port, plain.address, ssl.create_default_context()), watch
+            Origin("localhost", plain.port, plain.addresses, ssl.create_default_context()), watch
         )
         with pytest.raises(ExchangeError, match="certificate"):
             await get(stranger)
@@ -280,8 +279,8 @@ async def test_a_bad_address_names_the_flag(url: str) -> None:
 
 def two_addresses(first: int, second: int) -> Origin:
     """A host with two addresses on loopback, told apart by their ports."""
-    addresses = cycle([(socket.AF_INET, ("127.0.0.1", port)) for port in (first, second)])
-    return Origin("host.test", 80, addresses.__next__, addresses=2)
+    addresses = [(socket.AF_INET, ("127.0.0.1", port)) for port in (first, second)]
+    return Origin("host.test", 80, in_turn(addresses))
 
 
 async def test_an_address_that_refuses_is_passed_over() -> None:
@@ -294,10 +293,17 @@ async def test_an_address_that_refuses_is_passed_over() -> None:
         closed.bind(("127.0.0.1", 0))  # and nobody listens
         async with raw_server(serve) as url, socket_watch() as watch:
             origin = two_addresses(closed.getsockname()[1], int(url.rpartition(":")[2]))
-            for _ in range(4):
+
+            async def ask() -> None:
                 wire = HttpWire(origin, watch)
                 assert (await get(wire)).status == 200
                 wire.close()
+
+            for _ in range(4):
+                await ask()
+            async with trio.open_nursery() as nursery:
+                for _ in range(20):
+                    nursery.start_soon(ask)
             gone = two_addresses(closed.getsockname()[1], closed.getsockname()[1])
             with pytest.raises(ExchangeError, match="connect: Connection refused"):
                 await get(HttpWire(gone, watch))
