@@ -158,7 +158,7 @@ class Daemon:
             self.stop(f"the {name} crashed")
 
     async def _watch_signals(self, *, task_status: trio.TaskStatus[None]) -> None:
-        with self._watching, trio.open_signal_receiver(*signals.that_end()) as received:
+        with self._watching, trio.open_signal_receiver(*signals.that_ask_to_end()) as received:
             task_status.started()
             async for number in received:
                 if number == signal.SIGHUP and self._stopping.is_set():

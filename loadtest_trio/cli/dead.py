@@ -65,7 +65,8 @@ class _Patience:
 
     def note(self, error: RedisError | None) -> None:
         """Note that Redis is away, or with None that it is back."""
-        self.error = error
+        if error is not None:
+            self.error = error  # kept: a deadline that has passed meanwhile ends the command all the same
         end = inf if error is None else trio.current_time() + _PATIENCE_SECONDS
         self.scope.deadline = end if error is None else min(self.scope.deadline, end)
 

@@ -3,7 +3,7 @@
 import signal
 
 
-def that_end() -> tuple[signal.Signals, ...]:
+def that_ask_to_end() -> tuple[signal.Signals, ...]:
     """Return SIGTERM, SIGINT and SIGHUP, which comes when the terminal is closed.
 
     Without SIGHUP where it is ignored, as under ``nohup``: whoever receives it would heed it again.

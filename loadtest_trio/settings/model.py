@@ -59,8 +59,8 @@ class Settings:
     s3_create_bucket: bool = option(False, "Create the bucket if it is missing.", allowed="true or false")
     s3_transport: Transport = choice(
         Transport.LEAN,
-        "The HTTP transport for S3: lean (built in) or httpx (the stock one, which takes a second answer behind "
-        "the first for that of its next request).",
+        "The HTTP transport for S3: lean (built in) or httpx (the stock one; it mistakes an unexpected "
+        "second response for the answer to its next request).",
     )
     aws_region: str = option(
         "us-east-1",
@@ -157,8 +157,8 @@ class Settings:
     )
     max_deliveries: int = whole(
         5,
-        "How often a message is delivered to consumers that crash before it becomes dead; 1 makes everything that "
-        "a crashed consumer held dead.",
+        "How often a message is delivered to consumers that crash before it becomes dead; with 1, everything that "
+        "a crashed consumer held becomes dead.",
         least=1,
         most=100,
     )

@@ -223,8 +223,8 @@ def is_s3_endpoint(_: object, __: object, value: str) -> None:
     import httpx  # only here: commands that need no S3 start without it
 
     try:
-        httpx.URL(value)
-    except httpx.InvalidURL as error:
+        _ = httpx.URL(value).host  # decodes it
+    except (httpx.InvalidURL, UnicodeError) as error:
         raise ValueError("not such a URL") from error
 
 

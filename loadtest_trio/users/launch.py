@@ -228,7 +228,7 @@ async def _watch_signals(
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """The first signal lets the users end their stories; the second does not."""
-    with trio.open_signal_receiver(*signals.that_end()) as received:
+    with trio.open_signal_receiver(*signals.that_ask_to_end()) as received:
         task_status.started()
         first = True
         async for number in received:

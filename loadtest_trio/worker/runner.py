@@ -18,6 +18,7 @@ a retry, so that its worker can try others. A Retry-After is respected.
 """
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from random import Random
 from typing import Any
 
@@ -150,7 +151,8 @@ class Runner:
             self.on_failure(message, attempt, error)
             failures.add(error, began, self.clock())
             if self._ends(error, failures, attempt, policy) and error.outage_symptom:
-                await self.probe(error.backend)
+                with suppress(Exception):  # as in `_attempt`: one fault must not end the others' work
+                    await self.probe(error.backend)
             counted, wait = failures.count(), failures.until_verdict(self.clock())
             if self._ends(error, failures, attempt, policy):
                 return self._put_back(claimed, message.attempts + counted, error)

@@ -179,7 +179,7 @@ def test_hangup_is_not_heeded_under_nohup() -> None:
     """``nohup`` has it ignored, which a receiver would undo."""
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        assert signals.that_end() == (signal.SIGTERM, signal.SIGINT)
+        assert signals.that_ask_to_end() == (signal.SIGTERM, signal.SIGINT)
     finally:
         signal.signal(signal.SIGHUP, before)
 

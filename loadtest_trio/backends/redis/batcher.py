@@ -8,8 +8,8 @@ There is no background task that would need an owner: the first task of a batch 
 all, and is not cancelled before the others have their answers. A call is bounded by the socket's timeout.
 
 While Redis is away only one call at a time tries it, a few times a second; other tasks are refused at once.
-So are those that come when the call under way is overdue: a frozen server answers nobody. The first of them
-waits a moment longer: where this process had no CPU, or was stopped, the reply is only not read yet.
+So are those that come when the call under way is overdue: a frozen server answers nobody. They
+wait a moment longer at first: where this process had no CPU, or was stopped, the reply is only not read yet.
 """
 
 import math
@@ -89,7 +89,8 @@ class Batcher(Generic[Item, Answer]):
             RedisUnavailableError: Redis is away, or does not answer.
         """
         under_way = self._under_way
-        if under_way and self._clock() - self._began > _OVERDUE_SECONDS:
+        overdue = self._clock() - self._began
+        if under_way and not self._outage and overdue > _OVERDUE_SECONDS:
             self._patience = min(self._patience, self._clock() + _GRACE_SECONDS)
             with trio.move_on_after(max(0.0, self._patience - self._clock())):
                 await under_way.done.wait()

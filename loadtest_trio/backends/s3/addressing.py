@@ -116,9 +116,10 @@ def follow_redirect(address: Address, bucket: str, location: str) -> Address | N
     """
     try:
         target = httpx.URL(location)
-    except httpx.InvalidURL:
+        theirs = target.host  # decodes it
+    except (httpx.InvalidURL, UnicodeError):
         return None
-    ours, theirs = address.base.host, target.host
+    ours = address.base.host
     aws = _partition(ours)
     trusted = theirs == ours or (aws is not None and aws == _partition(theirs))
     if not trusted or target.userinfo or target.scheme not in ("https", address.base.scheme):
@@ -132,7 +133,8 @@ def follow_redirect(address: Address, bucket: str, location: str) -> Address | N
 def _endpoint(url: str) -> httpx.URL:
     try:
         base = httpx.URL(url)
-    except httpx.InvalidURL:
+        _ = base.host  # decodes it
+    except (httpx.InvalidURL, UnicodeError):
         # The message of httpx quotes a part of the URL, which may be a password.
         raise ValueError("the S3 endpoint is not a URL") from None
     if base.scheme not in ("http", "https") or not base.host:

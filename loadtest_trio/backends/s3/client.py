@@ -155,26 +155,29 @@ class SignedClient:
             CredentialsError: There are no valid keys to sign with.
         """
         try:
-            keys = await self._signing.credentials.current()
-            outcome = await self._observed(call, _Attempt(keys, self.address, self._skew))
-            if isinstance(outcome, _Attempt):
-                outcome = await self._observed(call, outcome)
+            body = await self._sent(call)
         except LoadtestError as error:
             self._conclude(call.context, error)
             raise
         self._conclude(call.context, None)
-        assert not isinstance(outcome, _Attempt), "a final attempt returns a body or raises"
-        return outcome
+        return body
 
     async def probe(self, call: Call) -> None:
         """Send a request for the bucket to find out whether S3 as a whole is out; its error is not raised."""
         error: LoadtestError | None = None
         try:
-            keys = await self._signing.credentials.current()
-            await self._observed(call, _Attempt(keys, self.address, self._skew, final=True))
+            await self._sent(call)
         except LoadtestError as failure:
             error = failure
         self._note(self._outages.observe_probe(error))
+
+    async def _sent(self, call: Call) -> Body:
+        keys = await self._signing.credentials.current()
+        outcome = await self._observed(call, _Attempt(keys, self.address, self._skew))
+        if isinstance(outcome, _Attempt):
+            outcome = await self._observed(call, outcome)
+        assert not isinstance(outcome, _Attempt), "a final attempt returns a body or raises"
+        return outcome
 
     def _conclude(self, context: RequestContext, error: LoadtestError | None) -> None:
         self._note(self._outages.observe(context.kind, context.key, error))

@@ -66,6 +66,8 @@ _HINTS = {
 }
 
 _REGION_CODES = frozenset({"PermanentRedirect", "TemporaryRedirect", "IllegalLocationConstraintException"})
+_OF_THE_REQUEST = frozenset({413, 414, 431})  # a proxy's own limits, which the same request meets again
+_OF_THE_OBJECT = (ObjectMissingError, BucketMissingError, S3RejectedError)
 _REGION_STATUSES = frozenset({301, 307, 400})
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
@@ -144,7 +146,7 @@ def refused(
     location = headers.get("location", "") if status in _REDIRECTS else ""
     foreign = bool(body) and not code and "x-amz-request-id" not in headers
     kind = _kind(context, status, code, region, location)
-    if foreign and kind in (ObjectMissingError, BucketMissingError, S3RejectedError):
+    if foreign and status not in _OF_THE_REQUEST and kind in _OF_THE_OBJECT:
         kind = S3ServerError  # the page of a proxy or a load balancer says nothing about the object
     error = kind(
         _message(kind, context, code, region, _reason(status, headers, fields, location, foreign=foreign)),
@@ -227,7 +229,7 @@ def _origin(location: str) -> str:
     try:
         url = httpx.URL(location)
         shown = f"{url.scheme}://{url.netloc.decode('ascii')}" if url.host else url.path
-    except (httpx.InvalidURL, UnicodeDecodeError):
+    except (httpx.InvalidURL, UnicodeError):
         shown = "an address that is not a URL"
     return _one_line(shown)
 

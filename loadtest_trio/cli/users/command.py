@@ -42,8 +42,8 @@ def execute(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
 
 def _execute(options: argparse.Namespace, environ: Mapping[str, str], console: Console) -> int:
     run, parameters = make_run(options), pairs(options.param, "-P", "=")
-    _check_files(options)
     folder = None if options.output == "none" else Path(options.output)
+    _check_files(options, folder)
     with _service(options, environ) as address, _log(folder, console, options.headless):
         live = console.is_terminal and not options.headless
         steering = Steering(run.profile.peak, options.spawn_rate or 1.0)
@@ -106,8 +106,12 @@ def _log(folder: Path | None, console: Console, headless: bool) -> Iterator[None
             yield
 
 
-def _check_files(options: argparse.Namespace) -> None:
+def _check_files(options: argparse.Namespace, made: Path | None) -> None:
     """Check that what is to be written has a folder, before a long run that would be lost.
+
+    Args:
+        options: The flags.
+        made: A folder that the run makes, for its report.
 
     Raises:
         ConfigurationError: One has none.
@@ -115,7 +119,8 @@ def _check_files(options: argparse.Namespace) -> None:
     names = ("summary_export", "junit", "csv", "html")
     for name in names:
         value = getattr(options, name)
-        if value and not Path(value).parent.is_dir():
+        parent = Path(value).parent if value else None
+        if parent and parent != made and not parent.is_dir():
             raise bad_flag(f"--{name.replace('_', '-')}", str(value), "a file in a folder that exists")
 
 

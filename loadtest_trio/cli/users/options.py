@@ -186,10 +186,12 @@ def headers(texts: list[str] | None) -> dict[str, str]:
     """
     found = pairs(texts, "--header", ":")
     for name, value in found.items():
-        if not _HEADER_NAME.fullmatch(name) or any(each < " " and each != "\t" for each in value):
-            raise bad_flag("--header", f"{name}:{value}", "NAME:VALUE without control characters")
+        if not _HEADER_NAME.fullmatch(name):
+            raise bad_flag("--header", f"{name}:…", "NAME:VALUE, the name without blanks")
+        if any(each < " " and each != "\t" for each in value):
+            raise bad_flag("--header", f"{name}:…", "NAME:VALUE without control characters")
         if name.lower() in _FRAMING:
-            raise bad_flag("--header", f"{name}:{value}", f"none of {', '.join(_FRAMING)}: users set them")
+            raise bad_flag("--header", f"{name}:…", f"none of {', '.join(_FRAMING)}: users set those")
     return found
 
 

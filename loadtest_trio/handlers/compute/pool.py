@@ -128,7 +128,7 @@ class ComputePool:
             code = getattr(error.args[-1], "exitcode", None)
             fault = WorkerNotStartedError if code in _EXITS_AT_START else WorkerProcessError
             raise fault(f"a worker process died: {_fate(code)}") from error
-        except OSError as error:  # the system gives no process or descriptor now; computations use neither
+        except (OSError, RuntimeError) as error:  # no process, thread or descriptor is left
             raise WorkerNotStartedError(f"a worker process cannot be started: {error}") from error
         return result
 

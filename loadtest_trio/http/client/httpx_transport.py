@@ -44,7 +44,11 @@ class HttpxTransport(httpx.AsyncHTTPTransport):
         """
         request.extensions.setdefault("timeout", self._timeouts)
         with trio.move_on_after(self._request_timeout):
-            return await self._complete(await super().handle_async_request(request))
+            try:
+                response = await super().handle_async_request(request)
+            except RuntimeError as error:  # the system gives no thread to look the host up in
+                raise httpx.ConnectError(str(error), request=request) from error
+            return await self._complete(response)
         raise httpx.ReadTimeout("the whole request took too long", request=request)
 
     async def _complete(self, response: httpx.Response) -> httpx.Response:

@@ -75,15 +75,16 @@ def find_proxy(environ: Mapping[str, str], url: httpx.URL) -> Proxy | None:
     text = environ[name].strip()
     try:
         proxy = httpx.URL(text if "://" in text else f"http://{text}")
+        host = proxy.host  # decodes it
     except (httpx.InvalidURL, UnicodeError):
         raise ProxySettingError(name, "must be a URL such as http://proxy.example:3128") from None
-    if proxy.scheme != "http" or not proxy.host:
+    if proxy.scheme != "http" or not host:
         raise ProxySettingError(name, "must be an http:// URL: TLS to the proxy and SOCKS are not supported")
     authorization = ""
     if proxy.userinfo:
         user, _, password = proxy.userinfo.decode("ascii").partition(":")
         authorization = f"Basic {b64encode(f'{unquote(user)}:{unquote(password)}'.encode()).decode('ascii')}"
-    return Proxy(proxy.host, proxy.port or _DEFAULT_PORT, authorization)
+    return Proxy(host, proxy.port or _DEFAULT_PORT, authorization)
 
 
 def ignored_proxy(environ: Mapping[str, str], url: httpx.URL) -> str:

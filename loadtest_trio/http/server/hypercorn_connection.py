@@ -23,7 +23,7 @@ class Sends:
     """Bounds how long the clients of one server may take no bytes.
 
     Args:
-        seconds: For some of an answer; a client that takes bytes, however slowly, goes on.
+        seconds: For each 64 KiB of an answer.
     """
 
     def __init__(self, seconds: float) -> None:

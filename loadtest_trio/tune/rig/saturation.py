@@ -82,7 +82,7 @@ async def watch_signals(
     scope: trio.CancelScope, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
 ) -> None:
     """Cancel a scope at a signal that ends, until cancelled."""
-    with trio.open_signal_receiver(*signals.that_end()) as received:
+    with trio.open_signal_receiver(*signals.that_ask_to_end()) as received:
         task_status.started()
         async for _ in received:
             scope.cancel()

@@ -34,7 +34,7 @@ BAD: dict[str, tuple[str, ...]] = {
     "REDIS_ENDPOINT": ("localhost:6379", "http://host", "redis://", "redis://host:port", "redis://host:0"),
     "S3_BUCKET": ("A", "ab", "Has-Capitals", "-dash", "x" * 64, "a/b"),
     "S3_PREFIX": ("/absolute", "x" * 201, "two\nlines"),
-    "S3_ENDPOINT_URL": ("localhost:8333", "ftp://host", "http://"),
+    "S3_ENDPOINT_URL": ("localhost:8333", "ftp://host", "http://", "https://xn--zz"),
     "S3_CREATE_BUCKET": ("maybe", "2"),
     "S3_TRANSPORT": ("pigeon",),
     "MAX_OBJECT_BYTES": ("0", "-1", "64MB"),

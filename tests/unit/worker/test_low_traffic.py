@@ -107,6 +107,23 @@ async def test_poison_message_of_a_healthy_s3_ends_dead(autojump_clock: MockCloc
     assert world.state.read().degraded == {}
 
 
+async def test_poison_message_of_a_redirected_bucket_ends_dead(autojump_clock: MockClock) -> None:
+    """The probe goes where every request goes: to the address that S3 redirects to."""
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.headers["host"] == "s3.test":
+            there = "http://s3.test:81/bucket"
+            return httpx.Response(
+                307, headers={"location": there}, text="<Error><Code>TemporaryRedirect</Code></Error>"
+            )
+        return LISTING if b"list-type" in request.extensions["target"] else FAULTS["500"]()
+
+    world = World(answer)
+    result, deliveries = await world.work(world.service(), Message("1", Operation.READ, "k"), 2 * HOUR)
+    assert (result.outcome, deliveries) == (Outcome.DEAD, 4)
+    assert world.state.read().degraded == {}
+
+
 async def test_probes_are_rare(autojump_clock: MockClock) -> None:
     """However many messages fail at once, S3 is probed once a second."""
     probes = 0

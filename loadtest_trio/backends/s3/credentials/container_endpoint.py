@@ -121,7 +121,9 @@ def parse_answer(body: bytes, now: float) -> Credentials:
     try:
         keys = attrs.evolve(keys, expires_at=_unix_seconds(answer.get("Expiration")))
     except (ValueError, TypeError):
-        raise CredentialsError("the container endpoint's answer has an Expiration that is no time") from None
+        raise CredentialsError(
+            "the container endpoint's answer has an Expiration that is not a time"
+        ) from None
     if keys.expires_at is not None and keys.expires_at <= now:
         raise CredentialsError(
             f"the container endpoint returned credentials that expired {now - keys.expires_at:.0f} s ago by "
@@ -177,9 +179,11 @@ def find_endpoint(
 
 def _parsed(variable: str, url: str) -> httpx.URL:
     try:
-        return httpx.URL(url)
+        parsed = httpx.URL(url)
+        _ = parsed.host  # decodes it
     except (httpx.InvalidURL, UnicodeError):
         raise CredentialsError(f"{variable} is not a URL") from None
+    return parsed
 
 
 def _check_address(parsed: httpx.URL) -> None:

@@ -97,6 +97,7 @@ def test_endpoint_of_every_partition_is_botocores(partition: dict[str, Any], dat
         ("bkt", "http://h:1", "/relative", None),
         ("bkt", "http://h:1", "", None),
         ("bkt", "http://h:1", "http://[", None),
+        ("bkt", "http://h:1", "http://xn--zz/", None),
     ],
 )
 def test_redirects_stay_with_whom_we_trust(

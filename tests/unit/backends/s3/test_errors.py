@@ -254,8 +254,10 @@ ODD_DATES = st.one_of(
     st.sampled_from(["Fri, 31 Dec 9999 23:59:59 GMT", "Mon, 01 Jan 0001 00:00:00 +2359"]),
 )
 
+ODD_LOCATIONS = st.text() | st.sampled_from(["https://xn--zz/", "http://u:p@xn--zz:1/", "https://[::1/"])
 
-@given(status=st.integers(200, 599), date=ODD_DATES, wait=ODD_DATES, location=st.text(), body=st.binary())
+
+@given(status=st.integers(200, 599), date=ODD_DATES, wait=ODD_DATES, location=ODD_LOCATIONS, body=st.binary())
 def test_any_header_becomes_an_s3_error(
     status: int, date: str, wait: str, location: str, body: bytes
 ) -> None:

@@ -49,7 +49,7 @@ def test_proxy_is_the_one_of_the_environment(
 
 
 @pytest.mark.parametrize(
-    "value", ["https://me:hidden@proxy:1", "socks5://proxy:1", "http://", "http://h:port"]
+    "value", ["https://me:hidden@proxy:1", "socks5://proxy:1", "http://", "http://h:port", "http://xn--zz:1"]
 )
 def test_proxy_that_cannot_be_used_is_an_error(value: str) -> None:
     """It is named and not ignored, and its password is not shown."""

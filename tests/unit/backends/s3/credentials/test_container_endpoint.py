@@ -209,7 +209,7 @@ def test_endpoint_is_none_without_variables() -> None:
 @pytest.mark.parametrize("expiration", ["2030-01-02T03:04:05", "soon", 1893553445, ""])
 def test_unreadable_expiration_is_an_error(expiration: object) -> None:
     """An end without a zone, or in another form, is not guessed: renewing too late would fail requests."""
-    with pytest.raises(CredentialsError, match="Expiration that is no time"):
+    with pytest.raises(CredentialsError, match="Expiration that is not a time"):
         parse_answer(orjson.dumps({**ANSWER, "Expiration": expiration}), now=0.0)
 
 
@@ -265,7 +265,7 @@ def test_any_answer_is_keys_or_a_credentials_error(body: bytes) -> None:
 
 
 @pytest.mark.parametrize("variable", ["RELATIVE", "FULL"])
-@given(text=st.text(min_size=1) | st.just("/a\udcff") | st.just("/a\tb"))
+@given(text=st.text(min_size=1) | st.just("/a\udcff") | st.just("/a\tb") | st.just("xn--zz/x"))
 def test_any_address_is_an_endpoint_or_a_credentials_error(variable: str, text: str) -> None:
     """Also bytes that are no UTF-8, which the environment holds as surrogates."""
     name = f"AWS_CONTAINER_CREDENTIALS_{variable}_URI"
