@@ -5,6 +5,7 @@ shared: a test that kills, pauses or fills a server starts one of its own (``Red
 """
 
 import http.client
+import signal
 import sys
 import uuid
 from collections.abc import Callable, Iterator
@@ -71,6 +72,12 @@ class FileScheduling(LoadFileScheduling):  # type: ignore[misc] # untyped
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> FileScheduling | None:
     """Replace xdist's own distribution of files."""
     return FileScheduling(config, log) if config.getvalue("dist") == "loadfile" else None
+
+
+@pytest.fixture(scope="session", autouse=True)
+def heeded_hangup() -> None:
+    """Heed SIGHUP, which a session under ``nohup`` ignores, and with it the processes that tests start."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session")
