@@ -242,7 +242,8 @@ class Service:
         self._note("ended", f"{task.name}, exit code {task.code}")
         self._failures += task.definition is self._task
         self.tasks.remove(task)
-        await self._around.balancer.deregister(task.port, 0)
+        if self.definition.target_group:
+            await self._around.balancer.deregister(task.port, 0)
 
     def _replace(self, task: RunningTask, why: str) -> None:
         """Stop a task whose checks have failed; it counts against a deployment."""
