@@ -8,7 +8,7 @@ import http.client
 import signal
 import sys
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from xdist.scheduler import LoadFileScheduling
 from loadtest_trio.backends.embedded import RedisServer, S3Server
 from loadtest_trio.backends.embedded.ports import LOOPBACK, free_ports
 from loadtest_trio.backends.embedded.server_process import ServerProcess
+from tests.support.skips import reason_of
 
 DEBIAN_REDIS = Path("/usr/bin/redis-server")
 
@@ -72,6 +73,17 @@ class FileScheduling(LoadFileScheduling):  # type: ignore[misc] # untyped
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> FileScheduling | None:
     """Replace xdist's own distribution of files."""
     return FileScheduling(config, log) if config.getvalue("dist") == "loadfile" else None
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Tell why a test on Trio was skipped."""
+    report = yield
+    if report.skipped and call.excinfo and (reason := reason_of(call.excinfo.value)):
+        report.longrepr = (str(item.path), 0, f"Skipped: {reason}")
+    return report
 
 
 @pytest.fixture(scope="session", autouse=True)
