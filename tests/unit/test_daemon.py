@@ -163,11 +163,17 @@ async def test_second_signal_skips_grace_period(autojump_clock: MockClock) -> No
     assert run.books().keys() == {"queued"}
 
 
-async def test_closed_terminal_does_not_skip_grace_period(autojump_clock: MockClock) -> None:
-    """The system and the shell both send SIGHUP then: the second one is no request to hurry."""
+async def with_work_that_outlasts_grace_period() -> Running:
+    """Return a daemon whose requests take an hour, and whose grace period 7 s."""
     run = await prepared(bucket=MemoryBucket(latency=3600), SHUTDOWN_GRACE_SECONDS=7)
     run.service.bucket.objects = {f"loadtest/{i}": b"00" for i in range(200)}
     run.service.bucket.latency_of = {"LIST": 0.0}
+    return run
+
+
+async def test_closed_terminal_does_not_skip_grace_period(autojump_clock: MockClock) -> None:
+    """The system and the shell both send SIGHUP then: the second one is no request to hurry."""
+    run = await with_work_that_outlasts_grace_period()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(stop_by_signal, signal.SIGHUP, 30)
         nursery.start_soon(stop_by_signal, signal.SIGHUP, 31)
@@ -186,9 +192,7 @@ def test_hangup_is_not_heeded_under_nohup() -> None:
 
 async def test_grace_period_bounds_shutdown(autojump_clock: MockClock) -> None:
     """Work still unfinished after SHUTDOWN_GRACE_SECONDS returns to the queue."""
-    run = await prepared(bucket=MemoryBucket(latency=3600), SHUTDOWN_GRACE_SECONDS=7)
-    run.service.bucket.objects = {f"loadtest/{i}": b"00" for i in range(200)}
-    run.service.bucket.latency_of = {"LIST": 0.0}
+    run = await with_work_that_outlasts_grace_period()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(stop_by_signal, signal.SIGTERM, 30)
         await run.daemon.run()
